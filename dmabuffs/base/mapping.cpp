@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/base/mapping.h"
+
+#include <sys/mman.h>
+
+#include <utility>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+namespace dmabuffs {
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), length_(std::exchange(other.length_, 0)) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  if (this != &other) {
+    reset();
+    data_ = std::exchange(other.data_, nullptr);
+    length_ = std::exchange(other.length_, 0);
+  }
+  return *this;
+}
+
+Mapping::~Mapping() { reset(); }
+
+void Mapping::reset() {
+  if (data_ != nullptr) ::munmap(data_, length_);
+  data_ = nullptr;
+  length_ = 0;
+}
+
+Result<Mapping> Mapping::of_file(int fd, uint64_t offset, size_t length, int prot) {
+  void* at = ::mmap(nullptr, length, prot, MAP_SHARED, fd, static_cast<off_t>(offset));
+  if (at == MAP_FAILED) return fail_errno(errno, "mmap");
+  return Mapping(static_cast<std::byte*>(at), length);
+}
+
+Result<Mapping> Mapping::reserve(size_t length, size_t alignment) {
+  const size_t padded = length + alignment;
+  void* raw = ::mmap(nullptr, padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (raw == MAP_FAILED) return fail_errno(errno, "mmap (address space)");
+  auto* start = static_cast<std::byte*>(raw);
+  const size_t head = (alignment - reinterpret_cast<uintptr_t>(start) % alignment) % alignment;
+  if (head > 0) ::munmap(start, head);
+  ::munmap(start + head + length, padded - head - length);
+  return Mapping(start + head, length);
+}
+
+Result<Mapping> Mapping::anonymous(size_t length) {
+  void* at = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return fail_errno(errno, "mmap (memory)");
+  return Mapping(static_cast<std::byte*>(at), length);
+}
+
+Result<void> Mapping::place(size_t at, int fd, uint64_t offset, size_t length, int prot) {
+  void* placed =
+      ::mmap(data_ + at, length, prot, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset));
+  if (placed == MAP_FAILED) return fail_errno(errno, "mmap");
+  return {};
+}
+
+Result<void> populate(std::span<std::byte> range) {
+  if (range.empty()) return {};
+  const auto start = reinterpret_cast<uintptr_t>(range.data()) & ~uintptr_t{4095};
+  const auto end = (reinterpret_cast<uintptr_t>(range.data()) + range.size() + 4095) & ~uintptr_t{4095};
+  while (::madvise(reinterpret_cast<void*>(start), end - start, MADV_POPULATE_WRITE) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    if (errno == EINVAL) return {};  // a PFNMAP, or a kernel before 5.14: pages come by page faults
+    // A hugetlb mapping that finds no page answers EFAULT or EHWPOISON rather than ENOMEM (SIGBUS for a plain touch).
+    const int code = errno == EFAULT ? ENOMEM : errno;
+    return fail_errno(code, "memory for the buffer");
+  }
+  return {};
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "dmabuffs/base/result.h"
+
+namespace dmabuffs {
+
+/// Owns one range of address space; unmaps it when it goes. Move-only.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping();
+
+  /// A shared mapping of `length` bytes of `fd` from `offset`; `prot` as for mmap(2).
+  static Result<Mapping> of_file(int fd, uint64_t offset, size_t length, int prot);
+  /// Address space with nothing in it (PROT_NONE), its start a multiple of `alignment` (a power of two, >= 4096).
+  static Result<Mapping> reserve(size_t length, size_t alignment);
+  /// Zeroed private memory, start a multiple of 4096.
+  static Result<Mapping> anonymous(size_t length);
+
+  /// Puts a shared mapping of `fd` over [at, at + length) of this one.
+  Result<void> place(size_t at, int fd, uint64_t offset, size_t length, int prot);
+
+  [[nodiscard]] std::span<std::byte> bytes() const { return {data_, length_}; }
+  [[nodiscard]] std::byte* data() const { return data_; }
+  [[nodiscard]] size_t size() const { return length_; }
+  explicit operator bool() const { return data_ != nullptr; }
+  void reset();
+
+ private:
+  Mapping(std::byte* data, size_t length) : data_(data), length_(length) {}
+  std::byte* data_ = nullptr;
+  size_t length_ = 0;
+};
+
+/// Allocates and maps every page of `range` for writing (MADV_POPULATE_WRITE, Linux 5.14); ENOMEM when memory or huge
+/// pages ran out. Several threads may populate disjoint ranges at once. On memory that can't be populated this way
+/// (a PFNMAP: a dma-heap's mapping, which has all its pages already) it does nothing and succeeds.
+Result<void> populate(std::span<std::byte> range);
+
+}  // namespace dmabuffs

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/// The one error style of the project: a function that can fail returns Result<T>. It is turned into an errno at one
+/// place per FUSE callback (fs/reply.h) and into a message at one place per command (cli/main).
+#pragma once
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <tl/expected.hpp>
+#include <utility>
+
+namespace dmabuffs {
+
+/// An errno and the sentence for a person: the object, the reason and, where there is one, the remedy.
+struct Error {
+  int code = EIO;
+  std::string message;
+};
+
+template <class T = void>
+using Result = tl::expected<T, Error>;
+using Failure = tl::unexpected<Error>;
+
+/// A failure with a message of its own.
+inline Failure fail(int code, std::string message) { return Failure(Error{code, std::move(message)}); }
+
+/// A failure of a system call on `object`: "object: strerror".
+inline Failure fail_errno(int code, const std::string& object) {
+  return Failure(Error{code, object + ": " + std::strerror(code)});
+}
+
+/// Passes the error of a Result of another type on.
+template <class T>
+Failure pass(Result<T>&& failed) {
+  return Failure(std::move(failed.error()));
+}
+
+}  // namespace dmabuffs

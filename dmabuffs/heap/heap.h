@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/// Where buffers come from. One interface, one file per kind of heap.
+#pragma once
+#include <sys/stat.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/buffer/storage.h"
+#include "dmabuffs/heap/budget.h"
+
+namespace dmabuffs {
+
+enum class HeapKind { Memfd, Udmabuf, DmaHeap };
+const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap"
+
+/// Owner, group and permission bits a heap directory takes from its device node.
+struct HeapAccess {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  mode_t mode = 0700;  ///< directory bits: an r bit of the node gives r and x, a w bit gives w
+};
+
+class Heap {
+ public:
+  virtual ~Heap() = default;
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  [[nodiscard]] virtual HeapKind kind() const = 0;
+  [[nodiscard]] bool is_dmabuf() const { return kind() != HeapKind::Memfd; }
+  /// Read anew from the device node; ENOENT/ENODEV when it is gone.
+  virtual Result<HeapAccess> access() const = 0;
+  /// Why a buffer of it can't be filled by O_DIRECT into its own pages; empty when it can.
+  [[nodiscard]] virtual std::string not_pinnable_reason() const { return {}; }
+  /// Whether create() makes memory that can still grow (memfd, udmabuf) or all at once (dma-heap).
+  [[nodiscard]] virtual bool growable() const = 0;
+  /// The capacity a buffer of `size` bytes gets (page multiple; with huge pages up to 12.5 % more).
+  [[nodiscard]] virtual uint64_t capacity_for(uint64_t size) const = 0;
+  /// Memory of capacity_for(size) bytes that reads zero, charged to `uid`. Not yet populated where growable().
+  /// Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node), ENODEV (it is gone), EIO.
+  virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
+};
+
+/// `--heap NAME[:key=value,...]` parsed.
+struct HeapOption {
+  std::string name;
+  std::map<std::string, std::string> settings;  ///< huge=auto|never|always (udmabuf)
+};
+
+/// Finds the machine's heaps. Thread-safe.
+class HeapRegistry {
+ public:
+  /// With `only` empty every heap found is shown, else just those named. EINVAL for an unknown setting or value.
+  static Result<std::unique_ptr<HeapRegistry>> make(Budget& budget, std::vector<HeapOption> only);
+  virtual ~HeapRegistry() = default;
+  /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, one a node of /dev/dma_heap. A Heap object stays the
+  /// same while its node is there. Sorted by name.
+  virtual std::vector<std::shared_ptr<Heap>> scan() = 0;
+  /// nullptr when there is none of that name (looks anew).
+  virtual std::shared_ptr<Heap> find(const std::string& name) = 0;
+  /// Names asked for by --heap that the machine lacks, for the warning at mount.
+  virtual std::vector<std::string> missing() = 0;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/// What the transfers of a mount did, by path and by reason. Thread-safe.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace dmabuffs {
+
+enum class Path { KernelDirect, PinnedDirect, BounceDirect, Buffered, MemoryCopy, FileCopy };
+inline constexpr size_t kPathCount = 6;
+/// "kernel-direct", "pinned-direct", "bounce-direct", "buffered", "memory-copy" (buffer to buffer),
+/// "file-copy" (file to file: the host's copy_file_range).
+const char* to_string(Path path);
+
+using PathBytes = std::array<uint64_t, kPathCount>;
+
+/// Why bytes did not take the best path.
+struct Reason {
+  Path path;
+  std::string why;
+  uint64_t bytes = 0;
+};
+
+class Counters {
+ public:
+  struct Tally {
+    uint64_t operations = 0;
+    uint64_t bytes = 0;
+  };
+  struct Snapshot {
+    std::array<Tally, kPathCount> paths;
+    std::vector<Reason> reasons;       ///< summed by path and text, at most 32 kinds
+    std::vector<std::string> refused;  ///< the last 16 refusals and errors, oldest first
+  };
+  void add(const PathBytes& bytes, const std::vector<Reason>& reasons);
+  void refuse(const std::string& message);
+  [[nodiscard]] Snapshot snapshot() const;
+
+ private:
+  mutable std::mutex mutex_;
+  Snapshot totals_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/// The two ends of a transfer.
+#pragma once
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/buffer/buffer.h"
+
+namespace dmabuffs {
+
+/// A file (or block device) as an end of a transfer.
+class FileEnd {
+ public:
+  /// Borrows `fd`, which must stay open. `direct`: the same file opened with O_DIRECT and the same access mode; when
+  /// invalid, one is made by re-opening /proc/self/fd/N with the daemon's rights if `may_reopen`.
+  FileEnd(int fd, UniqueFd direct, std::string name, bool may_reopen);
+
+  [[nodiscard]] int fd() const { return fd_; }
+  /// -1 when the file can't be opened O_DIRECT; not_direct_reason() says why.
+  [[nodiscard]] int direct_fd() const { return direct_.get(); }
+  [[nodiscard]] const std::string& not_direct_reason() const { return reason_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// Alignment of file offsets and lengths / of memory for direct I/O (statx STATX_DIOALIGN; 4096 where none is told).
+  [[nodiscard]] uint32_t offset_alignment() const { return offset_alignment_; }
+  [[nodiscard]] uint32_t memory_alignment() const { return memory_alignment_; }
+
+ private:
+  int fd_;
+  UniqueFd direct_;
+  std::string name_, reason_;
+  uint32_t offset_alignment_ = 4096, memory_alignment_ = 4096;
+};
+
+using End = std::variant<std::shared_ptr<FileEnd>, std::shared_ptr<Buffer>>;
+
+}  // namespace dmabuffs
