@@ -21,7 +21,11 @@ enum class Access { Read, Write };
 
 /// The right to move bytes in or out of a window of a buffer by direct I/O or by the CPU. While it lives the memory
 /// stays where it is, the dma-buf is bracketed (DMA_BUF_IOCTL_SYNC), and ftruncate of the buffer waits. Hold it for
-/// one piece (<= 256 MiB, about a second), not longer.
+/// one piece (<= 256 MiB, about a second), not longer. It may be given up on another thread than took it, and must not
+/// outlive its Buffer.
+///
+/// To stay clear of deadlocks: its holder makes no other call on the same buffer that moves bytes or changes the size,
+/// takes no second lease of it, and takes the leases of two buffers in the order of the Buffers' addresses.
 class Lease {
  public:
   virtual ~Lease() = default;

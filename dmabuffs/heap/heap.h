@@ -38,8 +38,11 @@ class Heap {
   [[nodiscard]] virtual bool growable() const = 0;
   /// The capacity a buffer of `size` bytes gets (page multiple; with huge pages up to 12.5 % more).
   [[nodiscard]] virtual uint64_t capacity_for(uint64_t size) const = 0;
-  /// Memory of capacity_for(size) bytes that reads zero, charged to `uid`. Not yet populated where growable().
-  /// Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node), ENODEV (it is gone), EIO.
+  /// What its memory is charged to; a Buffer charges its staging memory to it too.
+  [[nodiscard]] virtual Budget& budget() = 0;
+  /// Memory of capacity_for(size) bytes that reads zero, charged to `uid`. Not yet populated where
+  /// growable(). Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node),
+  /// ENODEV (it is gone), EIO.
   virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
 };
 
@@ -49,14 +52,22 @@ struct HeapOption {
   std::map<std::string, std::string> settings;  ///< huge=auto|never|always (udmabuf)
 };
 
+/// Where the machine's devices and settings are; other directories only in tests.
+struct HeapPlaces {
+  std::string dev = "/dev";
+  std::string sys = "/sys";
+};
+
 /// Finds the machine's heaps. Thread-safe.
 class HeapRegistry {
  public:
-  /// With `only` empty every heap found is shown, else just those named. EINVAL for an unknown setting or value.
-  static Result<std::unique_ptr<HeapRegistry>> make(Budget& budget, std::vector<HeapOption> only);
+  /// With `only` empty every heap found is shown, else just those named. EINVAL for an unknown setting or
+  /// value.
+  static Result<std::unique_ptr<HeapRegistry>> make(Budget& budget, std::vector<HeapOption> only,
+                                                    HeapPlaces places = {});
   virtual ~HeapRegistry() = default;
-  /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, one a node of /dev/dma_heap. A Heap object stays the
-  /// same while its node is there. Sorted by name.
+  /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, one a node of /dev/dma_heap. A Heap object stays
+  /// the same while its node is there. Sorted by name.
   virtual std::vector<std::shared_ptr<Heap>> scan() = 0;
   /// nullptr when there is none of that name (looks anew).
   virtual std::shared_ptr<Heap> find(const std::string& name) = 0;

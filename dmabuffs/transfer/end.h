@@ -1,36 +1,55 @@
 // SPDX-License-Identifier: MIT
 /// The two ends of a transfer.
 #pragma once
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <variant>
 
+#include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/buffer/buffer.h"
 
 namespace dmabuffs {
 
-/// A file (or block device) as an end of a transfer.
+/// A file (or block device) as an end of a transfer. Thread-safe; keep one for all pieces of a copy, it
+/// remembers what was learned about the file.
 class FileEnd {
  public:
-  /// Borrows `fd`, which must stay open. `direct`: the same file opened with O_DIRECT and the same access mode; when
-  /// invalid, one is made by re-opening /proc/self/fd/N with the daemon's rights if `may_reopen`.
+  /// Borrows `fd`, which must stay open. `direct`: the same file opened with O_DIRECT and the same access
+  /// mode; when invalid, one is made by re-opening /proc/self/fd/N with the daemon's rights if `may_reopen`.
   FileEnd(int fd, UniqueFd direct, std::string name, bool may_reopen);
 
   [[nodiscard]] int fd() const { return fd_; }
   /// -1 when the file can't be opened O_DIRECT; not_direct_reason() says why.
-  [[nodiscard]] int direct_fd() const { return direct_.get(); }
-  [[nodiscard]] const std::string& not_direct_reason() const { return reason_; }
+  [[nodiscard]] int direct_fd() const { return denied_.load(std::memory_order_acquire) ? -1 : direct_.get(); }
+  [[nodiscard]] const std::string& not_direct_reason() const;
   [[nodiscard]] const std::string& name() const { return name_; }
-  /// Alignment of file offsets and lengths / of memory for direct I/O (statx STATX_DIOALIGN; 4096 where none is told).
+  /// Alignment of file offsets and lengths / of memory for direct I/O (statx STATX_DIOALIGN; 4096 where none
+  /// is told).
   [[nodiscard]] uint32_t offset_alignment() const { return offset_alignment_; }
   [[nodiscard]] uint32_t memory_alignment() const { return memory_alignment_; }
 
+  /// st_dev: what the file system is known by.
+  [[nodiscard]] uint64_t device() const { return device_; }
+  /// Asked anew: of a regular file or a block device, in bytes. EIO for anything else.
+  [[nodiscard]] Result<uint64_t> size() const;
+  /// Direct I/O on the file turned out not to work: from now on direct_fd() is -1. The first reason given
+  /// stays.
+  void deny_direct(std::string why);
+
  private:
+  void ask_alignment();
+  void open_direct(bool may_reopen);
+
   int fd_;
   UniqueFd direct_;
   std::string name_, reason_;
   uint32_t offset_alignment_ = 4096, memory_alignment_ = 4096;
+  uint64_t device_ = 0;
+  std::once_flag denial_;
+  std::atomic<bool> denied_{false};
 };
 
 using End = std::variant<std::shared_ptr<FileEnd>, std::shared_ptr<Buffer>>;

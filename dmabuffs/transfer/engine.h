@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// The one function that copies a range between two ends. The planner picks the path; the outcome says what ran.
+/// The one function that copies a range between two ends. The planner picks the path; the outcome says what
+/// ran.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -22,11 +23,12 @@ struct Copy {
   uint64_t to_offset = 0;
   uint64_t length = 0;
   uint64_t expected_end = 0;    ///< a buffer destination's size when the caller's whole copy is done
-  bool require_direct = false;  ///< fail (EIO) instead of moving the aligned body by bounce-direct or buffered
+  bool require_direct = false;  ///< fail (EIO) rather than move the aligned body bounce-direct or buffered
   const CancelToken* cancel = nullptr;
 };
 
-/// Bytes [0, bytes) of the piece are stored, whatever `error` says; fewer than asked without error: the source ended.
+/// Bytes [0, bytes) of the piece are stored, whatever `error` says; fewer than asked without error: the
+/// source ended.
 struct Outcome {
   uint64_t bytes = 0;
   std::optional<Error> error;
@@ -37,7 +39,7 @@ struct Outcome {
 class Engine {
  public:
   struct Options {
-    unsigned threads = 0;               ///< that move bytes at once; 0: the machine's cores, at most 4
+    unsigned threads = 0;  ///< that work on one copy, its caller included; 0: the machine's cores, at most 4
     uint64_t bounce_bytes = 16u << 20;  ///< bounce memory of the whole daemon
   };
   explicit Engine(Options options);
@@ -45,7 +47,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Blocks until the piece is done; call it on a thread that may block. Counts into counters().
+  /// Blocks until the piece is done; call it on a thread that may block, and with SIGXFSZ ignored (a file
+  /// size limit then is EFBIG). Counts into counters(). A cancelled piece ends with EINTR and the bytes done
+  /// so far.
   Outcome copy(const Copy& copy);
   Counters& counters();
 
@@ -54,7 +58,8 @@ class Engine {
   std::unique_ptr<State> state_;
 };
 
-/// How long the next piece may be so that it takes about a second: starts at 64 MiB, follows the rate, <= 256 MiB.
+/// How long the next piece may be so that it takes about a second: starts at 64 MiB, follows the rate, <= 256
+/// MiB.
 class PieceSize {
  public:
   [[nodiscard]] uint64_t next() const { return bytes_; }

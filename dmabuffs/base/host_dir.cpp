@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/base/host_dir.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+namespace dmabuffs {
+namespace {
+
+constexpr uint64_t kNoLinks = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+
+Result<UniqueFd> open_resolved(int directory, const std::string& path, int flags, mode_t mode,
+                               uint64_t resolve) {
+  struct open_how how {};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+  how.mode = mode;
+  how.resolve = resolve;
+  // The kernel answers EAGAIN when a rename elsewhere raced with the walk and it can't prove that it stayed
+  // beneath.
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    const long fd = ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
+    if (fd >= 0) return UniqueFd(static_cast<int>(fd));
+    if (errno != EAGAIN && errno != EINTR) break;
+  }
+  return fail_errno(errno, path);
+}
+
+}  // namespace
+
+bool HostIdentity::same_as(const HostIdentity& other) const {
+  const bool same_place = mount == other.mount && device == other.device && inode == other.inode;
+  const bool same_birth = born == 0 || other.born == 0 || born == other.born;
+  return same_place && type == other.type && same_birth;
+}
+
+Result<HostIdentity> identify(int fd) {
+  struct statx st {};
+  const unsigned wanted = STATX_TYPE | STATX_INO | STATX_MNT_ID | STATX_BTIME;
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, wanted, &st) != 0)
+    return fail_errno(errno, "statx");
+  HostIdentity identity;
+  identity.mount = st.stx_mnt_id;
+  identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
+  identity.inode = st.stx_ino;
+  identity.type = st.stx_mode & S_IFMT;
+  if (st.stx_mask & STATX_BTIME) identity.born = st.stx_btime.tv_sec * 1'000'000'000 + st.stx_btime.tv_nsec;
+  return identity;
+}
+
+bool is_procfs(int fd) {
+  struct statfs fs {};
+  return ::fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
+Result<UniqueFd> open_directory_beneath(int directory, const std::string& path) {
+  return open_resolved(directory, path, O_PATH | O_DIRECTORY, 0, kNoLinks | RESOLVE_NO_XDEV);
+}
+
+Result<UniqueFd> open_entry(int directory, const std::string& name) {
+  return open_resolved(directory, name, O_PATH | O_NOFOLLOW, 0, kNoLinks);
+}
+
+Result<UniqueFd> create_entry(int directory, const std::string& name, int flags, mode_t mode) {
+  return open_resolved(directory, name, flags | O_CREAT | O_EXCL, mode & 07777, kNoLinks);
+}
+
+Result<UniqueFd> reopen(int fd, int flags) {
+  const std::string path = descriptor_path(fd);
+  int opened = -1;
+  do {
+    opened = ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY);
+  } while (opened < 0 && errno == EINTR);
+  if (opened < 0) return fail_errno(errno, path);
+  return UniqueFd(opened);
+}
+
+std::string descriptor_path(int fd) {
+  return "/proc/self/fd/" + std::to_string(fd);
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/// Reaching inodes of a host directory without ever leaving it: no "..", no symbolic link, no magic link is
+/// followed.
+#pragma once
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/base/unique_fd.h"
+
+namespace dmabuffs {
+
+/// Which inode a descriptor is of. Two names of one file within one mount of the host have the same identity.
+struct HostIdentity {
+  uint64_t mount = 0;  ///< STATX_MNT_ID: the same directory seen through two bind mounts is two directories
+  dev_t device = 0;
+  uint64_t inode = 0;
+  mode_t type = 0;  ///< S_IFREG, …
+  int64_t born =
+      0;  ///< birth time in ns, 0 where the file system keeps none: an inode number used again differs
+
+  /// The inode itself; a birth time counts only where both have one.
+  [[nodiscard]] bool same_as(const HostIdentity& other) const;
+};
+
+/// Identity of what `fd` (O_PATH will do) is open on, from what this machine knows already
+/// (AT_STATX_DONT_SYNC): it never sends a request to a FUSE daemon or a server.
+Result<HostIdentity> identify(int fd);
+
+/// True when `fd` lies in procfs, whose answers depend on who asks.
+bool is_procfs(int fd);
+
+/// The directory `path` (several components) below `directory`, as O_PATH. EXDEV where a mount is in the way,
+/// ELOOP for a symbolic link. At most PATH_MAX bytes.
+Result<UniqueFd> open_directory_beneath(int directory, const std::string& path);
+
+/// The entry `name` of `directory` itself as O_PATH: a symbolic link is not followed, a mount point is
+/// entered.
+Result<UniqueFd> open_entry(int directory, const std::string& name);
+
+/// Makes the regular file `name` in `directory`; EEXIST when there is anything of that name. `flags` as for
+/// open(2).
+Result<UniqueFd> create_entry(int directory, const std::string& name, int flags, mode_t mode);
+
+/// Opens the inode of `fd` anew; the file system checks the calling thread's rights to it now.
+Result<UniqueFd> reopen(int fd, int flags);
+
+/// A path that names the very inode of `fd` for calls that take only paths, even that of a symbolic link.
+std::string descriptor_path(int fd);
+
+}  // namespace dmabuffs

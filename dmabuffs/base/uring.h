@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace dmabuffs {
+
+/// Reads and writes in flight: an io_uring, or, where the machine forbids one (kernel.io_uring_disabled,
+/// seccomp), plain pread and pwrite done at once. Used by one thread at a time. The memory and descriptors of
+/// what is in flight must stay; whoever submits must wait for it before he leaves.
+class IoQueue {
+ public:
+  struct Completion {
+    uint64_t tag = 0;
+    int64_t result = 0;  ///< bytes, or a negative errno; short counts are the caller's to continue
+  };
+
+  /// `depth`: operations that may be in flight, at least 1.
+  explicit IoQueue(unsigned depth);
+  ~IoQueue();
+  IoQueue(const IoQueue&) = delete;
+  IoQueue& operator=(const IoQueue&) = delete;
+
+  void read(int fd, std::span<std::byte> to, uint64_t offset, uint64_t tag);
+  void write(int fd, std::span<const std::byte> from, uint64_t offset, uint64_t tag);
+  /// The next one that finished; in_flight() must not be 0.
+  Completion wait();
+  [[nodiscard]] unsigned in_flight() const { return in_flight_; }
+  /// False when every operation runs to its end inside read() and write().
+  [[nodiscard]] bool asynchronous() const { return ring_ != nullptr; }
+
+ private:
+  struct Ring;
+  bool submit(bool writing, int fd, void* memory, size_t length, uint64_t offset, uint64_t tag);
+
+  std::unique_ptr<Ring> ring_;
+  std::vector<Completion> finished_;  // done without the ring
+  unsigned in_flight_ = 0;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/buffer/buffer.h"
+
+#include "dmabuffs/buffer/dma_buffer.h"
+#include "dmabuffs/buffer/memfd_buffer.h"
+
+namespace dmabuffs {
+
+std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid,
+                                     std::string name) {
+  if (!heap->is_dmabuf()) return std::make_shared<MemfdBuffer>(std::move(heap), uid, std::move(name));
+  return std::make_shared<DmaBuffer>(std::move(heap), recycler, uid, std::move(name));
+}
+
+}  // namespace dmabuffs

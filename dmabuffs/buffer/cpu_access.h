@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/// The bracket round every CPU access to a dma-buf (DMA_BUF_IOCTL_SYNC, linux/dma-buf.h) and the wait for the
+/// devices before it.
+#pragma once
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/buffer/buffer.h"
+
+namespace dmabuffs {
+
+/// How long a device may keep the daemon waiting: SYNC itself waits for fences without a limit.
+inline constexpr std::chrono::milliseconds kFenceLimit{5000};
+
+/// True while a device still writes (Access::Read) or uses at all (Access::Write) the dma-buf.
+bool fence_pending(int dmabuf_fd, Access access);
+
+/// EIO, "NAME: a device still uses the buffer (fence not signalled within N s)".
+Error fence_error(const std::string& name, std::chrono::milliseconds limit);
+
+/// The right of the CPU to touch a dma-buf's mapping, held while this lives. Borrows the descriptor, which
+/// must stay open. Move-only. A default-made one brackets nothing (memory that is no dma-buf).
+class CpuAccess {
+ public:
+  CpuAccess() = default;
+  CpuAccess(CpuAccess&& other) noexcept : fd_(std::exchange(other.fd_, -1)), access_(other.access_) {}
+  CpuAccess& operator=(CpuAccess&& other) noexcept;
+  ~CpuAccess() { end(); }
+
+  /// Waits for the fences that stand against `access`, `limit` at most, then begins. Write is begun as
+  /// read-write: a write of part of a cache line keeps the rest of it, so the rest must be fresh. EIO:
+  /// fence_error(), or the exporter refused. `name` is for the message.
+  static Result<CpuAccess> begin(int dmabuf_fd, Access access, const std::string& name,
+                                 std::chrono::milliseconds limit = kFenceLimit);
+  /// Ends it before the destructor does. The device sees the bytes afterwards.
+  void end();
+
+ private:
+  CpuAccess(int fd, Access access) : fd_(fd), access_(access) {}
+  int fd_ = -1;
+  Access access_ = Access::Read;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/buffer/dma_buffer.h"
+
+#include <algorithm>
+#include <shared_mutex>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/buffer/dmabuf_fd.h"
+#include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/buffer/recycler.h"
+
+namespace dmabuffs {
+namespace {
+
+size_t index_of(Access access) {
+  return access == Access::Read ? 0 : 1;
+}
+
+}  // namespace
+
+DmaBuffer::DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name,
+                     std::chrono::milliseconds fence_limit)
+    : heap_(std::move(heap)),
+      recycler_(recycler),
+      uid_(uid),
+      fence_limit_(fence_limit),
+      name_(std::move(name)) {}
+
+DmaBuffer::~DmaBuffer() {
+  release();
+}
+
+BufferInfo DmaBuffer::info() const {
+  const std::lock_guard facts(facts_mutex_);
+  BufferInfo info = facts_;
+  info.size = size_;
+  return info;
+}
+
+uint64_t DmaBuffer::size() const {
+  const std::lock_guard facts(facts_mutex_);
+  return size_;
+}
+
+std::string DmaBuffer::name() const {
+  const std::lock_guard facts(facts_mutex_);
+  return name_;
+}
+
+void DmaBuffer::set_size(uint64_t size) {
+  const std::lock_guard facts(facts_mutex_);
+  size_ = size;
+}
+
+Error DmaBuffer::busy() const {
+  return {EBUSY, name() + ": its dma-buf is in use elsewhere and holds only " + std::to_string(capacity()) +
+                     " bytes"};
+}
+
+Result<CpuAccess> DmaBuffer::begin_access(Access access) {
+  const int fd = storage_->dmabuf_fd();
+  if (fd < 0) return CpuAccess();
+  std::atomic<bool>& waited_enough = waited_enough_[index_of(access)];
+  if (waited_enough && fence_pending(fd, access)) return Failure(fence_error(name(), fence_limit_));
+  auto bracket = CpuAccess::begin(fd, access, name(), fence_limit_);
+  waited_enough = !bracket && fence_pending(fd, access);
+  return bracket;
+}
+
+Result<size_t> DmaBuffer::read(uint64_t offset, std::span<std::byte> to) {
+  const std::shared_lock use(use_);
+  if (offset >= size_ || to.empty()) return 0;
+  to = to.first(std::min<uint64_t>(to.size(), size_ - offset));
+  const auto bracket = begin_access(Access::Read);
+  if (!bracket) return Failure(bracket.error());
+  const auto bytes = storage_->map();
+  if (!bytes) return Failure(bytes.error());
+  const auto source = bytes->subspan(offset, to.size());
+  if (storage_->growable()) {
+    // A page not there yet would be allocated by the memcpy, where failing is SIGBUS.
+    if (auto there = populate(source); !there) return pass(std::move(there));
+  }
+  std::copy(source.begin(), source.end(), to.begin());
+  return to.size();
+}
+
+Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from) {
+  const std::unique_lock use(use_);
+  return write_locked(offset, from);
+}
+
+Result<size_t> DmaBuffer::append(std::span<const std::byte> from, uint64_t& at) {
+  const std::unique_lock use(use_);
+  at = size_;
+  return write_locked(at, from);
+}
+
+Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from) {
+  if (from.empty()) return 0;
+  if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
+  if (auto room = make_room(offset + from.size()); !room) {
+    if (offset >= capacity()) return pass(std::move(room));
+    from = from.first(capacity() - offset);  // what still fits; the next write meets the error
+  }
+  const auto bracket = begin_access(Access::Write);
+  if (!bracket) return Failure(bracket.error());
+  const auto bytes = storage_->map();
+  if (!bytes) return Failure(bytes.error());
+  if (auto gap = clean(*bytes, offset); !gap) return pass(std::move(gap));
+  const auto target = bytes->subspan(offset, from.size());
+  if (storage_->growable()) {
+    if (auto there = populate(target); !there) return pass(std::move(there));
+  }
+  std::copy(from.begin(), from.end(), target.begin());
+  set_size(std::max(size_, offset + from.size()));
+  clip_old_bytes();
+  return from.size();
+}
+
+Result<void> DmaBuffer::resize(uint64_t size) {
+  const std::unique_lock use(use_);
+  if (!fits({0, size})) return fail(EFBIG, name() + too_large());
+  if (size == 0 && !identity_fixed()) {
+    set_size(0);
+    release();
+    return {};
+  }
+  return size < size_ ? shrink(size) : extend(size, size);
+}
+
+Result<void> DmaBuffer::allocate(Range range, bool keep_size) {
+  const std::unique_lock use(use_);
+  if (!fits(range)) return fail(EFBIG, name() + too_large());
+  const uint64_t end = std::max(range.end(), size_);
+  return extend(end, keep_size ? size_ : end);
+}
+
+/// Holds `capacity` bytes at least, then has `size` (size_ <= size <= capacity).
+Result<void> DmaBuffer::extend(uint64_t capacity, uint64_t size) {
+  if (capacity == 0) return {};
+  if (identity_fixed() && capacity > this->capacity()) return Failure(busy());
+  if (auto published = publish(capacity); !published) return published;
+  if (identity_fixed() && size > size_) {
+    const auto bracket = begin_access(Access::Write);
+    if (!bracket) return Failure(bracket.error());
+    const auto bytes = storage_->map();
+    if (!bytes) return Failure(bytes.error());
+    if (auto zeros = clean(*bytes, size); !zeros) return zeros;
+  }
+  set_size(size);
+  return {};
+}
+
+/// `size` < size_; above 0 unless the identity is fixed.
+Result<void> DmaBuffer::shrink(uint64_t size) {
+  if (phase_ == Phase::Filling) {
+    const Range cut{size, size_ - size};
+    set_size(size);
+    taint(cut);
+    // The bytes are cut whatever comes of this; flush makes the dma-buf, or says why it can't.
+    (void)publish(size);
+    return {};
+  }
+  if (!identity_fixed() && wastes_memory(capacity(), heap_->capacity_for(size))) {
+    if (publish_in_fresh(size, size)) {
+      set_size(size);
+      return {};
+    }
+    // No memory for the smaller copy: it keeps what it has.
+  }
+  const auto bracket = begin_access(Access::Write);
+  if (!bracket) return Failure(bracket.error());
+  const auto bytes = storage_->map();
+  if (!bytes) return Failure(bytes.error());
+  if (auto zeros = zero_bytes(bytes->subspan(size, size_ - size)); !zeros) return zeros;
+  set_size(size);
+  return {};
+}
+
+Result<void> DmaBuffer::zero(Range range) {
+  const std::unique_lock use(use_);
+  if (range.offset >= size_ || range.length == 0) return {};
+  const uint64_t length = std::min(range.length, size_ - range.offset);
+  const auto bracket = begin_access(Access::Write);
+  if (!bracket) return Failure(bracket.error());
+  const auto bytes = storage_->map();
+  if (!bytes) return Failure(bytes.error());
+  return zero_bytes(bytes->subspan(range.offset, length));
+}
+
+Result<void> DmaBuffer::flush() {
+  const std::unique_lock use(use_);
+  if (size_ > 0) return publish(size_);
+  if (phase_ == Phase::Filling) release();
+  return {};
+}
+
+bool DmaBuffer::would_block(Access access) const {
+  if (access == Access::Write && leases_ > 0) return true;
+  if (const std::shared_lock use(use_, std::try_to_lock); !use) return true;
+  // adopt() changes facts_ before it frees memory: the descriptor is good under the mutex.
+  const std::lock_guard facts(facts_mutex_);
+  return facts_.pid_fd >= 0 && fence_pending(facts_.pid_fd, access);
+}
+
+void DmaBuffer::pin_identity() {
+  const std::unique_lock use(use_);
+  pinned_ = true;
+}
+
+void DmaBuffer::idle() {
+  const std::unique_lock use(use_, std::try_to_lock);
+  if (use && storage_) storage_->unmap();  // else somebody uses it, and calls this again when done
+}
+
+void DmaBuffer::set_name(const std::string& name) {
+  const std::lock_guard facts(facts_mutex_);
+  name_ = name;
+  if (facts_.pid_fd >= 0) set_dmabuf_name(facts_.pid_fd, name);
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/// A buffer of a heap that makes dma-bufs. Its memory goes through three phases:
+///
+///   Empty       no memory; the size is 0
+///   Filling     bytes are collected; nobody else can see the memory, so it may be replaced, grown and hold
+///   old bytes Published   the dma-buf exists: all of it is allocated, and what lies beyond the size reads
+///   zero
+///
+/// Empty -> Filling by a write or a write lease; -> Published by flush, ftruncate, fallocate or the end of a
+/// load. A write beyond a Published capacity goes back to Filling (the content is copied once), unless the
+/// identity is pinned.
+///
+/// Implemented in dma_buffer.cpp (the calls), dma_buffer_memory.cpp (phases and memory),
+/// dma_buffer_lease.cpp.
+#pragma once
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "dmabuffs/buffer/buffer.h"
+#include "dmabuffs/buffer/cpu_access.h"
+#include "dmabuffs/buffer/use_lock.h"
+
+namespace dmabuffs {
+
+class DmaBuffer final : public Buffer {
+ public:
+  /// As Buffer::make. `fence_limit`: how long a device may keep an access waiting.
+  DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name,
+            std::chrono::milliseconds fence_limit = kFenceLimit);
+  ~DmaBuffer() override;
+  DmaBuffer(const DmaBuffer&) = delete;
+  DmaBuffer& operator=(const DmaBuffer&) = delete;
+
+  [[nodiscard]] BufferInfo info() const override;
+  [[nodiscard]] uint64_t size() const override;
+  [[nodiscard]] const Heap& heap() const override { return *heap_; }
+  Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
+  Result<void> resize(uint64_t size) override;
+  Result<void> allocate(Range range, bool keep_size) override;
+  Result<void> zero(Range range) override;
+  Result<void> flush() override;
+  Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
+  [[nodiscard]] bool would_block(Access access) const override;
+  [[nodiscard]] int passthrough_fd() const override { return -1; }
+  void pin_identity() override;
+  void idle() override;
+  void set_name(const std::string& name) override;
+
+ private:
+  friend class DmaLease;
+  enum class Phase { Empty, Filling, Published };
+
+  // All below need use_: shared for what only reads, exclusive for what changes anything.
+
+  [[nodiscard]] bool identity_fixed() const { return pinned_ && phase_ == Phase::Published; }
+  [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
+  [[nodiscard]] Error busy() const;
+  [[nodiscard]] std::string name() const;
+  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf.
+  Result<CpuAccess> begin_access(Access access);
+
+  Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from);
+  Result<void> extend(uint64_t capacity, uint64_t size);
+  Result<void> shrink(uint64_t size);
+  void set_size(uint64_t size);
+
+  // dma_buffer_memory.cpp
+
+  /// Room for bytes up to `end` that arrive one write at a time; EBUSY, ENOSPC, ENOMEM leave all as it was.
+  Result<void> make_room(uint64_t end);
+  /// Room for a load that ends at `end`: allocated once, recycled memory if nothing must be kept.
+  Result<void> make_room_for_load(uint64_t end);
+  /// Makes the dma-buf hold `bytes` (>= 1) bytes at least and have only zeros beyond the size. On failure the
+  /// phase and the content stay.
+  Result<void> publish(uint64_t bytes);
+  Result<void> publish_in_place(uint64_t capacity);
+  Result<void> publish_pages();
+  /// New memory with the first `keep` bytes.
+  Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep);
+  /// Resizes storage_, which must be growable.
+  Result<void> grow(uint64_t bytes);
+  /// Empty memory that can grow, to fill: the heap's own, or a staging memfd where the heap allocates all at
+  /// once.
+  Result<std::unique_ptr<Storage>> growable_memory(uint64_t bytes);
+  /// Copies the first `bytes` bytes of storage_ to `fresh`.
+  Result<void> copy_content(Storage& fresh, uint64_t bytes);
+  /// The same for a staging memfd, which loses them.
+  Result<void> drain_content(Storage& fresh, uint64_t bytes);
+  /// Puts `fresh` in the place of storage_ (either may be null), which is recycled or freed.
+  void adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged);
+  /// Back to Empty; the size must be 0.
+  void release() { adopt(nullptr, Phase::Empty, false); }
+  /// Takes what info() says from storage_ again.
+  void note_memory();
+
+  // The bytes beyond the size. old_bytes_ covers all of them that may not be zero; it lies within [size,
+  // capacity) and is empty when Published.
+
+  /// Adds `range` to old_bytes_.
+  void taint(Range range);
+  /// Drops what lies outside [size, capacity) from old_bytes_.
+  void clip_old_bytes();
+  /// Zeroes the old bytes before `end`, and where others map the dma-buf everything in [size, end). `bytes`
+  /// is storage_'s mapping; the caller holds the bracket.
+  Result<void> clean(std::span<std::byte> bytes, uint64_t end);
+  Result<void> zero_bytes(std::span<std::byte> bytes);
+
+  const std::shared_ptr<Heap> heap_;
+  Recycler& recycler_;
+  const uid_t uid_;
+  const std::chrono::milliseconds fence_limit_;
+
+  mutable UseLock use_;
+  std::atomic<unsigned> leases_{0};  // of both kinds: they hold use_ for long, unlike a read
+  bool pinned_ = false;
+  bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
+  Phase phase_ = Phase::Empty;
+  Range old_bytes_;
+  std::unique_ptr<Storage> storage_;
+  uint64_t size_ = 0;  // changed under use_ and facts_mutex_, read under either
+
+  /// [Access]: a wait for that access ran into the limit. While the fence stays, later calls fail at once, so
+  /// that they don't queue up behind each other for the limit each.
+  std::array<std::atomic<bool>, 2> waited_enough_{};
+
+  mutable std::mutex facts_mutex_;  // held shortly, so that stat never waits for bytes that move
+  BufferInfo facts_;                // but for the size
+  std::string name_;
+};
+
+}  // namespace dmabuffs

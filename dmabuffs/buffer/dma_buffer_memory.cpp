@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+/// The memory of a DmaBuffer: how it grows while it is filled, becomes a dma-buf, and is replaced.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/buffer/dma_buffer.h"
+#include "dmabuffs/buffer/dmabuf_fd.h"
+#include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/buffer/populate.h"
+#include "dmabuffs/buffer/recycler.h"
+#include "dmabuffs/heap/memfd_storage.h"
+
+namespace dmabuffs {
+namespace {
+
+constexpr uint64_t kLargestStep = uint64_t{64} << 20;
+constexpr uint64_t kCopyPiece = uint64_t{16} << 20;
+
+BufferInfo describe(const Storage* storage, bool published) {
+  BufferInfo facts;
+  if (storage == nullptr) return facts;
+  facts.capacity = storage->capacity();
+  facts.huge_bytes = storage->huge_bytes();
+  if (!published || storage->dmabuf_fd() < 0) return facts;
+  facts.is_dmabuf = true;
+  facts.pid_fd = storage->dmabuf_fd();
+  facts.dmabuf_inode = dmabuf_inode(facts.pid_fd);
+  facts.exporter = dmabuf_exporter(facts.pid_fd);
+  return facts;
+}
+
+/// Moves the first `bytes` bytes of a staging memfd to `target` from the end to the start, cutting off what
+/// is done: both together hold little more than `bytes`, once the target's memory is there. pread skips holes
+/// without allocating them.
+Result<void> drain(MemfdStorage& staging, std::span<std::byte> target, uint64_t bytes) {
+  staging.unmap();
+  for (uint64_t end = bytes; end > 0;) {
+    const uint64_t begin = round_down(end - 1, kCopyPiece);
+    for (uint64_t at = begin; at < end;) {
+      const ssize_t got = ::pread(staging.memfd(), target.data() + at, end - at, static_cast<off_t>(at));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "moving a buffer's bytes to its dma-buf");
+      at += static_cast<uint64_t>(got);
+    }
+    (void)staging.set_length(begin);  // shrinking; if it failed, the memory would only go later
+    end = begin;
+  }
+  return {};
+}
+
+}  // namespace
+
+void DmaBuffer::note_memory() {
+  BufferInfo facts = describe(storage_.get(), phase_ == Phase::Published);
+  const std::lock_guard guard(facts_mutex_);
+  // Named here too: a recycled dma-buf has the name of its last owner, and set_name() may have come while it
+  // was made.
+  if (facts.pid_fd >= 0 && facts.pid_fd != facts_.pid_fd) set_dmabuf_name(facts.pid_fd, name_);
+  facts_ = std::move(facts);
+}
+
+void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) {
+  const bool complete = phase_ == Phase::Published || (storage_ && storage_->dmabuf_fd() >= 0);
+  storage_.swap(fresh);
+  phase_ = phase;
+  staged_ = staged;
+  old_bytes_ = {};
+  note_memory();
+  if (complete && !pinned_) recycler_.put(heap_->name(), uid_, std::move(fresh));
+}
+
+Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
+  if (heap_->growable()) return heap_->create(bytes, uid_);
+  auto staging = MemfdStorage::make(heap_->budget(), uid_, name());
+  if (!staging) return pass(std::move(staging));
+  if (auto sized = (*staging)->resize(round_up(bytes, kPage)); !sized) return pass(std::move(sized));
+  return std::move(*staging);
+}
+
+Result<void> DmaBuffer::grow(uint64_t bytes) {
+  auto grown = storage_->resize(staged_ ? round_up(bytes, kPage) : heap_->capacity_for(bytes));
+  note_memory();
+  return grown;
+}
+
+Result<void> DmaBuffer::make_room(uint64_t end) {
+  if (end <= capacity()) return {};
+  if (identity_fixed()) return Failure(busy());
+  if (storage_ && storage_->growable()) {
+    // In growing steps: each moves the mapping.
+    const uint64_t ahead = capacity() + std::min(capacity(), kLargestStep);
+    if (ahead > end && grow(ahead)) return {};
+    return grow(end);
+  }
+  auto fresh = growable_memory(end);
+  if (!fresh) return pass(std::move(fresh));
+  if (auto copied = copy_content(**fresh, size_); !copied) return copied;
+  adopt(std::move(*fresh), Phase::Filling, !heap_->growable());
+  return {};
+}
+
+Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
+  if (end <= capacity()) return {};
+  if (identity_fixed()) return Failure(busy());
+  if (storage_ && storage_->growable()) return grow(end);
+  if (size_ == 0) {
+    release();
+    if (auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(end))) {
+      adopt(std::move(recycled), Phase::Filling, false);
+      old_bytes_ = {0, capacity()};
+      return {};
+    }
+  }
+  auto fresh = heap_->create(end, uid_);
+  if (!fresh) return pass(std::move(fresh));
+  if (auto copied = copy_content(**fresh, size_); !copied) return copied;
+  adopt(std::move(*fresh), Phase::Filling, false);
+  return {};
+}
+
+Result<void> DmaBuffer::copy_content(Storage& fresh, uint64_t bytes) {
+  if (bytes == 0) return {};
+  const auto source_bracket = begin_access(Access::Read);
+  if (!source_bracket) return Failure(source_bracket.error());
+  Result<CpuAccess> target_bracket;
+  if (fresh.dmabuf_fd() >= 0) {
+    target_bracket = CpuAccess::begin(fresh.dmabuf_fd(), Access::Write, name(), fence_limit_);
+    if (!target_bracket) return Failure(target_bracket.error());
+  }
+  const auto source = storage_->map();
+  if (!source) return Failure(source.error());
+  const auto target = fresh.map();
+  if (!target) return Failure(target.error());
+  if (fresh.growable()) {
+    if (auto there = populate_all(target->first(bytes)); !there) return there;
+  }
+  std::memcpy(target->data(), source->data(), bytes);
+  return {};
+}
+
+Result<void> DmaBuffer::publish(uint64_t bytes) {
+  if (phase_ == Phase::Published && bytes <= capacity()) return {};
+  const uint64_t wanted = heap_->capacity_for(bytes);
+  if (phase_ == Phase::Filling && !staged_) {
+    if (storage_->growable()) return publish_in_place(wanted);
+    const bool enough = capacity() >= bytes;
+    if (enough && !wastes_memory(capacity(), wanted)) return publish_in_place(capacity());
+    auto trimmed = publish_in_fresh(bytes, size_);
+    // Without memory for a smaller one, a load that ended early keeps the one it has.
+    return trimmed || !enough ? trimmed : publish_in_place(capacity());
+  }
+  return publish_in_fresh(bytes, size_);
+}
+
+Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
+  const uint64_t before = capacity();
+  if (wanted != before) {
+    if (auto resized = storage_->resize(wanted); !resized) return resized;
+    clip_old_bytes();
+  }
+  auto published = publish_pages();
+  if (published) {
+    phase_ = Phase::Published;
+  } else if (wanted > before) {
+    (void)storage_->resize(before);
+    clip_old_bytes();
+  }
+  note_memory();
+  return published;
+}
+
+Result<void> DmaBuffer::publish_pages() {
+  const auto bytes = storage_->map();
+  if (!bytes) return Failure(bytes.error());
+  if (storage_->growable()) {
+    if (auto there = populate_all(*bytes); !there) return there;
+  }
+  if (old_bytes_.length > 0) {
+    const auto bracket = begin_access(Access::Write);
+    if (!bracket) return Failure(bracket.error());
+    if (auto cleaned = clean(*bytes, capacity()); !cleaned) return cleaned;
+  }
+  return storage_->publish(name());
+}
+
+Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
+  auto fresh = heap_->create(bytes, uid_);
+  if (!fresh) return pass(std::move(fresh));
+  if ((*fresh)->growable()) {
+    const auto pages = (*fresh)->map();
+    if (!pages) return Failure(pages.error());
+    if (auto there = populate_all(*pages); !there) return there;
+  }
+  // Before the bytes are moved: once a staging memfd is drained there is no way back.
+  if (auto published = (*fresh)->publish(name()); !published) return published;
+  auto moved = staged_ ? drain_content(**fresh, keep) : copy_content(**fresh, keep);
+  if (!moved) return moved;
+  adopt(std::move(*fresh), Phase::Published, false);
+  return {};
+}
+
+Result<void> DmaBuffer::drain_content(Storage& fresh, uint64_t bytes) {
+  const auto target = fresh.map();
+  if (!target) return Failure(target.error());
+  Result<CpuAccess> bracket;
+  if (fresh.dmabuf_fd() >= 0) {
+    bracket = CpuAccess::begin(fresh.dmabuf_fd(), Access::Write, name(), fence_limit_);
+    if (!bracket) return Failure(bracket.error());
+  }
+  return drain(static_cast<MemfdStorage&>(*storage_), *target, bytes);
+}
+
+void DmaBuffer::clip_old_bytes() {
+  const uint64_t begin = std::max(old_bytes_.offset, size_);
+  const uint64_t end = std::min(old_bytes_.end(), capacity());
+  old_bytes_ = begin < end ? Range{begin, end - begin} : Range{};
+}
+
+void DmaBuffer::taint(Range range) {
+  if (range.length == 0) return;
+  if (old_bytes_.length > 0) {
+    const uint64_t begin = std::min(old_bytes_.offset, range.offset);
+    range = {begin, std::max(old_bytes_.end(), range.end()) - begin};
+  }
+  old_bytes_ = range;
+  clip_old_bytes();
+}
+
+Result<void> DmaBuffer::clean(std::span<std::byte> bytes, uint64_t end) {
+  if (identity_fixed()) {
+    // Whoever maps the dma-buf may have written there.
+    return end > size_ ? zero_bytes(bytes.subspan(size_, end - size_)) : Result<void>{};
+  }
+  const uint64_t stop = std::min(end, old_bytes_.end());
+  if (stop <= old_bytes_.offset) return {};
+  if (auto zeros = zero_bytes(bytes.subspan(old_bytes_.offset, stop - old_bytes_.offset)); !zeros)
+    return zeros;
+  old_bytes_ = {stop, old_bytes_.end() - stop};
+  return {};
+}
+
+Result<void> DmaBuffer::zero_bytes(std::span<std::byte> bytes) {
+  if (storage_->growable()) {
+    if (auto there = populate(bytes); !there) return there;
+  }
+  std::ranges::fill(bytes, std::byte{0});
+  return {};
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/buffer/memfd_buffer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <shared_mutex>
+
+#include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/heap/memfd.h"
+
+namespace dmabuffs {
+namespace {
+
+/// fallocate(2) until no signal comes between; 0 or an errno.
+int fallocate_all(int fd, int mode, Range range) {
+  while (::fallocate(fd, mode, static_cast<off_t>(range.offset), static_cast<off_t>(range.length)) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+int truncate_to(int fd, uint64_t size) {
+  while (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+}  // namespace
+
+MemfdBuffer::MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name)
+    : heap_(std::move(heap)), name_(std::move(name)) {
+  auto memfd = make_memfd(name_, PageSize::Small);
+  auto reservation = heap_->budget().reserve(uid, 0);
+  if (!memfd) {
+    made_ = pass(std::move(memfd));
+  } else if (!reservation) {
+    made_ = pass(std::move(reservation));
+  } else {
+    memfd_ = std::move(*memfd);
+    reservation_ = std::move(*reservation);
+    reservation_.watch(memfd_.get());
+  }
+}
+
+std::string MemfdBuffer::name() const {
+  const std::lock_guard facts(facts_mutex_);
+  return name_;
+}
+
+void MemfdBuffer::set_name(const std::string& name) {
+  const std::lock_guard facts(facts_mutex_);
+  name_ = name;  // the memfd keeps the one it was made with
+}
+
+uint64_t MemfdBuffer::file_size() const {
+  struct stat st {};
+  return ::fstat(memfd_.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
+}
+
+uint64_t MemfdBuffer::size() const {
+  const std::lock_guard facts(facts_mutex_);
+  const uint64_t size = file_size();
+  return extension_.length > 0 && size == extension_.end() ? extension_.offset : size;
+}
+
+BufferInfo MemfdBuffer::info() const {
+  BufferInfo info;
+  info.size = size();
+  struct stat st {};
+  if (::fstat(memfd_.get(), &st) == 0) info.capacity = static_cast<uint64_t>(st.st_blocks) * 512;
+  info.pid_fd = memfd_.get();
+  return info;
+}
+
+Result<size_t> MemfdBuffer::read(uint64_t offset, std::span<std::byte> to) {
+  if (!made_) return Failure(made_.error());
+  if (offset > kLargestBuffer) return 0;
+  const std::shared_lock use(use_);
+  size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t got =
+        ::pread(memfd_.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && done == 0) return fail_errno(errno, name());
+    if (got <= 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {
+  if (!made_) return Failure(made_.error());
+  if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
+  Result<size_t> written = 0;
+  {
+    const std::shared_lock use(use_);
+    written = write_within_budget(offset, from);
+  }
+  if (!written || *written < from.size()) fit_reservation();
+  return written;
+}
+
+Result<size_t> MemfdBuffer::append(std::span<const std::byte> from, uint64_t& at) {
+  if (!made_) return Failure(made_.error());
+  const std::unique_lock use(use_);
+  at = file_size();
+  if (!fits({at, from.size()})) return fail(EFBIG, name() + too_large());
+  auto written = write_within_budget(at, from);
+  if (!written || *written < from.size()) fit_reservation_locked();
+  return written;
+}
+
+Result<size_t> MemfdBuffer::write_within_budget(uint64_t offset, std::span<const std::byte> from) {
+  if (auto reserved = reserve_to(offset + from.size()); !reserved) {
+    const std::lock_guard lock(reservation_mutex_);
+    if (offset >= reservation_.bytes()) return pass(std::move(reserved));
+    from = from.first(reservation_.bytes() - offset);  // what still fits; the next write meets the error
+  }
+  size_t done = 0;
+  while (done < from.size()) {
+    const ssize_t put =
+        ::pwrite(memfd_.get(), from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && done == 0) return fail_errno(errno, name());
+    if (put <= 0) break;
+    done += static_cast<size_t>(put);
+  }
+  return done;
+}
+
+Result<void> MemfdBuffer::reserve_to(uint64_t end) {
+  const std::lock_guard lock(reservation_mutex_);
+  if (end <= reservation_.bytes()) return {};
+  auto reserved = reservation_.resize(round_up(std::max(end, file_size()), kPage));
+  if (!reserved) return fail(reserved.error().code, name() + ": " + reserved.error().message);
+  return {};
+}
+
+void MemfdBuffer::fit_reservation() {
+  const std::unique_lock use(use_, std::try_to_lock);
+  if (use) fit_reservation_locked();
+}
+
+void MemfdBuffer::fit_reservation_locked() {
+  const std::lock_guard lock(reservation_mutex_);
+  const uint64_t needed = round_up(std::max(file_size(), allocated_end_), kPage);
+  // Up as well, for what clients wrote by passthrough; a refusal comes too late to matter.
+  if (needed != reservation_.bytes()) (void)reservation_.resize(needed);
+}
+
+Result<void> MemfdBuffer::resize(uint64_t size) {
+  if (!made_) return made_;
+  if (!fits({0, size})) return fail(EFBIG, name() + too_large());
+  const std::unique_lock use(use_);
+  if (size > file_size()) {
+    if (auto reserved = reserve_to(size); !reserved) return reserved;
+  } else {
+    allocated_end_ = 0;  // ftruncate gives that back too
+  }
+  const int code = truncate_to(memfd_.get(), size);
+  fit_reservation_locked();
+  return code == 0 ? Result<void>{} : fail_errno(code, name());
+}
+
+Result<void> MemfdBuffer::allocate(Range range, bool keep_size) {
+  if (!made_) return made_;
+  if (!fits(range)) return fail(EFBIG, name() + too_large());
+  if (range.length == 0) return {};
+  const std::unique_lock use(use_);
+  if (auto reserved = reserve_to(range.end()); !reserved) return reserved;
+  const int code = fallocate_all(memfd_.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, range);
+  if (code == 0) allocated_end_ = std::max(allocated_end_, range.end());
+  fit_reservation_locked();
+  return code == 0 ? Result<void>{} : fail_errno(code, name());
+}
+
+Result<void> MemfdBuffer::zero(Range range) {
+  if (!made_) return made_;
+  const std::unique_lock use(use_);
+  const uint64_t size = file_size();
+  if (range.offset >= size || range.length == 0) return {};
+  range.length = std::min(range.length, size - range.offset);
+  // A hole gives the memory back. There is no udmabuf on this memfd that it could sever.
+  const int code = fallocate_all(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, range);
+  return code == 0 ? Result<void>{} : fail_errno(code, name());
+}
+
+Result<void> MemfdBuffer::flush() {
+  fit_reservation();
+  return {};
+}
+
+bool MemfdBuffer::would_block(Access access) const {
+  if (access == Access::Write && leases_ > 0) return true;
+  const std::shared_lock use(use_, std::try_to_lock);
+  return !use;
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <atomic>
+#include <mutex>
+#include <string>
+
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/buffer/buffer.h"
+#include "dmabuffs/buffer/use_lock.h"
+#include "dmabuffs/heap/budget.h"
+
+namespace dmabuffs {
+
+/// A buffer of the memfd heap: a plain memfd whose file size is the logical length at every moment, because
+/// FUSE passthrough lets clients read and write it past the daemon. So the size is asked, never remembered;
+/// bytes go by pread and pwrite; and growing never cuts off what a client appended meanwhile. May be sparse.
+class MemfdBuffer final : public Buffer {
+ public:
+  /// As Buffer::make. When no memfd can be made (EMFILE) every operation that needs it reports that.
+  MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name);
+
+  [[nodiscard]] BufferInfo info() const override;
+  [[nodiscard]] uint64_t size() const override;
+  [[nodiscard]] const Heap& heap() const override { return *heap_; }
+  Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
+  Result<void> resize(uint64_t size) override;
+  Result<void> allocate(Range range, bool keep_size) override;
+  Result<void> zero(Range range) override;
+  /// Nothing to make; gives back what was reserved for bytes that never came.
+  Result<void> flush() override;
+  Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
+  [[nodiscard]] bool would_block(Access access) const override;
+  [[nodiscard]] int passthrough_fd() const override { return memfd_.get(); }
+  /// The memfd is never replaced.
+  void pin_identity() override {}
+  void idle() override { fit_reservation(); }
+  void set_name(const std::string& name) override;
+
+ private:
+  friend class MemfdLease;
+
+  [[nodiscard]] std::string name() const;
+  /// The file's size as it is, an extending lease included.
+  [[nodiscard]] uint64_t file_size() const;
+  Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
+  /// Has the budget cover the file up to `end` (and whatever clients wrote beyond).
+  Result<void> reserve_to(uint64_t end);
+  /// Makes the budget's figure that of the file. Does nothing while the file is being written: the next call
+  /// will.
+  void fit_reservation();
+  void fit_reservation_locked();
+
+  const std::shared_ptr<Heap> heap_;
+  Result<void> made_;  // why there is no memfd
+  UniqueFd memfd_;
+
+  mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
+  std::atomic<unsigned> leases_{0};
+
+  std::mutex reservation_mutex_;
+  Reservation reservation_;     // after memfd_, which it watches
+  uint64_t allocated_end_ = 0;  // allocated beyond the size (FALLOC_FL_KEEP_SIZE)
+
+  mutable std::mutex facts_mutex_;
+  std::string name_;
+  Range extension_;  // [size before, end) of a lease that extends the file: no part of the size before its
+                     // commit
+};
+
+}  // namespace dmabuffs

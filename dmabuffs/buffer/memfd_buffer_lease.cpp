@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/// A window of a MemfdBuffer given to a transfer: a mapping of its own, of a file made long enough for it.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <shared_mutex>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/buffer/memfd_buffer.h"
+
+namespace dmabuffs {
+
+class MemfdLease final : public Lease {
+ public:
+  MemfdLease(MemfdBuffer& buffer, Range window, Access access)
+      : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {
+    ++buffer_.leases_;
+  }
+  ~MemfdLease() override {
+    if (extends_) (void)settle(0);
+    --buffer_.leases_;
+  }
+  MemfdLease(const MemfdLease&) = delete;
+  MemfdLease& operator=(const MemfdLease&) = delete;
+
+  Result<void> begin(uint64_t expected_end) {
+    if (window_.end() > buffer_.file_size()) {
+      if (access_ == Access::Read)
+        return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
+      // The whole load now: what can't be held is better refused before bytes move.
+      if (auto reserved = buffer_.reserve_to(std::max(window_.end(), expected_end)); !reserved)
+        return reserved;
+      if (auto extended = extend(); !extended) return extended;
+    }
+    const uint64_t start = round_down(window_.offset, kPage);
+    const int protection = access_ == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
+    auto mapping = Mapping::of_file(buffer_.memfd_.get(), start, window_.end() - start, protection);
+    if (!mapping) return fail(mapping.error().code, buffer_.name() + ": " + mapping.error().message);
+    mapping_ = std::move(*mapping);
+    bytes_ = mapping_.bytes().subspan(window_.offset - start);
+    return {};
+  }
+
+  std::span<std::byte> bytes() const override { return bytes_; }
+  bool pinnable() const override { return true; }
+  bool needs_populate() const override { return access_ == Access::Write; }
+
+  Result<void> commit(uint64_t done) override {
+    if (access_ == Access::Read || done > window_.length) {
+      return fail(EINVAL, buffer_.name() + ": a lease committed that is for reading, or shorter");
+    }
+    return extends_ ? settle(done) : Result<void>{};
+  }
+
+ private:
+  /// Makes the file reach the window's end; under the exclusive lock from here on.
+  Result<void> extend() {
+    shared_.unlock();
+    exclusive_ = std::unique_lock(buffer_.use_);
+    const std::lock_guard facts(buffer_.facts_mutex_);
+    const uint64_t before = buffer_.file_size();
+    if (window_.end() <= before) return {};
+    // Allocates one page. Unlike ftruncate it can't cut off what a client appends at this moment by
+    // passthrough.
+    while (::fallocate(buffer_.memfd_.get(), 0, static_cast<off_t>(window_.end() - 1), 1) != 0) {
+      if (errno != EINTR) return fail_errno(errno, buffer_.name_);
+    }
+    buffer_.extension_ = {before, window_.end() - before};
+    extends_ = true;
+    return {};
+  }
+
+  /// Keeps the first `done` bytes of the window; what lies behind them and the old size is cut off, or reads
+  /// zero if a client has written beyond the window meanwhile.
+  Result<void> settle(uint64_t done) {
+    extends_ = false;
+    const std::lock_guard facts(buffer_.facts_mutex_);
+    const uint64_t before = buffer_.extension_.offset;
+    buffer_.extension_ = {};
+    const uint64_t size = done > 0 ? std::max(before, window_.offset + done) : before;
+    if (size == window_.end()) return {};
+    const int fd = buffer_.memfd_.get();
+    const bool ours = buffer_.file_size() == window_.end();
+    const auto drop = [&] {
+      return ours ? ::ftruncate(fd, static_cast<off_t>(size))
+                  : ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size),
+                                static_cast<off_t>(window_.end() - size));
+    };
+    while (drop() != 0) {
+      if (errno != EINTR) return fail_errno(errno, buffer_.name_);
+    }
+    return {};
+  }
+
+  MemfdBuffer& buffer_;
+  const Range window_;
+  const Access access_;
+  std::shared_lock<UseLock> shared_;
+  std::unique_lock<UseLock> exclusive_;
+  Mapping mapping_;  // after the locks: gone before they are released
+  std::span<std::byte> bytes_;
+  bool extends_ = false;
+};
+
+Result<std::unique_ptr<Lease>> MemfdBuffer::lease(Range window, Access access, uint64_t expected_end) {
+  if (!made_) return Failure(made_.error());
+  if (!fits(window) || !fits({0, expected_end})) return fail(EFBIG, name() + too_large());
+  if (window.length == 0) return fail(EINVAL, name() + ": an empty range can't be leased");
+  auto lease = std::make_unique<MemfdLease>(*this, window, access);
+  if (auto begun = lease->begin(expected_end); !begun) return pass(std::move(begun));
+  return lease;
+}
+
+}  // namespace dmabuffs

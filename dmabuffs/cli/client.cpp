@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/cli/client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <sstream>
+
+#include "dmabuffs/fs/control.h"
+#include "dmabuffs/fs/control_address.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+constexpr auto kCancelPatience = std::chrono::seconds(1);
+
+/// mountinfo writes space, tab, newline and backslash as \ooo.
+std::string unescape(const std::string& text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      plain += text[i];
+    }
+  }
+  return plain;
+}
+
+uid_t owner_in(const std::string& options) {
+  constexpr std::string_view kKey = "user_id=";
+  std::istringstream words(options);
+  for (std::string word; std::getline(words, word, ',');)
+    if (word.rfind(kKey, 0) == 0)
+      return static_cast<uid_t>(std::strtoul(word.c_str() + kKey.size(), nullptr, 10));
+  return 0;
+}
+
+bool parse_line(const std::string& line, MountPoint& mount) {
+  std::istringstream words(line);
+  std::string id, parent, device, root, path, options, word, type, source, super;
+  if (!(words >> id >> parent >> device >> root >> path >> options)) return false;
+  while (words >> word && word != "-") continue;
+  if (!(words >> type >> source >> super) || type != "fuse.dmabuffs") return false;
+  unsigned major = 0, minor = 0;
+  if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) return false;
+  mount = {unescape(path), unescape(root), makedev(major, minor), owner_in(super)};
+  return true;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return fail_errno(errno, path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+Error explain(int code, const std::string& path) {
+  if (code == ENOTCONN)
+    return {code, path + ": the mount's daemon has died; `dmabuffs umount` it and mount anew"};
+  return fail_errno(code, path).value();
+}
+
+/// Whoever passes descriptors must know whom to.
+Result<void> check_daemon(int socket, const MountPoint& mount) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+    return fail_errno(errno, mount.path + ": control socket");
+  if (peer.uid != mount.owner && peer.uid != 0)
+    return fail(EPERM, mount.path + ": its control socket is held by uid " + std::to_string(peer.uid) +
+                           ", not by the mount's owner");
+  return {};
+}
+
+int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
+  std::array<pollfd, 2> polled{{{socket, POLLIN, 0}, {interrupt, POLLIN, 0}}};
+  const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(limit.count()));
+  if (ready <= 0) return -1;
+  return polled[0].revents ? socket : interrupt;
+}
+
+}  // namespace
+
+std::vector<MountPoint> parse_mounts(const std::string& mountinfo) {
+  std::vector<MountPoint> mounts;
+  std::istringstream lines(mountinfo);
+  MountPoint mount;
+  for (std::string line; std::getline(lines, line);)
+    if (parse_line(line, mount)) mounts.push_back(mount);
+  std::stable_partition(mounts.begin(), mounts.end(), [](const MountPoint& m) { return m.root == "/"; });
+  return mounts;
+}
+
+Result<std::vector<MountPoint>> dmabuffs_mounts() {
+  auto text = read_file("/proc/self/mountinfo");
+  if (!text) return pass(std::move(text));
+  return parse_mounts(*text);
+}
+
+const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t device) {
+  const auto found = std::find_if(mounts.begin(), mounts.end(),
+                                  [device](const MountPoint& m) { return m.device == device; });
+  return found == mounts.end() ? nullptr : &*found;
+}
+
+Result<MountPoint> mount_of(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) return Failure(explain(errno, path));
+  auto mounts = dmabuffs_mounts();
+  if (!mounts) return pass(std::move(mounts));
+  const MountPoint* mount = mount_of_device(*mounts, st.st_dev);
+  if (!mount) return fail(ENODEV, path + ": not in a dmabuffs mount");
+  return *mount;
+}
+
+Result<std::string> socket_of(const MountPoint& mount) {
+  auto text = read_file(mount.path + "/status");
+  if (!text) {
+    // A bind mount of a part of the mount does not show the status file.
+    const std::string usual = control_socket_path(mount.path, mount.owner);
+    if (::access(usual.c_str(), F_OK) == 0) return usual;
+    return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
+  }
+  const Json status = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object()) return fail(EIO, mount.path + "/status: not JSON");
+  auto socket = text_of(status, "socket");
+  if (!socket) return fail(ENOENT, mount.path + ": the mount has no control socket; its log says why");
+  return *socket;
+}
+
+Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
+  auto path = socket_of(mount);
+  if (!path) return pass(std::move(path));
+  auto socket = connect_to(*path);
+  if (!socket)
+    return fail(socket.error().code, mount.path + ": no connection to its daemon: " + socket.error().message);
+  if (auto checked = check_daemon(socket->get(), mount); !checked) return pass(std::move(checked));
+  return ControlClient(std::move(*socket));
+}
+
+Result<Message> ControlClient::request(const Json& request, std::span<const int> fds,
+                                       const Waiting& waiting) {
+  using Clock = std::chrono::steady_clock;
+  if (auto sent = send_message(socket_.get(), request, fds); !sent) return pass(std::move(sent));
+  bool cancelled = false;
+  Clock::time_point give_up = Clock::time_point::max();
+  while (Clock::now() < give_up) {
+    const auto limit = std::chrono::milliseconds(200);
+    const int ready = wait_readable(socket_.get(), cancelled ? -1 : waiting.interrupt, limit);
+    if (ready == -1) continue;
+    if (ready != socket_.get()) {
+      cancelled = true;
+      give_up = Clock::now() + kCancelPatience;
+      (void)send_message(socket_.get(), {{"op", "cancel"}}, {}, /*wait=*/false);
+      continue;
+    }
+    auto message = receive_message(socket_.get());
+    if (!message) return pass(std::move(message));
+    if (!message->has_value()) return fail(EPIPE, "the mount's daemon closed the connection");
+    const Json& body = (*message)->body;
+    const auto progress = body.find("progress");
+    if (progress == body.end()) return std::move(**message);
+    if (waiting.progress && progress->is_object())
+      waiting.progress(number_of(*progress, "bytes").value_or(0), number_of(*progress, "total").value_or(0));
+  }
+  return fail(EINTR, "interrupted");
+}
+
+Result<UniqueFd> path_descriptor(int fd, const std::string& name) {
+  UniqueFd path(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_PATH | O_CLOEXEC));
+  if (!path) return fail_errno(errno, name);
+  return path;
+}
+
+}  // namespace dmabuffs::cli

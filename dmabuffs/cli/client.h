@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/// The commands' side of the control socket (docs/control-socket.md), and how a mount is found from a path.
+#pragma once
+#include <sys/types.h>
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dmabuffs/fs/control_message.h"
+
+namespace dmabuffs::cli {
+
+/// A dmabuffs mount as this process sees it.
+struct MountPoint {
+  std::string path;  ///< where it is mounted
+  std::string root;  ///< "/" unless only a part of it is mounted there (bind mount)
+  dev_t device = 0;  ///< st_dev of its files
+  uid_t owner = 0;
+};
+
+/// Mounts of type fuse.dmabuffs in `mountinfo` (proc_pid_mountinfo(5)), whole mounts before bind mounts of a
+/// part.
+std::vector<MountPoint> parse_mounts(const std::string& mountinfo);
+/// Those of this process.
+Result<std::vector<MountPoint>> dmabuffs_mounts();
+/// The first whose files have this st_dev; nullptr: none.
+const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t device);
+/// The mount that `path` (which exists) lies in. ENODEV naming the path when it lies in none; ENOTCONN with
+/// the remedy when the mount's daemon has died.
+Result<MountPoint> mount_of(const std::string& path);
+/// Path of its control socket, as its `status` file tells. ENOENT: it has none.
+Result<std::string> socket_of(const MountPoint& mount);
+
+/// A connection to one mount's daemon.
+class ControlClient {
+ public:
+  /// EPERM: what answers is not the mount's daemon.
+  static Result<ControlClient> connect(const MountPoint& mount);
+
+  struct Waiting {
+    /// When it becomes readable the request is cancelled: "cancel" is sent and the reply awaited for a
+    /// second.
+    int interrupt = -1;
+    std::function<void(uint64_t bytes, uint64_t total)> progress = nullptr;
+  };
+  /// Sends one request and waits for its reply, which may say {"ok":false}. `fds` stay the caller's. EINTR:
+  /// it was interrupted and no reply came. EPIPE: the daemon has gone.
+  Result<Message> request(const Json& request, std::span<const int> fds, const Waiting& waiting);
+
+ private:
+  explicit ControlClient(UniqueFd socket) : socket_(std::move(socket)) {}
+  UniqueFd socket_;
+};
+
+/// An O_PATH descriptor of the file that `fd` has open: how the daemon is told of one of its own files.
+Result<UniqueFd> path_descriptor(int fd, const std::string& name);
+
+}  // namespace dmabuffs::cli

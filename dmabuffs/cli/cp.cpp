@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/// `dmabuffs cp SRC... DST`: cp that moves bytes by direct I/O when a side lies in a mount, from wherever it
+/// is called.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/cp_file.h"
+#include "dmabuffs/cli/format.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CpOptions {
+  CopyOptions copy;
+  bool no_progress = false, json = false, recursive = false, verbose = false;
+  std::vector<std::string> paths;
+};
+
+class Cp {
+ public:
+  Cp(const CpOptions& options, std::vector<MountPoint> mounts)
+      : options_(options), copier_(options.copy, std::move(mounts)) {}
+
+  int run();
+
+ private:
+  void copy_one(const std::string& from, const std::string& to);
+  void copy_file(const std::string& from, const std::string& to);
+  void copy_directory(const std::string& from, const std::string& to, const struct stat& st);
+  void copy_link(const std::string& from, const std::string& to);
+  void trouble(const std::string& message);
+  void print_file(const std::string& from, const std::string& to, const CopyTally& tally) const;
+  void print_json(double seconds) const;
+
+  const CpOptions& options_;
+  FileCopier copier_;
+  CopyTally tally_;
+  uint64_t files_ = 0;
+  std::vector<std::string> errors_;
+};
+
+bool is_directory(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+std::string last_name(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path.substr(path.rfind('/') + 1);
+}
+
+void Cp::trouble(const std::string& message) {
+  report("cp: " + message);
+  errors_.push_back(message);
+}
+
+void Cp::print_file(const std::string& from, const std::string& to, const CopyTally& tally) const {
+  std::string how;
+  for (const auto& [path, count] : tally.paths) {
+    if (!how.empty()) how += ", ";
+    how += tally.paths.size() == 1 ? path : path + " " + human_bytes(count);
+  }
+  std::printf("%s -> %s (%s)\n", from.c_str(), to.c_str(), how.empty() ? "empty" : how.c_str());
+}
+
+void Cp::copy_file(const std::string& from, const std::string& to) {
+  CopyTally tally;
+  const auto copied = copier_.copy(from, to, tally);
+  tally_.add(tally);
+  if (!copied) return trouble(copied.error().message);
+  ++files_;
+  if (options_.verbose && !options_.json) print_file(from, to, tally);
+}
+
+void Cp::copy_link(const std::string& from, const std::string& to) {
+  std::error_code failed;
+  const fs::path target = fs::read_symlink(from, failed);
+  if (failed) return trouble(from + ": " + failed.message());
+  if (options_.copy.force) ::unlink(to.c_str());
+  if (::symlink(target.c_str(), to.c_str()) != 0)
+    return trouble(to + ": can't make this symbolic link: " + std::strerror(errno));
+}
+
+void Cp::copy_directory(const std::string& from, const std::string& to, const struct stat& st) {
+  std::error_code failed;
+  const std::string inner = fs::weakly_canonical(to, failed).string() + "/";
+  const std::string outer = fs::weakly_canonical(from, failed).string() + "/";
+  if (inner.rfind(outer, 0) == 0) return trouble("'" + from + "': can't be copied into itself, '" + to + "'");
+  if (::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) != 0 && !(errno == EEXIST && is_directory(to)))
+    return trouble(to + ": " + std::strerror(errno));
+  std::vector<std::string> names;
+  for (fs::directory_iterator entry(from, failed), end; !failed && entry != end; entry.increment(failed))
+    names.push_back(entry->path().filename().string());
+  if (failed) return trouble(from + ": " + failed.message());
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    if (copier_.signal() != 0) return;
+    copy_one(from + "/" + name, to + "/" + name);
+  }
+}
+
+void Cp::copy_one(const std::string& from, const std::string& to) {
+  struct stat st {};
+  const int asked = options_.recursive ? ::lstat(from.c_str(), &st) : ::stat(from.c_str(), &st);
+  if (asked != 0) return trouble(from + ": " + std::strerror(errno));
+  if (S_ISDIR(st.st_mode) && !options_.recursive)
+    return trouble("-r not given; omitting directory '" + from + "'");
+  if (S_ISDIR(st.st_mode)) return copy_directory(from, to, st);
+  if (S_ISLNK(st.st_mode)) return copy_link(from, to);
+  if (options_.recursive && !S_ISREG(st.st_mode))
+    return trouble(from + ": neither file nor directory; left out");
+  copy_file(from, to);
+}
+
+void Cp::print_json(double seconds) const {
+  Json json{{"files", files_},         {"bytes", tally_.bytes},    {"seconds", seconds},
+            {"paths", Json::object()}, {"reasons", Json::array()}, {"errors", errors_}};
+  for (const auto& [path, count] : tally_.paths) json["paths"][path] = count;
+  for (const auto& reason : tally_.reasons)
+    json["reasons"].push_back({{"path", reason.path}, {"why", reason.why}, {"bytes", reason.bytes}});
+  std::printf("%s\n", to_text(json, 2).c_str());
+}
+
+int Cp::run() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const std::string& target = options_.paths.back();
+  const bool into = is_directory(target);
+  if (options_.paths.size() > 2 && !into) {
+    trouble("target '" + target + "': not a directory");
+  } else {
+    for (auto source = options_.paths.begin(); source + 1 != options_.paths.end() && copier_.signal() == 0;
+         ++source)
+      copy_one(*source, into ? target + (target.back() == '/' ? "" : "/") + last_name(*source) : target);
+  }
+  if (options_.json) print_json(std::chrono::duration<double>(Clock::now() - start).count());
+  if (copier_.signal() != 0) return 128 + copier_.signal();
+  return errors_.empty() ? 0 : 1;
+}
+
+int run_cp(const CpOptions& options) {
+  auto mounts = dmabuffs_mounts();
+  if (!mounts) return report(mounts.error().message);
+  return Cp(options, std::move(*mounts)).run();
+}
+
+}  // namespace
+
+void add_cp(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("cp", "Copy files; directly where a side lies in a mount");
+  const auto options = std::make_shared<CpOptions>();
+  command->add_flag("--require-direct", options->copy.require_direct,
+                    "Fail instead of copying by way of the CPU");
+  command->add_flag("--no-progress", options->no_progress, "Show no progress on the terminal");
+  command->add_flag("--json", options->json, "Print what was done as JSON (docs/json.md)");
+  command->add_flag("-r,-R,--recursive", options->recursive, "Copy directories with all that is in them");
+  command->add_flag("-f,--force", options->copy.force, "Replace a destination that can't be opened");
+  command->add_flag("-p,--preserve", options->copy.preserve, "Keep mode, owner and times");
+  command->add_flag("-v,--verbose", options->verbose, "Print each file and the path its bytes took");
+  command->add_option("SRC DST", options->paths, "Files to copy, then where to: a file or a directory")
+      ->required()
+      ->expected(2, 1 << 20);
+  command->callback([&action, options] {
+    options->copy.progress = !options->no_progress;
+    action = [options] { return run_cp(*options); };
+  });
+}
+
+}  // namespace dmabuffs::cli

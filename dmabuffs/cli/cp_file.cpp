@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/cli/cp_file.h"
+
+#include <fcntl.h>
+
+#include "dmabuffs/cli/cp_interrupt.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+constexpr mode_t kPermissions = 0777;
+constexpr mode_t kWhileCopying = 0600;  // the owner must be able to write what he copies
+
+Failure about(const std::string& name, int code) {
+  if (code == ENOTCONN)
+    return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
+  return fail_errno(code, name);
+}
+
+mode_t current_umask() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return mask;
+}
+
+bool same_time(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/// A second descriptor for direct I/O, with this user's rights; invalid where the file system has none.
+UniqueFd open_direct(int fd, int mode) {
+  return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode | O_DIRECT | O_CLOEXEC));
+}
+
+}  // namespace
+
+uint64_t FileCopier::Passed::add(UniqueFd fd) {
+  fds.push_back(fd.get());
+  owned.push_back(std::move(fd));
+  return fds.size() - 1;
+}
+
+Result<ControlClient*> FileCopier::client_of(const MountPoint& mount) {
+  const auto known = clients_.find(mount.device);
+  if (known != clients_.end()) return &known->second;
+  auto client = ControlClient::connect(mount);
+  if (!client) return pass(std::move(client));
+  return &clients_.emplace(mount.device, std::move(*client)).first->second;
+}
+
+Result<void> FileCopier::look(Side& side) {
+  if (::fstat(side.fd.get(), &side.st) != 0) return about(side.name, errno);
+  side.mount = mount_of_device(mounts_, side.st.st_dev);
+  return {};
+}
+
+Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
+  Side side{name};
+  side.fd.reset(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!side.fd) return about(name, errno);
+  if (auto looked = look(side); !looked) return pass(std::move(looked));
+  return side;
+}
+
+/// Opening truncates nothing yet, so that a file can't be emptied before it is known to be the source.
+Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, const Side& from) {
+  Side side{name};
+  const mode_t mode = S_ISREG(from.st.st_mode) ? (from.st.st_mode & kPermissions) | kWhileCopying : 0666;
+  struct stat there {};
+  bool exists = ::stat(name.c_str(), &there) == 0;
+  if (exists) {
+    if (auto checked = check_overwrite(there, name, from); !checked) return pass(std::move(checked));
+    side.fd.reset(::open(name.c_str(), O_WRONLY | O_CLOEXEC));
+    const int code = errno;
+    if (!side.fd && options_.force && ::unlink(name.c_str()) == 0)
+      exists = false;
+    else if (!side.fd)
+      return about(name, code);
+  }
+  if (!exists) {
+    side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    side.created = true;
+  }
+  if (!side.fd) return about(name, errno);
+  if (auto looked = look(side); !looked) return pass(std::move(looked));
+  if (S_ISREG(side.st.st_mode) && side.st.st_size > 0 && ::ftruncate(side.fd.get(), 0) != 0)
+    return about(name, errno);
+  made_.emplace(side.st.st_dev, side.st.st_ino);
+  return side;
+}
+
+Result<void> FileCopier::check_overwrite(const struct stat& to, const std::string& name,
+                                         const Side& from) const {
+  const bool same_inode = to.st_ino == from.st.st_ino && S_ISREG(to.st_mode) == S_ISREG(from.st.st_mode);
+  // Below files/ a mount shows host files under its own device number: there the same inode, length and time
+  // of change mean the same file.
+  const bool shown_through = (from.mount || mount_of_device(mounts_, to.st_dev)) &&
+                             to.st_dev != from.st.st_dev && to.st_size == from.st.st_size &&
+                             same_time(to.st_ctim, from.st.st_ctim);
+  if (same_inode && (to.st_dev == from.st.st_dev || shown_through))
+    return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
+  if (made_.count({to.st_dev, to.st_ino}) != 0 && S_ISREG(to.st_mode))
+    return fail(EEXIST, name + ": made by this very command; not overwriting it with '" + from.name + "'");
+  return {};
+}
+
+Result<void> FileCopier::copy(const std::string& from_name, const std::string& to_name, CopyTally& tally) {
+  signal_ = 0;
+  auto from = open_source(from_name);
+  if (!from) return pass(std::move(from));
+  auto to = open_destination(to_name, *from);
+  if (!to) return pass(std::move(to));
+  CopyTally mine;
+  auto moved = move(*from, *to, mine);
+  tally.add(mine);
+  if (!moved) return moved;
+  return finish(*from, *to);
+}
+
+Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
+  const MountPoint* mount = to.mount ? to.mount : from.mount;
+  // A size of 0 may be a file that does not tell it (/proc): read(2) knows.
+  const bool for_daemon =
+      mount && from.has_ranges() && to.has_ranges() && (from.st.st_size > 0 || S_ISBLK(from.st.st_mode));
+  if (!for_daemon) return by_itself(from, to, tally);
+  auto done = through_daemon(*mount, from, to, tally);
+  if (!done) return pass(std::move(done));
+  if (*done) return {};
+  return by_itself(from, to, tally);
+}
+
+Result<Json> FileCopier::end_for(const MountPoint& mount, const Side& side, Passed& passed) {
+  if (side.mount == &mount) {
+    auto path = path_descriptor(side.fd.get(), side.name);
+    if (!path) return pass(std::move(path));
+    return Json{{"path_fd", passed.add(std::move(*path))}};
+  }
+  const int mode = ::fcntl(side.fd.get(), F_GETFL) & O_ACCMODE;
+  UniqueFd fd(::fcntl(side.fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return about(side.name, errno);
+  Json end{{"fd", passed.add(std::move(fd))}, {"name", side.name.substr(0, 4096)}};
+  if (UniqueFd direct = open_direct(side.fd.get(), mode)) end["direct_fd"] = passed.add(std::move(direct));
+  return end;
+}
+
+/// False: the daemon can't transfer this file, but it can be read and written.
+Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& from, const Side& to,
+                                        CopyTally& tally) {
+  auto client = client_of(mount);
+  if (!client) return pass(std::move(client));
+  Passed passed;
+  auto from_end = end_for(mount, from, passed);
+  if (!from_end) return pass(std::move(from_end));
+  auto to_end = end_for(mount, to, passed);
+  if (!to_end) return pass(std::move(to_end));
+  Progress line(to.name, options_.progress);
+  Interrupt interrupt;
+  ControlClient::Waiting waiting{interrupt.fd(),
+                                 [&line](uint64_t done, uint64_t total) { line.show(done, total); }};
+  auto answer = (*client)->request({{"op", "copy"},
+                                    {"from", *from_end},
+                                    {"to", *to_end},
+                                    {"require_direct", options_.require_direct},
+                                    {"progress", true}},
+                                   passed.fds, waiting);
+  signal_ = interrupt.take();
+  if (signal_ == 0 && !answer && answer.error().code == EINTR) signal_ = SIGINT;
+  if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);
+  const Json& reply = answer->body;
+  tally.add_reply(reply);
+  if (flag_of(reply, "ok")) return true;
+  const Error error = error_of(reply);
+  if (error.code == EOPNOTSUPP && tally.bytes == 0 && !options_.require_direct) {
+    tally.add_reason({"buffered", error.message, static_cast<uint64_t>(from.st.st_size)});
+    return false;
+  }
+  return fail(error.code, "'" + from.name + "' -> '" + to.name + "': " + error.message);
+}
+
+Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& tally) {
+  Progress line(to.name, options_.progress);
+  Interrupt interrupt;
+  const auto total = static_cast<uint64_t>(from.st.st_size);
+  LocalCopy copy{from.fd.get(), to.fd.get(), options_.require_direct,
+                 [&] {
+                   if (signal_ == 0) signal_ = interrupt.take();
+                   return signal_ != 0;
+                 },
+                 [&](uint64_t done) { line.show(done, total); }};
+  LocalBytes moved;
+  auto done = copy_locally(copy, moved);
+  tally.add_path("file-copy", moved.file_copy);
+  tally.add_path("buffered", moved.buffered);
+  tally.bytes += moved.file_copy + moved.buffered;
+  if (!done)
+    return fail(done.error().code, "'" + from.name + "' -> '" + to.name + "': " + done.error().message);
+  return {};
+}
+
+Result<void> FileCopier::finish(const Side& from, Side& to) {
+  const int fd = to.fd.get();
+  if (to.mount) {
+    // The kernel may go on believing the size from before the daemon's transfer: make it ask.
+    struct statx st {};
+    (void)::statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st);
+  }
+  if (options_.preserve && S_ISREG(to.st.st_mode)) {
+    (void)::fchown(fd, from.st.st_uid, from.st.st_gid);  // as far as allowed, like cp -p by an ordinary user
+    const std::array<timespec, 2> times{from.st.st_atim, from.st.st_mtim};
+    if (::fchmod(fd, from.st.st_mode & 07777) != 0 || ::futimens(fd, times.data()) != 0)
+      return about(to.name, errno);
+  } else if (to.created && S_ISREG(from.st.st_mode) && (from.st.st_mode & kWhileCopying) != kWhileCopying) {
+    if (::fchmod(fd, from.st.st_mode & kPermissions & ~current_umask()) != 0) return about(to.name, errno);
+  }
+  // What close(2) reports is the last chance to hear that something was not stored.
+  if (::close(to.fd.release()) != 0) return about(to.name, errno);
+  return {};
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+/// Where dma-bufs come from, and which path transfers to them will take.
+#include <algorithm>
+
+#include "dmabuffs/cli/doctor_checks.h"
+#include "dmabuffs/cli/doctor_nodes.h"
+#include "dmabuffs/heap/heap.h"
+#include "dmabuffs/heap/memory_gauge.h"
+#include "dmabuffs/transfer/counters.h"
+
+namespace dmabuffs::cli {
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr uint64_t kEnoughPieces = 1024;  // the kernel's default of list_limit
+
+const std::string kUdmabufNode = "/dev/udmabuf";
+const std::string kParameters = "/sys/module/udmabuf/parameters/";
+
+Check node_check(const Machine& machine, const std::string& name, const std::string& node) {
+  if (machine.can_open(machine.root + node)) return {name, CheckState::Ok, node + " can be opened", ""};
+  return denied_node(machine, name, node);
+}
+
+void udmabuf(const Machine& machine, std::vector<Check>& checks) {
+  if (!machine.exists(kUdmabufNode)) {
+    checks.push_back(
+        absent_node(machine, "udmabuf", kUdmabufNode, "misc/udmabuf", "udmabuf", "CONFIG_UDMABUF"));
+    return;
+  }
+  checks.push_back(node_check(machine, "udmabuf", kUdmabufNode));
+  if (const auto limit = machine.number(kParameters + "size_limit_mb")) {
+    const uint64_t wanted = MemoryGauge(machine.root).ram() / 2 / kMiB;  // the default size of a mount
+    const bool enough = *limit >= wanted;
+    checks.push_back({"udmabuf-size", enough ? CheckState::Ok : CheckState::Warn,
+                      "a buffer may have up to " + std::to_string(*limit) + " MiB (size_limit_mb)",
+                      enough ? "" : "echo " + std::to_string(wanted) + " >" + kParameters + "size_limit_mb"});
+  }
+  if (const auto limit = machine.number(kParameters + "list_limit")) {
+    const bool enough = *limit >= kEnoughPieces;
+    checks.push_back(
+        {"udmabuf-list", enough ? CheckState::Ok : CheckState::Warn,
+         "a buffer may have up to " + std::to_string(*limit) + " parts (list_limit)",
+         enough ? "" : "echo " + std::to_string(kEnoughPieces) + " >" + kParameters + "list_limit"});
+  }
+}
+
+void dma_heaps(const Machine& machine, std::vector<Check>& checks) {
+  const std::vector<std::string> nodes = machine.names("/dev/dma_heap");
+  for (const std::string& name : nodes)
+    checks.push_back(node_check(machine, "dma-heap:" + name, "/dev/dma_heap/" + name));
+  if (!nodes.empty()) return;
+  const std::vector<std::string> known = machine.names("/sys/class/dma_heap");
+  const std::string name = known.empty() ? "system" : known.front();
+  checks.push_back(absent_node(machine, "dma-heaps", "/dev/dma_heap/" + name, "dma_heap/" + name,
+                               name + "_heap", "CONFIG_DMABUF_HEAPS"));
+}
+
+/// What the mount itself would find and say, so that the answers can't differ.
+std::vector<HeapReport> heaps(const Machine& machine) {
+  Budget budget({});
+  auto registry = HeapRegistry::make(budget, {}, HeapPlaces{machine.root + "/dev", machine.root + "/sys"});
+  std::vector<HeapReport> reports;
+  if (!registry) return reports;
+  for (const auto& heap : (*registry)->scan()) {
+    HeapReport report{heap->name(), to_string(heap->kind()), heap->is_dmabuf(), true, "", ""};
+    const std::string node =
+        heap->kind() == HeapKind::Udmabuf ? kUdmabufNode : "/dev/dma_heap/" + heap->name();
+    if (report.is_dmabuf && !machine.can_open(machine.root + node)) {
+      report.usable = false;
+      report.reason = node + ": permission denied";
+    } else {
+      report.reason = heap->not_pinnable_reason();
+      report.path = to_string(report.reason.empty() ? Path::PinnedDirect : Path::BounceDirect);
+    }
+    if (!report.is_dmabuf) report.reason = "ordinary memory, no dma-buf: devices can't import it";
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+}  // namespace
+
+void check_devices(const Machine& machine, Diagnosis& diagnosis) {
+  udmabuf(machine, diagnosis.checks);
+  dma_heaps(machine, diagnosis.checks);
+  diagnosis.heaps = heaps(machine);
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/// The machine as `doctor` sees it: facts, no judgement.
+#pragma once
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace dmabuffs::cli {
+
+struct Machine {
+  std::string root;               ///< stands before /dev, /proc, /sys, /etc, /boot, /lib, /usr (for tests)
+  std::string user;               ///< whom the answers are for
+  std::vector<gid_t> groups;      ///< his, as the group database has them now
+  std::string kernel;             ///< "6.12.117-amd64"
+  int libfuse = 0;                ///< 317: version 3.17
+  bool may_mount = false;         ///< he has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
+  uint64_t descriptor_limit = 0;  ///< hard limit of open files
+  bool io_uring = false;          ///< one can be made
+  std::function<bool(const std::string& path)> can_open;  ///< whether he may open it for reading and writing
+
+  /// `path` without root. Text of a file, last newline cut; nullopt where it can't be read.
+  [[nodiscard]] std::optional<std::string> text(const std::string& path) const;
+  [[nodiscard]] std::optional<uint64_t> number(const std::string& path) const;
+  [[nodiscard]] std::optional<struct stat> attributes(const std::string& path) const;
+  [[nodiscard]] bool exists(const std::string& path) const { return attributes(path).has_value(); }
+  /// Names in a directory, sorted; empty when it can't be read.
+  [[nodiscard]] std::vector<std::string> names(const std::string& path) const;
+  /// Whether the kernel has the module `name` to be loaded.
+  [[nodiscard]] bool has_module(const std::string& name) const;
+  /// True when the kernel is `major`.`minor` or later.
+  [[nodiscard]] bool kernel_since(int major, int minor) const;
+};
+
+/// This one. `for_sudo_user`: run by sudo, the answers are for the user who called it instead of for root.
+Machine this_machine(bool for_sudo_user);
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/// The command line mount(8) uses for helpers (mount(8), "External helpers"), turned into that of `dmabuffs
+/// mount`.
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "dmabuffs/cli/commands.h"
+
+namespace dmabuffs::cli {
+namespace {
+
+constexpr std::array<std::string_view, 9> kCommands = {"mount",  "umount", "cp",     "exec", "info",
+                                                       "status", "socket", "doctor", "help"};
+
+/// For mount(8), systemd or fstab's readers; a file system has no use for them.
+bool is_for_others(std::string_view option) {
+  constexpr std::array<std::string_view, 12> names = {"defaults", "rw",     "auto",    "noauto",
+                                                      "user",     "nouser", "users",   "owner",
+                                                      "group",    "nofail", "_netdev", "comment"};
+  const std::string_view name = option.substr(0, option.find('='));
+  return name.empty() || name.starts_with("x-") || name.starts_with("X-") ||
+         std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// At every comma that has no backslash before it. The parts keep their backslashes.
+std::vector<std::string> split_options(const std::string& list) {
+  std::vector<std::string> parts(1);
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i] == '\\' && i + 1 < list.size()) {
+      parts.back() += list[i++];
+      parts.back() += list[i];
+    } else if (list[i] == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += list[i];
+    }
+  }
+  return parts;
+}
+
+std::string escaped(const std::string& value) {
+  std::string text;
+  for (char c : value) {
+    if (c == ',' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text;
+}
+
+}  // namespace
+
+bool is_mount_helper(int argc, char** argv) {
+  if (argc < 1) return false;
+  const std::string_view path = argv[0];
+  if (path.substr(path.rfind('/') + 1).starts_with("mount.")) return true;
+  return argc >= 4 && argv[1][0] != '-' && argv[2][0] != '-' && std::string_view(argv[3]).starts_with("-o") &&
+         std::find(kCommands.begin(), kCommands.end(), argv[1]) == kCommands.end();
+}
+
+std::vector<std::string> from_mount_helper(int argc, char** argv) {
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  std::vector<std::string> operands, unknown;
+  std::string options;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "-f") return {};
+    if (word == "-n" || word == "-s" || word == "-v") continue;
+    if (word == "-t") {  // the type: this program serves but one
+      ++i;
+    } else if (word == "-o") {
+      if (++i < words.size()) options += "," + words[i];
+    } else if (word.starts_with("-o")) {
+      options += "," + word.substr(2);
+    } else if (word.starts_with("-")) {
+      unknown.push_back(word);  // `mount` will refuse it by name
+    } else {
+      operands.push_back(word);
+    }
+  }
+
+  std::vector<std::string> result = {"mount"};
+  std::string passed;
+  if (!operands.empty()) passed = "fsname=" + escaped(operands.front());
+  for (const std::string& option : split_options(options))
+    if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + option;
+  if (!passed.empty()) result.insert(result.end(), {"-o", passed});
+  result.insert(result.end(), unknown.begin(), unknown.end());
+  if (!operands.empty()) result.insert(result.end(), operands.begin() + 1, operands.end());
+  return result;
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/// The mount's control socket (docs/control-socket.md): transfers for clients outside the mount, and `info`.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "dmabuffs/fs/mount.h"
+#include "dmabuffs/fs/node.h"
+
+namespace dmabuffs {
+
+class ControlSocket {
+ public:
+  using FindNode = std::function<NodePtr(uint64_t ino)>;
+  /// Binds and listens; threads start with start() (after the daemon's fork). `find` maps st_ino of a file of
+  /// the mount to its node.
+  static Result<std::unique_ptr<ControlSocket>> make(MountContext& context, FindNode find);
+  virtual ~ControlSocket() = default;
+  virtual void start() = 0;
+  /// Cancels what runs, closes, removes the socket file.
+  virtual void stop() = 0;
+  [[nodiscard]] virtual const std::string& path() const = 0;
+};
+
+/// Where the control socket of the mount at `mountpoint` (absolute, resolved) is: in
+/// $XDG_RUNTIME_DIR/dmabuffs or, for root, /run/dmabuffs; the name is made from the mount point. Used by the
+/// daemon and by the commands.
+std::string control_socket_path(const std::string& mountpoint, uid_t owner);
+
+}  // namespace dmabuffs

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/control_end.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <cstring>
+
+#include "dmabuffs/fs/heaps.h"
+
+namespace dmabuffs {
+
+namespace {
+
+/// Attributes as this machine caches them: asking the file system could mean asking ourselves.
+Result<struct statx> cached_attributes(int fd) {
+  struct statx st {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &st) != 0)
+    return fail_errno(errno, "passed descriptor");
+  return st;
+}
+
+bool is_ours(const struct statx& st, const MountContext& context) {
+  return makedev(st.stx_dev_major, st.stx_dev_minor) == context.own_device.load();
+}
+
+/// A FUSE file handle is the node id (fs/fuse/inode.c, fuse_encode_fh). st_ino is no substitute: below files/
+/// it is the host's. Still, it serves where a sandbox forbids the call, because the caller compares it
+/// afterwards.
+uint64_t node_number(int fd, uint64_t st_ino) {
+  constexpr int kInode64Generation = 0x81;  // FILEID_INO64_GEN
+  constexpr unsigned kBytes = 3 * sizeof(uint32_t);
+  union {
+    file_handle handle;
+    std::array<char, sizeof(file_handle) + MAX_HANDLE_SZ> bytes;
+  } room{};
+  room.handle.handle_bytes = MAX_HANDLE_SZ;
+  int mount_id = 0;
+  if (::name_to_handle_at(fd, "", &room.handle, &mount_id, AT_EMPTY_PATH) != 0 ||
+      room.handle.handle_type != kInode64Generation || room.handle.handle_bytes < kBytes)
+    return st_ino;
+  std::array<uint32_t, 2> words{};
+  std::memcpy(words.data(), room.bytes.data() + sizeof(file_handle), sizeof words);
+  return uint64_t{words[0]} << 32 | words[1];
+}
+
+Result<UniqueFd> take(const Json& end, const char* key, std::vector<UniqueFd>& fds) {
+  const auto index = number_of(end, key);
+  if (!index || *index >= fds.size() || !fds[*index])
+    return fail(EINVAL,
+                std::string("\"") + key + "\": must be the index of a descriptor passed with the message");
+  return std::move(fds[*index]);
+}
+
+std::string name_of(const NodePtr& node) {
+  const auto* buffer = dynamic_cast<const BufferNode*>(node.get());
+  return buffer ? buffer->path() : "file " + std::to_string(node->ino()) + " of the mount";
+}
+
+Result<OpenEnd> open_node_end(const ControlScope& scope, NodePtr node, Access access) {
+  const bool writes = access == Access::Write;
+  if (writes && scope.context.settings.read_only)
+    return fail(EROFS, name_of(node) + ": the mount is read-only");
+  const auto st = node->getattr(scope.peer.caller(), nullptr);
+  if (!st) return Failure(st.error());
+  if (!permitted(*st, scope.peer.uid, scope.peer.gid, scope.peer.groups, writes ? 2 : 4))
+    return fail(EACCES, name_of(node) + (writes ? ": not yours to write" : ": not yours to read"));
+  OpenEnd made;
+  auto open = node->open(scope.peer.caller(), writes ? O_WRONLY : O_RDONLY);
+  if (!open) return pass(std::move(open));
+  auto end = (*open)->transfer_end(access);
+  if (!end) return pass(std::move(end));
+  made.node = std::move(node);
+  made.open = std::move(*open);
+  made.end = std::move(*end);
+  made.size = static_cast<uint64_t>(st->st_size);
+  if (const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&made.end)) made.size = (*buffer)->size();
+  return made;
+}
+
+Result<void> check_access_mode(int fd, Access access) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0) return fail_errno(errno, "passed descriptor");
+  const int mode = flags & O_ACCMODE;
+  if (flags & O_PATH)
+    return fail(EBADF, "passed descriptor: opened with O_PATH; use \"path_fd\" for files of the mount");
+  if (access == Access::Read && mode == O_WRONLY)
+    return fail(EBADF, "passed descriptor: not open for reading");
+  if (access == Access::Write && mode == O_RDONLY)
+    return fail(EBADF, "passed descriptor: not open for writing");
+  // pwrite(2) on it would ignore the offset.
+  if (access == Access::Write && (flags & O_APPEND))
+    return fail(EINVAL, "passed descriptor: opened with O_APPEND");
+  return {};
+}
+
+/// A user's own FUSE file system may hang whoever reads from it, so only those the daemon serves anyway may
+/// pass one.
+Result<void> check_file_system(const ControlScope& scope, int fd) {
+  if (is_trusted(scope.peer, scope.context)) return {};
+  struct statfs fs {};
+  if (::fstatfs(fd, &fs) != 0) return fail_errno(errno, "passed descriptor");
+  if (fs.f_type == FUSE_SUPER_MAGIC)
+    return fail(
+        EPERM,
+        "passed descriptor: on a FUSE file system, which this mount takes from its owner only; use cp");
+  return {};
+}
+
+Result<void> check_same(const struct statx& a, const struct statx& b) {
+  const bool same = a.stx_ino == b.stx_ino && a.stx_dev_major == b.stx_dev_major &&
+                    a.stx_dev_minor == b.stx_dev_minor && a.stx_rdev_major == b.stx_rdev_major &&
+                    a.stx_rdev_minor == b.stx_rdev_minor;
+  if (!same) return fail(EINVAL, "\"direct_fd\": not the same file as \"fd\"");
+  return {};
+}
+
+Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Access access,
+                                std::vector<UniqueFd>& fds) {
+  OpenEnd made;
+  UniqueFd direct;
+  auto fd = take(end, "fd", fds);
+  if (!fd) return pass(std::move(fd));
+  made.descriptor = std::move(*fd);
+  const auto st = cached_attributes(made.descriptor.get());
+  if (!st) return Failure(st.error());
+  if (is_ours(*st, scope.context))
+    return fail(EXDEV, "passed descriptor: of this mount; name it with \"path_fd\"");
+  if (!S_ISREG(st->stx_mode) && !S_ISBLK(st->stx_mode))
+    return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
+  if (auto mode = check_access_mode(made.descriptor.get(), access); !mode) return pass(std::move(mode));
+  if (auto fs = check_file_system(scope, made.descriptor.get()); !fs) return pass(std::move(fs));
+  if (end.contains("direct_fd")) {
+    auto second = take(end, "direct_fd", fds);
+    if (!second) return pass(std::move(second));
+    direct = std::move(*second);
+    const auto other = cached_attributes(direct.get());
+    if (!other) return Failure(other.error());
+    if (auto same = check_same(*st, *other); !same) return pass(std::move(same));
+    if (auto mode = check_access_mode(direct.get(), access); !mode) return pass(std::move(mode));
+    if (!(::fcntl(direct.get(), F_GETFL) & O_DIRECT))
+      return fail(EINVAL, "\"direct_fd\": not open with O_DIRECT");
+  }
+  const std::string name = text_of(end, "name").value_or("passed file");
+  // may_reopen is false: a second descriptor would be opened with the daemon's rights, not the client's.
+  const auto file = std::make_shared<FileEnd>(made.descriptor.get(), std::move(direct), name, false);
+  const auto size = file->size();
+  if (!size) return Failure(size.error());
+  made.size = *size;
+  made.end = file;
+  return made;
+}
+
+}  // namespace
+
+Result<NodePtr> node_of_descriptor(const ControlScope& scope, int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  // Closing any other descriptor of the own mount would send a FLUSH to ourselves.
+  if (flags < 0 || !(flags & O_PATH)) return fail(EBADF, "\"path_fd\": must be opened with O_PATH");
+  const auto st = cached_attributes(fd);
+  if (!st) return Failure(st.error());
+  if (!is_ours(*st, scope.context)) return fail(EXDEV, "\"path_fd\": not a file of this mount");
+  NodePtr node = scope.find(node_number(fd, st->stx_ino));
+  if (!node) return fail(ESTALE, "\"path_fd\": a file that the mount no longer knows");
+  const auto seen = node->getattr(scope.peer.caller(), nullptr);
+  if (!seen) return Failure(seen.error());
+  if (seen->st_ino != st->stx_ino)
+    return fail(ESTALE, "\"path_fd\": can't be told from other files of the mount");
+  return node;
+}
+
+Result<NodePtr> named_node(const ControlScope& scope, const Json& file, const std::vector<UniqueFd>& fds) {
+  const auto index = file.is_object() ? number_of(file, "path_fd") : std::nullopt;
+  if (!index || *index >= fds.size() || !fds[*index])
+    return fail(EINVAL, "\"path_fd\": must be the index of a descriptor passed with the message");
+  return node_of_descriptor(scope, fds[*index].get());
+}
+
+Result<OpenEnd> open_end(const ControlScope& scope, const Json& end, Access access,
+                         std::vector<UniqueFd>& fds) {
+  if (!end.is_object() || end.contains("path_fd") == end.contains("fd"))
+    return fail(EINVAL, "an end of a copy is {\"path_fd\":I} or {\"fd\":I}");
+  Result<OpenEnd> made = fail(EINVAL, "");
+  if (end.contains("path_fd")) {
+    auto node = named_node(scope, end, fds);
+    made = node ? open_node_end(scope, std::move(*node), access) : Failure(node.error());
+  } else {
+    made = open_passed_end(scope, end, access, fds);
+  }
+  if (!made) return made;
+  if (end.contains("offset")) {
+    const auto offset = number_of(end, "offset");
+    constexpr uint64_t kLargestOffset = INT64_MAX;
+    if (!offset || *offset > kLargestOffset) return fail(EINVAL, "\"offset\": must be a file offset");
+    made->offset = *offset;
+  }
+  return made;
+}
+
+bool same_file(const OpenEnd& a, const OpenEnd& b) {
+  const auto* buffer_a = std::get_if<std::shared_ptr<Buffer>>(&a.end);
+  const auto* buffer_b = std::get_if<std::shared_ptr<Buffer>>(&b.end);
+  if (buffer_a || buffer_b) return buffer_a && buffer_b && *buffer_a == *buffer_b;
+  struct stat first {
+  }, second{};
+  if (::fstat(std::get<0>(a.end)->fd(), &first) != 0 || ::fstat(std::get<0>(b.end)->fd(), &second) != 0)
+    return false;
+  return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+}  // namespace dmabuffs

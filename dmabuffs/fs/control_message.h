@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/// One message of the control socket: a JSON object and the descriptors that came with it. Used by both
+/// sides.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/base/unique_fd.h"
+
+namespace dmabuffs {
+
+using Json = nlohmann::json;
+
+/// Bytes of JSON in one message, at most; and descriptors.
+inline constexpr size_t kMaxMessageBytes = 64 * 1024;
+inline constexpr size_t kMaxMessageFds = 16;
+/// Raised when a client of an older protocol would misunderstand a message.
+inline constexpr int kControlProtocol = 1;
+
+struct Message {
+  Json body;
+  std::vector<UniqueFd> fds;
+};
+
+/// Compact JSON; bytes that are no UTF-8 (file names may hold any) become U+FFFD instead of an exception.
+std::string to_text(const Json& json, int indent = -1);
+
+/// Sends one message; `fds` stay the caller's. With `wait` false a full queue is EAGAIN. EMSGSIZE: too long;
+/// EPIPE: the other side has gone.
+Result<void> send_message(int socket, const Json& body, std::span<const int> fds = {}, bool wait = true);
+
+/// Takes the next message; nullopt when the other side has closed. EBADMSG (not a JSON object) and EMSGSIZE
+/// (too many bytes or descriptors) leave the connection usable: the message is consumed and its descriptors
+/// are closed.
+Result<std::optional<Message>> receive_message(int socket);
+
+/// The members of an object from an untrusted sender: nullopt where it is missing or of another type.
+std::optional<std::string> text_of(const Json& object, const char* key);
+std::optional<uint64_t> number_of(const Json& object, const char* key);
+bool flag_of(const Json& object, const char* key);
+
+/// {"ok":false,"code":"ENOSPC","message":…} and back; a missing code counts as EIO.
+Json error_reply(const Error& error);
+Error error_of(const Json& reply);
+
+}  // namespace dmabuffs

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// copy_file_range: the request behind a plain `cp` between two files of the mount.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "dmabuffs/fs/operations.h"
+
+namespace dmabuffs {
+
+namespace {
+
+/// The kernel cuts a longer request to this (MAX_RW_COUNT, fs/read_write.c), so it means "to the end".
+constexpr uint64_t kKernelCut = 0x7ffff000;
+
+/// A request's transfer; the interrupt callback and the worker share it.
+struct Running {
+  std::shared_ptr<CancelToken> cancel;
+  OpenPtr from, to;
+};
+
+uint64_t size_of(const End& end) {
+  if (const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&end)) return (*buffer)->size();
+  struct stat st {};
+  if (::fstat(std::get<std::shared_ptr<FileEnd>>(end)->fd(), &st) != 0) return 0;
+  return static_cast<uint64_t>(st.st_size);
+}
+
+void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uint64_t from_offset,
+              uint64_t to_offset, uint64_t length) {
+  Session& session = session_of(request);
+  auto from = running.from->transfer_end(Access::Read);
+  if (!from) return reply_error(request, from.error());
+  auto to = running.to->transfer_end(Access::Write);
+  if (!to) return reply_error(request, to.error());
+
+  const uint64_t size = size_of(*from);
+  const uint64_t left = size > from_offset ? size - from_offset : 0;
+  if (left == 0) return (void)fuse_reply_write(request, 0);
+  uint64_t piece = 0;
+  {
+    const std::lock_guard lock(to_handle.mutex);
+    piece = std::min({length, left, to_handle.piece.next()});
+  }
+  Copy copy;
+  copy.from = std::move(*from);
+  copy.from_offset = from_offset;
+  copy.to = std::move(*to);
+  copy.to_offset = to_offset;
+  copy.length = piece;
+  copy.expected_end = to_offset + (length >= kKernelCut ? left : std::min(length, left));
+  copy.require_direct = session.context().settings.require_direct;
+  copy.cancel = running.cancel.get();
+
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome outcome = session.context().engine.copy(copy);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  {
+    const std::lock_guard lock(to_handle.mutex);
+    to_handle.piece.took(outcome.bytes, took.count());
+  }
+  if (outcome.error) {
+    spdlog::warn("copy: {}", outcome.error->message);
+    // What is stored counts; the caller's next request meets the error again.
+    if (outcome.bytes == 0) return (void)fuse_reply_err(request, outcome.error->code);
+  }
+  fuse_reply_write(request, outcome.bytes);
+}
+
+void interrupted(fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }
+
+void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t,
+                        off_t to_offset, fuse_file_info* to, size_t length, int) {
+  Session& session = session_of(request);
+  Handle& to_handle = handle_of(to);
+  Running running{session.new_transfer(), handle_of(from).file, to_handle.file};
+  // May call back at once, when the interrupt overtook the request. The token lives as long as the work below, and
+  // libfuse does not call back once the request is answered.
+  fuse_req_interrupt_func(request, interrupted, running.cancel.get());
+  session.transfers().run([=, &to_handle] {
+    run_copy(request, to_handle, running, static_cast<uint64_t>(from_offset), static_cast<uint64_t>(to_offset),
+             length);
+  });
+}
+
+}  // namespace
+
+void add_copy_operation(fuse_lowlevel_ops& ops) { ops.copy_file_range = op_copy_file_range; }
+
+}  // namespace dmabuffs

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "dmabuffs/fs/mount.h"
+
+namespace dmabuffs {
+
+/// Whether these settings let files/ act with the rights of who asks; to be called before mounting. EPERM,
+/// with the remedy, for other users (allow_other) on a mount of one who can't take on their rights: they
+/// would act with his.
+Result<void> check_files_allowed(const MountSettings& settings);
+
+}  // namespace dmabuffs

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// What is done to the entries of a host directory. Each call opens the directory itself first and makes sure
+// that it is the one meant; the host's kernel then looks the last component up in it, and follows no link
+// there.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <unistd.h>
+
+#include "dmabuffs/fs/files_node.h"
+#include "dmabuffs/fs/files_open.h"
+
+namespace dmabuffs {
+namespace {
+
+/// The kernel asks for no such name; should it, the host's kernel must not see one that leads elsewhere.
+Result<void> check_name(const std::string& name) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+      name.find('\0') != std::string::npos)
+    return fail_errno(EINVAL, "name");
+  return {};
+}
+
+template <class NodeType>
+Result<NodePtr> as_node(Result<NodeType> found) {
+  if (!found) return pass(std::move(found));
+  return NodePtr(std::move(*found));
+}
+
+}  // namespace
+
+/// This directory as O_PATH, for an operation on its entry `name`.
+Result<UniqueFd> FilesNode::directory(const std::string& name) {
+  if (auto good = check_name(name); !good) return pass(std::move(good));
+  if (!S_ISDIR(identity_.type)) return fail_errno(ENOTDIR, name);
+  return room_->reach(*this);
+}
+
+Result<NodePtr> FilesNode::lookup(const Caller& caller, const std::string& name) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  return as_node(room_->find(self(), here->get(), name));
+}
+
+Result<std::unique_ptr<OpenDirectory>> FilesNode::opendir(const Caller& caller) {
+  if (!S_ISDIR(identity_.type)) return fail_errno(ENOTDIR, "opendir");
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = inode();
+  if (!here) return Failure(here.error());
+  auto opened = reopen((*here)->get(), O_RDONLY | O_DIRECTORY);
+  if (!opened) return pass(std::move(opened));
+  auto fd = std::make_shared<const UniqueFd>(std::move(*opened));
+  add_handle(fd);
+  return FilesDirectory::open(std::move(fd));
+}
+
+Result<Node::Created> FilesNode::create(const Caller& caller, const std::string& name, mode_t mode,
+                                        int flags) {
+  const Credentials opener = room_->opener(caller);
+  const auto rights = room_->act_as(opener);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  auto created = create_in(here->get(), opener, name, mode, flags);
+  if (created || created.error().code != EEXIST || (flags & O_EXCL)) return created;
+  // Somebody else made it since the kernel looked. Only what is known to be a regular file is opened.
+  auto node = room_->find(self(), here->get(), name);
+  if (!node) return pass(std::move(node));
+  if (!S_ISREG((*node)->identity().type)) return fail_errno(ESTALE, name);
+  auto open = (*node)->open_inode(opener, flags);
+  if (!open) return pass(std::move(open));
+  return Created{std::move(*node), std::move(*open)};
+}
+
+Result<Node::Created> FilesNode::create_in(int directory, const Credentials& opener, const std::string& name,
+                                           mode_t mode, int flags) {
+  const int kept = flags & (O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC);
+  auto created = create_entry(directory, name, kept, mode);
+  if (!created) return pass(std::move(created));
+  const auto fd = std::make_shared<const UniqueFd>(std::move(*created));
+  const auto identity = identify(fd->get());
+  if (!identity) return Failure(identity.error());
+  auto node = room_->adopt(*identity, self(), name);
+  if (!node) return pass(std::move(node));
+  return Created{*node, std::make_shared<FilesFile>(*node, fd, kept, opener)};
+}
+
+Result<NodePtr> FilesNode::mknod(const Caller& caller, const std::string& name, mode_t mode, dev_t device) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  if (::mknodat(here->get(), name.c_str(), mode, device) != 0) return fail_errno(errno, name);
+  return as_node(room_->find(self(), here->get(), name));
+}
+
+Result<NodePtr> FilesNode::mkdir(const Caller& caller, const std::string& name, mode_t mode) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  if (::mkdirat(here->get(), name.c_str(), mode & 07777) != 0) return fail_errno(errno, name);
+  return as_node(room_->find(self(), here->get(), name));
+}
+
+Result<NodePtr> FilesNode::symlink(const Caller& caller, const std::string& target, const std::string& name) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  if (::symlinkat(target.c_str(), here->get(), name.c_str()) != 0) return fail_errno(errno, name);
+  return as_node(room_->find(self(), here->get(), name));
+}
+
+Result<NodePtr> FilesNode::link(const Caller& caller, Node& existing, const std::string& name) {
+  auto* source = dynamic_cast<FilesNode*>(&existing);
+  if (source == nullptr || source->room_ != room_) return fail_errno(EXDEV, name);
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  const auto fd = source->inode();
+  if (!fd) return Failure(fd.error());
+  const std::string path = descriptor_path((*fd)->get());
+  if (::linkat(AT_FDCWD, path.c_str(), here->get(), name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+    return fail_errno(errno, name);
+  return as_node(room_->find(self(), here->get(), name));
+}
+
+Result<void> FilesNode::remove(const Caller& caller, const std::string& name, int flags) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  // The node keeps its name: whoever goes by it finds that it leads nowhere, or to another inode.
+  if (::unlinkat(here->get(), name.c_str(), flags) != 0) return fail_errno(errno, name);
+  return {};
+}
+
+Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
+  return remove(caller, name, 0);
+}
+
+Result<void> FilesNode::rmdir(const Caller& caller, const std::string& name) {
+  return remove(caller, name, AT_REMOVEDIR);
+}
+
+Result<void> FilesNode::rename(const Caller& caller, const std::string& name, Node& new_parent,
+                               const std::string& new_name, unsigned flags) {
+  auto* target = dynamic_cast<FilesNode*>(&new_parent);
+  if (target == nullptr || target->room_ != room_) return fail_errno(EXDEV, name);
+  if (flags & ~static_cast<unsigned>(RENAME_NOREPLACE | RENAME_EXCHANGE)) return fail_errno(EINVAL, name);
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto from = directory(name);
+  if (!from) return Failure(from.error());
+  const auto to = target->directory(new_name);
+  if (!to) return Failure(to.error());
+
+  // Which inodes get new names: whoever has one of them open, or as working directory, goes on without a
+  // lookup.
+  const auto inode_of = [](int directory, const std::string& entry) -> Result<HostIdentity> {
+    const auto fd = open_entry(directory, entry);
+    if (!fd) return Failure(fd.error());
+    return identify(fd->get());
+  };
+  const auto moved = inode_of(from->get(), name);
+  const auto exchanged = inode_of(to->get(), new_name);
+  if (::renameat2(from->get(), name.c_str(), to->get(), new_name.c_str(), flags) != 0)
+    return fail_errno(errno, name);
+  const FilesName before{self(), name};
+  const FilesName after{target->self(), new_name};
+  if (exchanged && (flags & RENAME_EXCHANGE)) room_->renamed(*exchanged, after, before);
+  if (moved) room_->renamed(*moved, before, after);
+  return {};
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// What is done to an inode of the host itself; files_directory.cpp has what is done to its entries.
+#include "dmabuffs/fs/files_node.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "dmabuffs/fs/files_open.h"
+
+namespace dmabuffs {
+namespace {
+
+/// What of a client's open(2) flags is for the host. Not O_DIRECT: the request's buffer is aligned to
+/// nothing; not O_NONBLOCK, O_CREAT, O_TRUNC, O_NOFOLLOW: the client's kernel has dealt with them.
+constexpr int kHostFlags = O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME;
+
+constexpr size_t kLargestXattr = 64 << 10;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
+
+Result<void> check(int returned, const char* what) {
+  if (returned != 0) return fail_errno(errno, what);
+  return {};
+}
+
+/// True when going from `now` to `wanted` only takes setuid or setgid away.
+bool only_drops_privilege(mode_t now, mode_t wanted) {
+  const mode_t changed = (now ^ wanted) & 07777;
+  return (changed & ~static_cast<mode_t>(S_ISUID | S_ISGID)) == 0 && (changed & wanted) == 0;
+}
+
+}  // namespace
+
+uint64_t shown_inode(dev_t device, uint64_t inode) {
+  constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;  // spreads small device numbers over the upper bits
+  const uint64_t upper = (static_cast<uint64_t>(device) * kGolden) & 0xffff'0000'0000'0000;
+  return (inode ^ upper) | uint64_t{1} << 63;
+}
+
+FilesNode::FilesNode(std::shared_ptr<FilesRoom> room, const HostIdentity& identity, uint64_t number)
+    : Node(number), room_(std::move(room)), identity_(identity) {}
+
+/// A node may be the last to hold its parent, that one its own, and so on: they go one by one, because a
+/// destructor that calls the next would use up the stack on a deep tree.
+FilesNode::~FilesNode() {
+  thread_local std::vector<FilesName>* leaving = nullptr;
+  if (leaving != nullptr) {
+    std::move(names_.begin(), names_.end(), std::back_inserter(*leaving));
+    return;
+  }
+  std::vector<FilesName> mine = std::move(names_);
+  leaving = &mine;
+  while (!mine.empty()) {
+    const FilesName last = std::move(mine.back());
+    mine.pop_back();
+  }
+  leaving = nullptr;
+}
+
+void FilesNode::add_handle(const SharedFd& fd) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(handles_, [](const auto& handle) { return handle.expired(); });
+  handles_.push_back(fd);
+}
+
+SharedFd FilesNode::handle() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& handle : handles_) {
+    if (auto fd = handle.lock()) return fd;
+  }
+  return nullptr;
+}
+
+Result<SharedFd> FilesNode::inode() {
+  if (auto fd = handle()) return fd;
+  auto reached = room_->reach(*this);
+  if (!reached) return pass(std::move(reached));
+  return std::make_shared<const UniqueFd>(std::move(*reached));
+}
+
+Result<struct stat> FilesNode::getattr(const Caller& caller, OpenFile*) {
+  SharedFd fd = handle();
+  if (!fd) {
+    const auto rights = room_->act_as(caller);
+    if (!rights) return Failure(rights.error());
+    auto reached = inode();
+    if (!reached) return pass(std::move(reached));
+    fd = std::move(*reached);
+  }
+  struct stat st {};
+  if (::fstatat(fd->get(), "", &st, AT_EMPTY_PATH) != 0) return fail_errno(errno, "stat");
+  st.st_ino = shown_inode(st.st_dev, st.st_ino);
+  return st;
+}
+
+Result<void> FilesNode::setattr(const Caller& caller, const AttributeChange& change, OpenFile* open) {
+  std::optional<mode_t> dropped;
+  SharedFd fd;
+  {
+    const auto rights = room_->act_as(caller);
+    if (!rights) return Failure(rights.error());
+    auto reached = inode();
+    if (!reached) return pass(std::move(reached));
+    fd = std::move(*reached);
+    auto changed = change_inode(fd->get(), change, open);
+    const bool refused =
+        !changed && changed.error().code == EPERM && change.mode && !change.uid && !change.gid;
+    struct stat st {};
+    if (!refused || ::fstatat(fd->get(), "", &st, AT_EMPTY_PATH) != 0) return changed;
+    if (!only_drops_privilege(st.st_mode, *change.mode)) return changed;
+    dropped = change.mode;
+  }
+  // The client's kernel takes setuid and setgid away itself before a write by somebody who is not the owner,
+  // and asks for that in the writer's name, who may not change the mode. It is done with the daemon's rights;
+  // where they do not suffice the host does it when the write comes.
+  (void)::chmod(descriptor_path(fd->get()).c_str(), *dropped & 07777);
+  AttributeChange rest = change;
+  rest.mode.reset();
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  return change_inode(fd->get(), rest, open);
+}
+
+/// Owner before mode, because chown takes setuid and setgid away; times last, because truncation sets them.
+Result<void> FilesNode::change_inode(int fd, const AttributeChange& change, OpenFile* open) {
+  const std::string path = descriptor_path(fd);
+  if (change.uid || change.gid) {
+    const uid_t uid = change.uid.value_or(static_cast<uid_t>(-1));
+    const gid_t gid = change.gid.value_or(static_cast<gid_t>(-1));
+    if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0) return fail_errno(errno, "chown");
+  }
+  if (change.mode && ::chmod(path.c_str(), *change.mode & 07777) != 0) return fail_errno(errno, "chmod");
+  if (change.size) {
+    const auto* file = dynamic_cast<const FilesFile*>(open);
+    const auto size = static_cast<off_t>(*change.size);
+    const int writable = file ? file->writable_fd() : -1;
+    const int done = writable >= 0 ? ::ftruncate(writable, size) : ::truncate(path.c_str(), size);
+    if (done != 0) return fail_errno(errno, "truncate");
+  }
+  if (change.atime || change.mtime) {
+    constexpr struct timespec keep { 0, UTIME_OMIT };
+    const std::array<struct timespec, 2> times{change.atime.value_or(keep), change.mtime.value_or(keep)};
+    if (::utimensat(fd, "", times.data(), AT_EMPTY_PATH) != 0) return fail_errno(errno, "set times");
+  }
+  return {};
+}
+
+Result<std::string> FilesNode::readlink(const Caller& caller) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  std::array<char, PATH_MAX> target;
+  const ssize_t length = ::readlinkat((*fd)->get(), "", target.data(), target.size());
+  if (length < 0) return fail_errno(errno, "readlink");
+  return std::string(target.data(), static_cast<size_t>(length));
+}
+
+Result<OpenPtr> FilesNode::open(const Caller& caller, int flags) {
+  return open_inode(room_->opener(caller), flags);
+}
+
+Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags) {
+  // Opening anything else does something on the host (a FIFO waits, a device starts); the client's kernel
+  // opens those itself and never asks.
+  if (S_ISDIR(identity_.type)) return fail_errno(EISDIR, "open");
+  if (!S_ISREG(identity_.type)) return fail_errno(ENXIO, "open");
+  const auto rights = room_->act_as(opener);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  auto opened = reopen((*fd)->get(), flags & kHostFlags);
+  if (!opened) return pass(std::move(opened));
+  return std::make_shared<FilesFile>(self(), std::make_shared<const UniqueFd>(std::move(*opened)),
+                                     flags & kHostFlags, opener);
+}
+
+Result<struct statvfs> FilesNode::statfs(const Caller& caller) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  struct statvfs out {};
+  if (::fstatvfs((*fd)->get(), &out) != 0) return fail_errno(errno, "statfs");
+  return out;
+}
+
+Result<std::string> FilesNode::getxattr(const Caller& caller, const std::string& name) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  std::string value(kLargestXattr, '\0');
+  const ssize_t length =
+      ::getxattr(descriptor_path((*fd)->get()).c_str(), name.c_str(), value.data(), value.size());
+  if (length < 0) return fail_errno(errno, name);
+  value.resize(static_cast<size_t>(length));
+  return value;
+}
+
+Result<std::vector<std::string>> FilesNode::listxattr(const Caller& caller) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  std::string list(kLargestXattr, '\0');
+  const ssize_t length = ::listxattr(descriptor_path((*fd)->get()).c_str(), list.data(), list.size());
+  if (length < 0) return fail_errno(errno, "listxattr");
+  list.resize(static_cast<size_t>(length));
+  std::vector<std::string> names;
+  for (size_t at = 0; at < list.size(); at += names.back().size() + 1) names.emplace_back(list.c_str() + at);
+  return names;
+}
+
+Result<void> FilesNode::setxattr(const Caller& caller, const std::string& name, const std::string& value,
+                                 int flags) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  const std::string path = descriptor_path((*fd)->get());
+  return check(::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags), "setxattr");
+}
+
+Result<void> FilesNode::removexattr(const Caller& caller, const std::string& name) {
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto fd = inode();
+  if (!fd) return Failure(fd.error());
+  return check(::removexattr(descriptor_path((*fd)->get()).c_str(), name.c_str()), "removexattr");
+}
+
+}  // namespace dmabuffs

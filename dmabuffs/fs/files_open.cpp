@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/files_open.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace dmabuffs {
+namespace {
+
+Result<void> check(int returned, const char* what) {
+  if (returned != 0) return fail_errno(errno, what);
+  return {};
+}
+
+}  // namespace
+
+FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener)
+    : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)) {
+  node_->add_handle(fd_);
+}
+
+Result<size_t> FilesFile::read(uint64_t offset, std::span<std::byte> to) {
+  size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t got =
+        ::pread(fd_->get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && done == 0) return fail_errno(errno, "read");
+    if (got <= 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+// As the opener: quotas, reserved blocks and the clearing of setuid bits go by who writes.
+Result<size_t> FilesFile::write(uint64_t offset, std::span<const std::byte> from) {
+  const auto rights = room().act_as(opener_);
+  if (!rights) return Failure(rights.error());
+  size_t done = 0;
+  while (done < from.size()) {
+    const ssize_t put =
+        ::pwrite(fd_->get(), from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && done == 0) return fail_errno(errno, "write");
+    if (put <= 0) break;
+    done += static_cast<size_t>(put);
+  }
+  return done;
+}
+
+/// A network file system reports at close what a write could not: a second descriptor is closed for each of
+/// the client's, because the first stays open.
+Result<void> FilesFile::flush() {
+  const int copy = ::fcntl(fd_->get(), F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return fail_errno(errno, "close");
+  return check(::close(copy), "close");
+}
+
+Result<void> FilesFile::fsync(bool data_only) {
+  return check(data_only ? ::fdatasync(fd_->get()) : ::fsync(fd_->get()), "fsync");
+}
+
+Result<void> FilesFile::fallocate(int mode, uint64_t offset, uint64_t length) {
+  const auto rights = room().act_as(opener_);
+  if (!rights) return Failure(rights.error());
+  return check(::fallocate(fd_->get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)),
+               "fallocate");
+}
+
+Result<uint64_t> FilesFile::lseek(uint64_t offset, int whence) {
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return fail_errno(EINVAL, "lseek");
+  const off_t at = ::lseek(fd_->get(), static_cast<off_t>(offset), whence);
+  if (at < 0) return fail_errno(errno, "lseek");
+  return static_cast<uint64_t>(at);
+}
+
+Result<void> FilesFile::getlk(uint64_t owner, struct flock& lock) {
+  return node_->locks().get(owner, fd_->get(), lock);
+}
+
+Result<void> FilesFile::setlk(uint64_t owner, struct flock& lock, bool sleep) {
+  // What the file was not opened for is refused here: the owner's description may be able to do more.
+  const int mode = flags_ & O_ACCMODE;
+  if ((lock.l_type == F_WRLCK && mode == O_RDONLY) || (lock.l_type == F_RDLCK && mode == O_WRONLY))
+    return fail_errno(EBADF, "file lock");
+  return node_->locks().set(
+      owner, [this] { return open_for_locks(); }, lock, sleep);
+}
+
+/// Read-write where the opener may, so that one description serves all his later locks, whichever open they
+/// come by; else what this file was opened for, which asks for nothing that was not granted then.
+Result<UniqueFd> FilesFile::open_for_locks() {
+  {
+    const auto rights = room().act_as(opener_);
+    if (!rights) return Failure(rights.error());
+    auto both = reopen(fd_->get(), O_RDWR);
+    if (both) return both;
+  }
+  return reopen(fd_->get(), flags_ & O_ACCMODE);
+}
+
+Result<void> FilesFile::flock(int operation) {
+  return check(::flock(fd_->get(), operation), "flock");
+}
+
+Result<End> FilesFile::transfer_end(Access access) {
+  const int mode = flags_ & O_ACCMODE;
+  if (mode == (access == Access::Read ? O_WRONLY : O_RDONLY)) return fail_errno(EBADF, "transfer");
+  if (access == Access::Write) drop_privilege_bits();
+  const std::lock_guard lock(mutex_);
+  if (!end_) {
+    // may_reopen: where the opener may no longer open it (a file made with mode 0444), the daemon does: the
+    // same inode with the access that he was granted.
+    end_ = std::make_shared<FileEnd>(fd_->get(), open_direct(), room().display(*node_), true);
+  }
+  return End(end_);
+}
+
+/// A write by somebody without CAP_FSETID takes setuid and setgid away. Transfers write on threads that have
+/// the daemon's rights, so the host would leave them.
+void FilesFile::drop_privilege_bits() {
+  const bool may_keep = opener_.uid == 0 && (opener_.capabilities & uint64_t{1} << CAP_FSETID) != 0;
+  if (!room().as_caller() || may_keep) return;
+  struct stat st {};
+  if (::fstat(fd_->get(), &st) != 0) return;
+  mode_t bits = st.st_mode & S_ISUID;
+  if (st.st_mode & S_IXGRP) bits |= st.st_mode & S_ISGID;
+  if (bits != 0) (void)::fchmod(fd_->get(), (st.st_mode & ~bits) & 07777);
+}
+
+UniqueFd FilesFile::open_direct() {
+  if (!room().as_caller()) return UniqueFd();
+  const auto rights = room().act_as(opener_);
+  if (!rights) return UniqueFd();
+  auto direct = reopen(fd_->get(), (flags_ & O_ACCMODE) | O_DIRECT);
+  return direct ? std::move(*direct) : UniqueFd();
+}
+
+/// In a private mount the one user is the daemon's own. Elsewhere the kernel would read and write with the
+/// rights of the daemon, who opened the backing file.
+int FilesFile::passthrough_fd() const {
+  const MountSettings& settings = room().context().settings;
+  return settings.private_mount && settings.passthrough ? fd_->get() : -1;
+}
+
+Result<std::unique_ptr<OpenDirectory>> FilesDirectory::open(SharedFd fd) {
+  struct stat st {};
+  if (::fstat(fd->get(), &st) != 0) return fail_errno(errno, "directory");
+  UniqueFd copy(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
+  DIR* stream = copy ? ::fdopendir(copy.get()) : nullptr;
+  if (stream == nullptr) return fail_errno(errno, "directory");
+  (void)copy.release();  // the stream's now
+  return std::unique_ptr<OpenDirectory>(new FilesDirectory(std::move(fd), stream, st.st_dev));
+}
+
+/// Names, numbers and types as the directory itself has them: no entry is touched, so listing a directory
+/// asks nothing of the mounts in it.
+Result<std::vector<DirectoryEntry>> FilesDirectory::list() {
+  std::vector<DirectoryEntry> entries;
+  const std::lock_guard lock(mutex_);
+  ::rewinddir(stream_.get());
+  for (;;) {
+    errno = 0;
+    const struct dirent* entry = ::readdir(stream_.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    entries.push_back({name, shown_inode(device_, entry->d_ino), static_cast<mode_t>(DTTOIF(entry->d_type))});
+  }
+  if (errno != 0) return fail_errno(errno, "directory");
+  return entries;
+}
+
+Result<void> FilesDirectory::fsync() {
+  return check(::fsync(fd_->get()), "fsync");
+}
+
+}  // namespace dmabuffs

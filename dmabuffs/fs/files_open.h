@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <dirent.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "dmabuffs/fs/files_node.h"
+
+namespace dmabuffs {
+
+/// An open regular file of the host.
+///
+/// The client's kernel keeps its pages (no direct_io), so that every kind of mmap works; it drops them when a
+/// new open, or the attributes asked for with each read, show another size or time, so changes on the host
+/// are seen by the next read. Only files opened with O_APPEND go without: the host's kernel then puts each
+/// write at the end, whoever else appends, and would put written-back pages of a mapping there too.
+class FilesFile final : public OpenFile {
+ public:
+  /// `flags`: the access mode and O_APPEND `fd` was opened with. `opener`: who writes through it.
+  FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener);
+
+  Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  Result<void> flush() override;
+  Result<void> fsync(bool data_only) override;
+  Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
+  Result<uint64_t> lseek(uint64_t offset, int whence) override;
+  Result<void> getlk(uint64_t owner, struct flock& lock) override;
+  /// With `sleep` it blocks: call it on a thread that may; a signal on that thread ends it (see FileLocks).
+  Result<void> setlk(uint64_t owner, struct flock& lock, bool sleep) override;
+  /// Blocks without LOCK_NB, as setlk.
+  Result<void> flock(int operation) override;
+  Result<End> transfer_end(Access access) override;
+  [[nodiscard]] int passthrough_fd() const override;
+  [[nodiscard]] bool direct_io() const override { return (flags_ & O_APPEND) != 0; }
+
+  /// -1 unless it was opened for writing.
+  [[nodiscard]] int writable_fd() const { return (flags_ & O_ACCMODE) == O_RDONLY ? -1 : fd_->get(); }
+
+ private:
+  [[nodiscard]] const FilesRoom& room() const { return *node_->room(); }
+  Result<UniqueFd> open_for_locks();
+  void drop_privilege_bits();
+  UniqueFd open_direct();
+
+  const std::shared_ptr<FilesNode> node_;
+  const SharedFd fd_;
+  const int flags_;
+  const Credentials opener_;
+  std::mutex mutex_;
+  std::shared_ptr<FileEnd> end_;  // made by the first transfer
+};
+
+class FilesDirectory final : public OpenDirectory {
+ public:
+  /// `fd`: the directory, open for reading.
+  static Result<std::unique_ptr<OpenDirectory>> open(SharedFd fd);
+  Result<std::vector<DirectoryEntry>> list() override;
+  Result<void> fsync() override;
+
+ private:
+  struct Closer {
+    void operator()(DIR* stream) const { ::closedir(stream); }
+  };
+  FilesDirectory(SharedFd fd, DIR* stream, dev_t device)
+      : fd_(std::move(fd)), stream_(stream), device_(device) {}
+
+  const SharedFd fd_;
+  std::mutex mutex_;
+  std::unique_ptr<DIR, Closer> stream_;
+  const dev_t device_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+/// The one place that asks which libfuse this is. fuse_lowlevel.h is included by way of this header only, because
+/// FUSE_USE_VERSION must be the same everywhere.
+#pragma once
+#include <fuse_lowlevel.h>
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+#define DMABUFFS_HAS_PASSTHROUGH 1
+#else
+#define DMABUFFS_HAS_PASSTHROUGH 0
+#endif

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/heap_directory.h"
+
+#include <linux/fs.h>
+
+#include "dmabuffs/fs/static_directory.h"
+
+namespace dmabuffs {
+
+namespace {
+constexpr size_t kNameMax = 255;
+bool is_directory(const NodePtr& node) { return std::dynamic_pointer_cast<HeapDirectory>(node) != nullptr; }
+}  // namespace
+
+HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node> heaps_root)
+    : Node(tree->context.numbers.next()),
+      tree_(std::move(tree)),
+      parent_(std::move(heaps_root)),
+      attributes_(Attributes::now(0, 0, S_IFDIR | 0700)) {}
+
+HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::shared_ptr<HeapDirectory> parent,
+                             std::string name, const Attributes& attributes)
+    : Node(tree->context.numbers.next()),
+      tree_(std::move(tree)),
+      parent_(parent),
+      name_(std::move(name)),
+      attributes_(attributes) {}
+
+NodePtr HeapDirectory::parent() const {
+  const std::lock_guard lock(tree_->names);
+  return parent_.lock();
+}
+
+std::string HeapDirectory::path() const {
+  const std::lock_guard lock(tree_->names);
+  std::string path;
+  std::shared_ptr<const HeapDirectory> held;
+  for (const HeapDirectory* at = this; !at->is_heap_itself(); at = held.get()) {
+    path = "/" + at->name_ + path;
+    held = std::dynamic_pointer_cast<const HeapDirectory>(at->parent_.lock());
+    if (!held) return {};
+  }
+  return "heaps/" + tree_->heap->name() + path;
+}
+
+bool HeapDirectory::empty() const {
+  const std::lock_guard lock(tree_->names);
+  return children_.empty();
+}
+
+void HeapDirectory::each_buffer(const std::function<void(BufferNode&)>& visit) {
+  Children children;
+  {
+    const std::lock_guard lock(tree_->names);
+    children = children_;
+  }
+  for (const auto& [name, child] : children) {
+    if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
+      directory->each_buffer(visit);
+    } else {
+      visit(static_cast<BufferNode&>(*child));
+    }
+  }
+}
+
+Result<struct stat> HeapDirectory::getattr(const Caller&, OpenFile*) {
+  std::unique_lock lock(tree_->names);
+  Attributes attributes = attributes_;
+  nlink_t links = removed_ ? 0 : 2;
+  for (const auto& [name, child] : children_) links += is_directory(child) ? 1 : 0;
+  if (!is_heap_itself()) return attributes.to_stat(ino(), links);
+  lock.unlock();
+  auto access = tree_->heap->access();
+  // The device node is gone: what is there can still be read and removed by root, nothing can be made.
+  if (!access) access = HeapAccess{0, 0, 0500};
+  attributes.uid = access->uid;
+  attributes.gid = access->gid;
+  attributes.mode = S_IFDIR | access->mode;
+  return attributes.to_stat(ino(), links);
+}
+
+Result<void> HeapDirectory::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
+  const std::lock_guard lock(tree_->names);
+  if (is_heap_itself() && (change.mode || change.uid || change.gid)) {
+    return fail(EPERM, "heaps/" + tree_->heap->name() + ": owner and mode are those of its device node");
+  }
+  if (change.mode) attributes_.mode = S_IFDIR | (*change.mode & 07777);
+  if (change.uid) attributes_.uid = *change.uid;
+  if (change.gid) attributes_.gid = *change.gid;
+  const auto resolved = [](const struct timespec& t) { return t.tv_nsec == UTIME_NOW ? time_now() : t; };
+  if (change.atime) attributes_.atime = resolved(*change.atime);
+  if (change.mtime) attributes_.mtime = resolved(*change.mtime);
+  attributes_.touch_change();
+  return {};
+}
+
+Result<NodePtr> HeapDirectory::lookup(const Caller&, const std::string& name) {
+  if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
+  const std::lock_guard lock(tree_->names);
+  const auto found = children_.find(name);
+  if (found == children_.end()) return fail_errno(ENOENT, name);
+  return found->second;
+}
+
+class HeapDirectory::Listing : public OpenDirectory {
+ public:
+  explicit Listing(std::shared_ptr<HeapDirectory> directory) : directory_(std::move(directory)) {}
+  Result<std::vector<DirectoryEntry>> list() override {
+    std::vector<DirectoryEntry> entries;
+    const std::lock_guard lock(directory_->tree_->names);
+    entries.reserve(directory_->children_.size());
+    for (const auto& [name, child] : directory_->children_) {
+      entries.push_back({name, child->ino(), mode_t(is_directory(child) ? S_IFDIR : S_IFREG)});
+    }
+    return entries;
+  }
+
+ private:
+  std::shared_ptr<HeapDirectory> directory_;
+};
+
+Result<std::unique_ptr<OpenDirectory>> HeapDirectory::opendir(const Caller&) {
+  return std::make_unique<Listing>(self());
+}
+
+Attributes HeapDirectory::attributes_for_child(const Caller& caller, mode_t mode) const {
+  const bool inherit_group = (attributes_.mode & S_ISGID) != 0;
+  if (inherit_group && S_ISDIR(mode)) mode |= S_ISGID;
+  return Attributes::now(caller.uid, inherit_group ? attributes_.gid : caller.gid, mode);
+}
+
+void HeapDirectory::place(const std::string& name, const NodePtr& child) {
+  children_[name] = child;
+  attributes_.touch();
+  if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
+    directory->parent_ = weak_from_this();
+    directory->name_ = name;
+  } else {
+    static_cast<BufferFile&>(*child).placed(self(), name);
+  }
+}
+
+Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& caller, const std::string& name,
+                                                              mode_t mode) {
+  if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
+  auto buffer = Buffer::make(tree_->heap, tree_->context.recycler, caller.uid, name);
+  const std::lock_guard lock(tree_->names);
+  if (removed_) return fail_errno(ENOENT, name);
+  if (children_.contains(name)) return fail_errno(EEXIST, name);
+  auto file = std::make_shared<BufferFile>(tree_->context, std::move(buffer), attributes_for_child(caller, mode));
+  place(name, file);
+  return file;
+}
+
+Result<Node::Created> HeapDirectory::create(const Caller& caller, const std::string& name, mode_t mode,
+                                            int flags) {
+  auto file = add_buffer(caller, name, mode);
+  if (!file) return pass(std::move(file));
+  auto open = (*file)->open(caller, flags);
+  if (!open) return pass(std::move(open));
+  return Created{*file, *open};
+}
+
+Result<NodePtr> HeapDirectory::mknod(const Caller& caller, const std::string& name, mode_t mode, dev_t) {
+  if (!S_ISREG(mode)) return fail(EPERM, name + ": a heap holds regular files and directories only");
+  auto file = add_buffer(caller, name, mode);
+  if (!file) return pass(std::move(file));
+  return NodePtr(*file);
+}
+
+Result<NodePtr> HeapDirectory::mkdir(const Caller& caller, const std::string& name, mode_t mode) {
+  if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
+  const std::lock_guard lock(tree_->names);
+  if (removed_) return fail_errno(ENOENT, name);
+  if (children_.contains(name)) return fail_errno(EEXIST, name);
+  auto directory = std::make_shared<HeapDirectory>(
+      tree_, self(), name, attributes_for_child(caller, S_IFDIR | (mode & 07777)));
+  place(name, directory);
+  return NodePtr(directory);
+}
+
+Result<void> HeapDirectory::unlink(const Caller&, const std::string& name) {
+  NodePtr gone;  // freed after the lock is dropped: memory may take long to give back
+  const std::lock_guard lock(tree_->names);
+  const auto found = children_.find(name);
+  if (found == children_.end()) return fail_errno(ENOENT, name);
+  if (is_directory(found->second)) return fail_errno(EISDIR, name);
+  gone = found->second;
+  children_.erase(found);
+  static_cast<BufferFile&>(*gone).unlinked();
+  attributes_.touch();
+  return {};
+}
+
+Result<void> HeapDirectory::rmdir(const Caller&, const std::string& name) {
+  NodePtr gone;
+  const std::lock_guard lock(tree_->names);
+  const auto found = children_.find(name);
+  if (found == children_.end()) return fail_errno(ENOENT, name);
+  const auto directory = std::dynamic_pointer_cast<HeapDirectory>(found->second);
+  if (!directory) return fail_errno(ENOTDIR, name);
+  if (!directory->children_.empty()) return fail_errno(ENOTEMPTY, name);
+  directory->removed_ = true;
+  gone = found->second;
+  children_.erase(found);
+  attributes_.touch();
+  return {};
+}
+
+bool HeapDirectory::has_ancestor(const Node* node) const {
+  std::shared_ptr<const HeapDirectory> held;
+  for (const HeapDirectory* at = this; at != nullptr; at = held.get()) {
+    if (at == node) return true;
+    held = std::dynamic_pointer_cast<const HeapDirectory>(at->parent_.lock());
+  }
+  return false;
+}
+
+Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node& new_parent,
+                                   const std::string& new_name, unsigned flags) {
+  auto* target = dynamic_cast<HeapDirectory*>(&new_parent);
+  if (target == nullptr || target->tree_ != tree_) {
+    return fail(EXDEV, name + ": a buffer can't move to another heap; copy it");
+  }
+  if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) return fail_errno(EINVAL, name);
+  if (new_name.size() > kNameMax) return fail_errno(ENAMETOOLONG, new_name);
+
+  NodePtr replaced;
+  const std::lock_guard lock(tree_->names);
+  const auto from = children_.find(name);
+  if (from == children_.end() || target->removed_) return fail_errno(ENOENT, name);
+  const NodePtr moved = from->second;
+  if (target->has_ancestor(moved.get())) return fail_errno(EINVAL, name);
+  const auto to = target->children_.find(new_name);
+  const bool exists = to != target->children_.end();
+
+  if ((flags & RENAME_EXCHANGE) != 0) {
+    if (!exists) return fail_errno(ENOENT, new_name);
+    const NodePtr other = to->second;
+    if (has_ancestor(other.get())) return fail_errno(EINVAL, new_name);
+    target->place(new_name, moved);
+    place(name, other);
+    return {};
+  }
+  if (exists) {
+    if ((flags & RENAME_NOREPLACE) != 0) return fail_errno(EEXIST, new_name);
+    if (to->second == moved) return {};
+    replaced = to->second;
+    const auto directory = std::dynamic_pointer_cast<HeapDirectory>(replaced);
+    if (directory && !is_directory(moved)) return fail_errno(EISDIR, new_name);
+    if (!directory && is_directory(moved)) return fail_errno(ENOTDIR, new_name);
+    if (directory && !directory->children_.empty()) return fail_errno(ENOTEMPTY, new_name);
+    if (directory) {
+      directory->removed_ = true;
+    } else {
+      static_cast<BufferFile&>(*replaced).unlinked();
+    }
+  }
+  children_.erase(from);
+  attributes_.touch();
+  target->place(new_name, moved);
+  return {};
+}
+
+Result<struct statvfs> HeapDirectory::statfs(const Caller&) { return budget_statvfs(tree_->context); }
+
+}  // namespace dmabuffs

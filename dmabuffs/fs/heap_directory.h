@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "dmabuffs/fs/attributes.h"
+#include "dmabuffs/fs/buffer_node.h"
+
+namespace dmabuffs {
+
+/// What the directories of one heap share. The mutex guards every name below the heap: a rename touches two
+/// directories, and one lock a heap has no order to get wrong.
+struct HeapTree {
+  MountContext& context;
+  std::shared_ptr<Heap> heap;
+  std::mutex names;
+};
+
+/// The directory of a heap, or one made by a user below it.
+class HeapDirectory : public Node {
+ public:
+  /// The heap's own directory (owner and mode are the device node's).
+  HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node> heaps_root);
+  /// A directory below it.
+  HeapDirectory(std::shared_ptr<HeapTree> tree, std::shared_ptr<HeapDirectory> parent, std::string name,
+                const Attributes& attributes);
+
+  [[nodiscard]] double timeout() const override { return 1; }
+  [[nodiscard]] NodePtr parent() const override;
+  [[nodiscard]] std::string path() const;
+  [[nodiscard]] bool empty() const;
+  [[nodiscard]] const std::shared_ptr<Heap>& heap() const { return tree_->heap; }
+  void each_buffer(const std::function<void(BufferNode&)>& visit);
+
+  Result<struct stat> getattr(const Caller&, OpenFile*) override;
+  Result<void> setattr(const Caller&, const AttributeChange&, OpenFile*) override;
+  Result<NodePtr> lookup(const Caller&, const std::string& name) override;
+  Result<std::unique_ptr<OpenDirectory>> opendir(const Caller&) override;
+  Result<Created> create(const Caller&, const std::string& name, mode_t mode, int flags) override;
+  Result<NodePtr> mknod(const Caller&, const std::string& name, mode_t mode, dev_t) override;
+  Result<NodePtr> mkdir(const Caller&, const std::string& name, mode_t mode) override;
+  Result<void> unlink(const Caller&, const std::string& name) override;
+  Result<void> rmdir(const Caller&, const std::string& name) override;
+  Result<void> rename(const Caller&, const std::string& name, Node& new_parent, const std::string& new_name,
+                      unsigned flags) override;
+  Result<struct statvfs> statfs(const Caller&) override;
+
+ private:
+  using Children = std::map<std::string, NodePtr>;
+  class Listing;
+
+  [[nodiscard]] bool is_heap_itself() const { return name_.empty(); }
+  [[nodiscard]] std::shared_ptr<HeapDirectory> self() {
+    return std::static_pointer_cast<HeapDirectory>(shared_from_this());
+  }
+  Attributes attributes_for_child(const Caller&, mode_t mode) const;
+  Result<std::shared_ptr<BufferFile>> add_buffer(const Caller&, const std::string& name, mode_t mode);
+  void place(const std::string& name, const NodePtr& child);
+  [[nodiscard]] bool has_ancestor(const Node* node) const;
+
+  std::shared_ptr<HeapTree> tree_;
+  // Guarded by tree_->names.
+  std::weak_ptr<Node> parent_;
+  std::string name_;  ///< empty for the heap itself
+  Attributes attributes_;
+  Children children_;
+  bool removed_ = false;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include <sys/file.h>
+
+#include <chrono>
+#include <thread>
+
+#include "dmabuffs/fs/open_reply.h"
+#include "dmabuffs/fs/operations.h"
+
+namespace dmabuffs {
+
+namespace {
+
+/// O_DIRECT is the client's wish of the kernel; the request's data has no alignment here. O_TRUNC comes as SETATTR.
+constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
+
+std::unique_ptr<Handle> make_handle(fuse_req_t request, const NodePtr& node, OpenPtr file, OpenReply& reply) {
+  auto handle = std::make_unique<Handle>();
+  Session& session = session_of(request);
+  reply.handle = reinterpret_cast<uint64_t>(handle.get());
+  reply.direct_io = file->direct_io();
+  int backing = file->passthrough_fd();
+  if (backing >= 0) reply.backing_id = session.passthrough().acquire(request, node->ino(), backing);
+  handle->passthrough = reply.backing_id > 0;
+  if (handle->passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
+  handle->node = node;
+  handle->file = std::move(file);
+  return handle;
+}
+
+
+void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
+  with_node(request, ino, [&](const NodePtr& node) {
+    auto file = node->open(caller_of(request), info->flags & ~kDroppedFlags);
+    if (!file) return reply_error(request, file.error());
+    OpenReply reply;
+    auto handle = make_handle(request, node, std::move(*file), reply);
+    Session& session = session_of(request);
+    const bool passthrough = handle->passthrough;
+    if (reply_open(request, *info, reply) == 0) {
+      (void)handle.release();
+    } else if (passthrough) {
+      // The request is gone; only the count can be put right.
+      session.passthrough().release(nullptr, node->ino());
+    }
+  });
+}
+
+void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
+  with_node(request, parent, [&](const NodePtr& node) {
+    auto created = node->create(caller_of(request), name, mode, info->flags & ~kDroppedFlags);
+    if (!created) return reply_error(request, created.error());
+    const auto entry = make_entry(request, created->node);
+    if (!entry) return reply_error(request, entry.error());
+    OpenReply reply;
+    auto handle = make_handle(request, created->node, std::move(created->open), reply);
+    Session& session = session_of(request);
+    const bool passthrough = handle->passthrough;
+    if (reply_create(request, *entry, *info, reply) == 0) {
+      (void)handle.release();
+      return;
+    }
+    if (passthrough) session.passthrough().release(nullptr, entry->ino);
+    forget(session, entry->ino, 1);
+  });
+}
+
+void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  std::unique_ptr<Handle> handle(&handle_of(info));
+  if (handle->passthrough) session_of(request).passthrough().release(request, handle->node->ino());
+  Session& session = session_of(request);
+  fuse_reply_err(request, 0);
+  // The last close of an unlinked buffer frees its memory, which may take long.
+  session.waiting().run([handle = std::shared_ptr<Handle>(std::move(handle))] {});
+}
+
+/// Where a FUSE worker puts what it read before the kernel takes it: never straight from a buffer's mapping, which
+/// the kernel can't pin (EFAULT), and small enough to stay in the CPU's cache.
+std::span<std::byte> worker_bytes(size_t size) {
+  thread_local std::unique_ptr<std::byte[]> bytes;
+  thread_local size_t capacity = 0;
+  if (capacity < size) {
+    bytes.reset(new std::byte[size]);
+    capacity = size;
+  }
+  return {bytes.get(), size};
+}
+
+void read_into(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<std::byte> bytes) {
+  const auto got = file.read(offset, bytes);
+  if (!got) return reply_error(request, got.error());
+  session_of(request).context().read_bytes.fetch_add(*got, std::memory_order_relaxed);
+  fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), *got);
+}
+
+void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
+  const OpenPtr& file = handle_of(info).file;
+  const auto at = static_cast<uint64_t>(offset);
+  if (!file->would_block(Access::Read)) return read_into(request, *file, at, worker_bytes(size));
+  session_of(request).waiting().run([request, file, at, size] {
+    std::vector<std::byte> bytes(size);
+    read_into(request, *file, at, bytes);
+  });
+}
+
+void write_from(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<const std::byte> bytes) {
+  const auto written = file.write(offset, bytes);
+  if (!written) return reply_error(request, written.error());
+  session_of(request).context().written_bytes.fetch_add(*written, std::memory_order_relaxed);
+  fuse_reply_write(request, *written);
+}
+
+void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off_t offset, fuse_file_info* info) {
+  const OpenPtr& file = handle_of(info).file;
+  const auto at = static_cast<uint64_t>(offset);
+  const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
+  if (!file->would_block(Access::Write)) return write_from(request, *file, at, bytes);
+  // The data is the worker's; it takes the next request while this one waits.
+  session_of(request).waiting().run([request, file, at, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
+    write_from(request, *file, at, copy);
+  });
+}
+
+/// Runs a call that may take long elsewhere and answers it.
+template <class Work>
+void wait_elsewhere(fuse_req_t request, const fuse_file_info* info, Work work) {
+  const OpenPtr file = handle_of(info).file;
+  session_of(request).waiting().run([request, file, work] { reply_done(request, work(*file)); });
+}
+
+void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  const uint64_t owner = info->lock_owner;
+  wait_elsewhere(request, info, [owner](OpenFile& file) {
+    // close(2) ends the locks of its owner; the kernel sends no SETLK for that.
+    struct flock all {};
+    all.l_type = F_UNLCK;
+    (void)file.setlk(owner, all, false);
+    return file.flush();
+  });
+}
+
+void op_fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
+  wait_elsewhere(request, info, [data_only](OpenFile& file) { return file.fsync(data_only != 0); });
+}
+
+void op_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* info) {
+  wait_elsewhere(request, info, [=](OpenFile& file) {
+    return file.fallocate(mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length));
+  });
+}
+
+void op_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+  const auto found = handle_of(info).file->lseek(static_cast<uint64_t>(offset), whence);
+  found ? (void)fuse_reply_lseek(request, static_cast<off_t>(*found)) : reply_error(request, found.error());
+}
+
+void op_getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock) {
+  const auto done = handle_of(info).file->getlk(info->lock_owner, *lock);
+  done ? (void)fuse_reply_lock(request, lock) : reply_error(request, done.error());
+}
+
+/// Tries again until the lock is there or the caller was interrupted: a lock that waits inside the host's kernel
+/// could not be called off.
+template <class Try>
+void wait_for_lock(fuse_req_t request, Try attempt) {
+  Session& session = session_of(request);
+  session.waiting().run([request, attempt, &session] {
+    for (auto pause = std::chrono::milliseconds(1);; pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
+      const Result<void> done = attempt();
+      if (done || (done.error().code != EAGAIN && done.error().code != EACCES)) { reply_done(request, done); return; }
+      if (fuse_req_interrupted(request) != 0 || session.ending()) {
+        fuse_reply_err(request, EINTR);
+        return;
+      }
+      std::this_thread::sleep_for(pause);
+    }
+  });
+}
+
+void op_setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock, int sleep) {
+  const OpenPtr file = handle_of(info).file;
+  const uint64_t owner = info->lock_owner;
+  if (sleep == 0) return reply_done(request, file->setlk(owner, *lock, false));
+  wait_for_lock(request, [file, owner, wanted = *lock] {
+    struct flock lock_now = wanted;
+    return file->setlk(owner, lock_now, false);
+  });
+}
+
+void op_flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int operation) {
+  const OpenPtr file = handle_of(info).file;
+  if ((operation & (LOCK_NB | LOCK_UN)) != 0) return reply_done(request, file->flock(operation));
+  wait_for_lock(request, [file, operation] { return file->flock(operation | LOCK_NB); });
+}
+
+}  // namespace
+
+void add_io_operations(fuse_lowlevel_ops& ops) {
+  ops.open = op_open;
+  ops.create = op_create;
+  ops.release = op_release;
+  ops.read = op_read;
+  ops.write = op_write;
+  ops.flush = op_flush;
+  ops.fsync = op_fsync;
+  ops.fallocate = op_fallocate;
+  ops.lseek = op_lseek;
+  ops.getlk = op_getlk;
+  ops.setlk = op_setlk;
+  ops.flock = op_flock;
+}
+
+}  // namespace dmabuffs

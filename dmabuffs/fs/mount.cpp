@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/mount.h"
+
+#include <unistd.h>
+
+namespace dmabuffs {
+
+MountContext::MountContext(MountSettings s)
+    : settings(std::move(s)),
+      budget({settings.size, 0, ::geteuid()}),
+      recycler(settings.recycle),
+      engine({}),
+      owner_uid(::geteuid()),
+      owner_gid(::getegid()) {
+  budget.set_relief([this] { return recycler.drain(); });
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/// One mount: its settings, the parts every room shares, and the way to run it.
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "dmabuffs/buffer/recycler.h"
+#include "dmabuffs/fs/node.h"
+#include "dmabuffs/heap/heap.h"
+#include "dmabuffs/transfer/engine.h"
+
+namespace dmabuffs {
+
+struct FilesOption {
+  std::string name;       ///< directory below files/
+  std::string directory;  ///< absolute host path
+};
+
+struct MountSettings {
+  std::string mountpoint;  ///< absolute
+  std::vector<FilesOption> files;
+  std::vector<HeapOption> heaps;  ///< empty: all that are found
+  bool require_direct = false;
+  bool allow_other = false;
+  bool allow_root = false;
+  bool read_only = false;
+  bool auto_unmount = true;
+  bool xattr = false;
+  bool passthrough = true;      ///< where it is possible
+  bool private_mount = false;   ///< only for `exec`'s command
+  bool foreground = false;
+  bool debug = false;
+  uint64_t size = 0;            ///< bytes; 0: half of RAM
+  uint64_t recycle = 0;         ///< bytes of removed buffers kept
+  std::string fsname = "dmabuffs";
+  std::vector<std::string> fuse_options;  ///< handed to libfuse / the kernel as they are (noatime, nodev, …)
+};
+
+/// What the rooms of a mount share. Outlives every node.
+struct MountContext {
+  explicit MountContext(MountSettings s);
+  MountSettings settings;
+  Budget budget;
+  Recycler recycler;
+  Engine engine;
+  std::unique_ptr<HeapRegistry> heaps;
+  InodeNumbers numbers;
+  uid_t owner_uid;
+  gid_t owner_gid;
+  /// st_dev of the mount itself once it is mounted (0 before): files/ refuses to enter it.
+  std::atomic<uint64_t> own_device{0};
+  /// Path of the control socket, set once by ControlSocket::make; empty: there is none.
+  std::string control_socket;
+  /// Bytes read and written through the daemon (not transfers).
+  std::atomic<uint64_t> read_bytes{0}, written_bytes{0};
+  std::atomic<uint64_t> passthrough_opens{0};
+};
+
+/// Whether `caller` (with `groups`, its supplementary groups) may `mask` (4 read, 2 write, 1 search) by mode bits.
+bool permitted(const struct stat& attributes, uid_t uid, gid_t gid, const std::vector<gid_t>& groups, int mask);
+
+/// The files/<name> directory of one host directory. ENOENT, ENOTDIR, EACCES naming it.
+/// Its nodes take their numbers from context.numbers.
+Result<NodePtr> make_files_root(MountContext& context, const FilesOption& option);
+
+}  // namespace dmabuffs

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/open_buffer.h"
+
+#include <linux/falloc.h>
+
+namespace dmabuffs {
+
+OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags)
+    : file_(std::move(file)), buffer_(*file_->buffer()), flags_(flags) {
+  file_->opened();
+}
+
+OpenBuffer::~OpenBuffer() { file_->closed(writable()); }
+
+Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) { return buffer_.read(offset, to); }
+
+Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> from) {
+  wrote_.store(true, std::memory_order_relaxed);
+  uint64_t at = offset;
+  auto written = (flags_ & O_APPEND) != 0 ? buffer_.append(from, at) : buffer_.write(offset, from);
+  if (written && *written > 0) file_->contents_changed();
+  return written;
+}
+
+Result<void> OpenBuffer::flush() {
+  // Only a writer's close makes the dma-buf: a reader's close beside a writer must not end its growing.
+  if (!writable() || !wrote_.load(std::memory_order_relaxed)) return {};
+  return buffer_.flush();
+}
+
+Result<void> OpenBuffer::fsync(bool) { return flush(); }
+
+Result<void> OpenBuffer::fallocate(int mode, uint64_t offset, uint64_t length) {
+  wrote_.store(true, std::memory_order_relaxed);
+  const bool keep_size = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+  const Range range{offset, length};
+  Result<void> done;
+  switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+    case 0:
+      done = buffer_.allocate(range, keep_size);
+      break;
+    case FALLOC_FL_ZERO_RANGE:
+      if (!keep_size) done = buffer_.allocate(range, false);
+      if (done) done = buffer_.zero(range);
+      break;
+    case FALLOC_FL_PUNCH_HOLE:
+      done = buffer_.zero(range);
+      break;
+    default:
+      return fail_errno(EOPNOTSUPP, "fallocate");
+  }
+  if (done) file_->contents_changed();
+  return done;
+}
+
+Result<uint64_t> OpenBuffer::lseek(uint64_t offset, int whence) {
+  // A buffer is all data: its memory is there whether written or not.
+  const uint64_t size = buffer_.size();
+  if (offset >= size) return fail_errno(ENXIO, "lseek");
+  return whence == SEEK_HOLE ? size : offset;
+}
+
+Result<End> OpenBuffer::transfer_end(Access access) {
+  if (access == Access::Write) {
+    wrote_.store(true, std::memory_order_relaxed);
+    file_->contents_changed();
+  }
+  return End(file_->buffer());
+}
+
+int OpenBuffer::passthrough_fd() const {
+  const MountSettings& settings = file_->context().settings;
+  // Writes by passthrough go past the daemon, so past `-o size=`: a file still being written for the first time
+  // stays with the daemon when the user set a size.
+  if (settings.size != 0 && !file_->closed_once()) return -1;
+  return buffer_.passthrough_fd();
+}
+
+}  // namespace dmabuffs

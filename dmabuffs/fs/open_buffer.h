@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <atomic>
+
+#include "dmabuffs/fs/buffer_node.h"
+
+namespace dmabuffs {
+
+/// A buffer opened through the mount.
+class OpenBuffer : public OpenFile {
+ public:
+  OpenBuffer(std::shared_ptr<BufferFile> file, int flags);
+  ~OpenBuffer() override;
+
+  Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  Result<void> flush() override;
+  Result<void> fsync(bool data_only) override;
+  Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
+  Result<uint64_t> lseek(uint64_t offset, int whence) override;
+  [[nodiscard]] bool would_block(Access access) const override { return buffer_.would_block(access); }
+  Result<End> transfer_end(Access access) override;
+  [[nodiscard]] int passthrough_fd() const override;
+
+ private:
+  [[nodiscard]] bool writable() const { return (flags_ & O_ACCMODE) != O_RDONLY; }
+
+  std::shared_ptr<BufferFile> file_;
+  Buffer& buffer_;
+  int flags_;
+  std::atomic<bool> wrote_{false};
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/// The FUSE callbacks. Each is a few lines: find the node, call it, answer.
+#pragma once
+#include <cstddef>
+
+#include "dmabuffs/base/log.h"
+#include "dmabuffs/fs/session.h"
+
+namespace dmabuffs {
+
+/// Names, attributes, directories, xattrs (operations.cpp, directory_operations.cpp).
+void add_name_operations(fuse_lowlevel_ops& ops, bool xattrs);
+void add_directory_operations(fuse_lowlevel_ops& ops);
+/// open, read, write, locks (io_operations.cpp).
+void add_io_operations(fuse_lowlevel_ops& ops);
+/// copy_file_range (copy_operation.cpp).
+void add_copy_operation(fuse_lowlevel_ops& ops);
+
+// What the callbacks share.
+
+inline Session& session_of(fuse_req_t request) { return *static_cast<Session*>(fuse_req_userdata(request)); }
+
+Caller caller_of(fuse_req_t request);
+
+/// The one place where an Error becomes an errno; what only the log can explain is logged here.
+void reply_error(fuse_req_t request, const Error& error);
+
+/// Answers a call that has no result but success.
+template <class T>
+void reply_done(fuse_req_t request, const Result<T>& result) {
+  if (!result) return reply_error(request, result.error());
+  fuse_reply_err(request, 0);
+}
+
+/// Runs `work(node)`, or answers ESTALE when the kernel names a node we do not know. No exception leaves it.
+template <class Work>
+void with_node(fuse_req_t request, fuse_ino_t ino, Work&& work) {
+  try {
+    const NodePtr node = session_of(request).nodes().find(ino);
+    if (!node) return reply_error(request, Error{ESTALE, "unknown inode"});
+    work(node);
+  } catch (const std::bad_alloc&) {
+    reply_error(request, Error{ENOMEM, "out of memory"});
+  } catch (const std::exception& problem) {
+    reply_error(request, Error{EIO, problem.what()});
+  }
+}
+
+/// An open file as the kernel holds it (fuse_file_info.fh).
+struct Handle {
+  NodePtr node;
+  OpenPtr file;
+  bool passthrough = false;
+  std::mutex mutex;
+  PieceSize piece;  ///< of copies into it; guarded by mutex
+};
+
+inline Handle& handle_of(const fuse_file_info* info) { return *reinterpret_cast<Handle*>(info->fh); }
+
+/// Fills an entry from the node and counts the kernel's new reference to it.
+Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node);
+/// Answers with the entry, taking the reference back if the kernel no longer wants it.
+void reply_entry(fuse_req_t request, const Result<NodePtr>& node);
+/// Drops references; freeing may take long, so it happens elsewhere.
+void forget(Session& session, fuse_ino_t ino, uint64_t count);
+
+}  // namespace dmabuffs

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/session.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+
+#include "dmabuffs/base/log.h"
+#include "dmabuffs/fs/operations.h"
+#include "dmabuffs/fs/static_directory.h"
+#include "dmabuffs/fs/status.h"
+
+namespace dmabuffs {
+
+namespace {
+
+/// Threads that read requests. Each costs a request buffer and a reply buffer of 1 MiB, and the daemon promises to
+/// stay small; what waits runs in the pools.
+constexpr unsigned kWorkers = 8;
+constexpr unsigned kMaxRequest = 1u << 20;
+
+void op_init(void* data, fuse_conn_info* connection) { static_cast<Session*>(data)->initialised(connection); }
+
+void log_from_libfuse(fuse_log_level level, const char* format, va_list arguments) {
+  char text[1024];
+  ::vsnprintf(text, sizeof text, format, arguments);
+  std::string line(text);
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  if (line.empty()) return;
+  level <= FUSE_LOG_ERR ? spdlog::error("{}", line)
+                        : level <= FUSE_LOG_WARNING ? spdlog::warn("{}", line) : spdlog::debug("{}", line);
+}
+
+}  // namespace
+
+Session::Session(MountContext& context) : context_(context) {}
+
+Result<std::unique_ptr<Session>> Session::make(MountContext& context) {
+  std::unique_ptr<Session> session(new Session(context));
+  if (auto built = session->build_tree(); !built) return pass(std::move(built));
+  if (auto created = session->create_fuse(); !created) return pass(std::move(created));
+  return session;
+}
+
+Result<void> Session::build_tree() {
+  auto root = std::make_shared<StaticDirectory>(context_, FUSE_ROOT_ID, nullptr);
+  heaps_ = make_heaps_root(context_);
+  root->add("heaps", heaps_);
+  root->add("status", make_status_node(context_, heaps_));
+  if (!context_.settings.files.empty()) {
+    auto files = std::make_shared<StaticDirectory>(context_, context_.numbers.next(), root);
+    for (const FilesOption& option : context_.settings.files) {
+      auto directory = make_files_root(context_, option);
+      if (!directory) return pass(std::move(directory));
+      files->add(option.name, *directory);
+    }
+    root->add("files", files);
+  }
+  nodes_ = std::make_unique<NodeTable>(root);
+  return {};
+}
+
+Result<void> Session::create_fuse() {
+  const MountSettings& settings = context_.settings;
+  fuse_set_log_func(log_from_libfuse);
+
+  std::string options = "fsname=" + settings.fsname + ",subtype=dmabuffs,default_permissions";
+  if (settings.allow_other) options += ",allow_other";
+  if (settings.read_only) options += ",ro";
+  if (settings.auto_unmount) options += ",auto_unmount";
+  for (const std::string& option : settings.fuse_options) options += "," + option;
+  std::vector<std::string> words{"dmabuffs", "-o", options};
+  if (settings.debug) words.emplace_back("-d");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
+
+  fuse_lowlevel_ops ops{};
+  ops.init = op_init;
+  // With a getxattr callback every write asks for security.capability first (libfuse 3.14 can't say HANDLE_KILLPRIV_V2),
+  // so it is there only where it is wanted: asked for, or needed for a host directory's attributes.
+  add_name_operations(ops, settings.xattr || !settings.files.empty() || DMABUFFS_HAS_PASSTHROUGH != 0);
+  add_directory_operations(ops);
+  add_io_operations(ops);
+  add_copy_operation(ops);
+  fuse_.reset(fuse_session_new(&arguments, &ops, sizeof ops, this));
+  fuse_opt_free_args(&arguments);
+  if (!fuse_) return fail(EINVAL, "libfuse refused the mount options: " + options);
+  return {};
+}
+
+Result<void> Session::mount() {
+  const std::string& at = context_.settings.mountpoint;
+  if (fuse_session_mount(fuse_.get(), at.c_str()) != 0) {
+    return fail(EIO, at + ": can't be mounted; `dmabuffs doctor` says what is missing");
+  }
+  mounted_ = true;
+  // Asked of the kernel only (no request to ourselves): files/ refuses to enter this device.
+  struct statx found {};
+  if (::statx(AT_FDCWD, at.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &found) == 0) {
+    context_.own_device = makedev(found.stx_dev_major, found.stx_dev_minor);
+  }
+  return {};
+}
+
+void Session::initialised(fuse_conn_info* connection) {
+  const auto without = [connection](unsigned flag) { connection->want &= ~flag; };
+  const auto with = [connection](unsigned flag) {
+    if ((connection->capable & flag) != 0) connection->want |= flag;
+  };
+  without(FUSE_CAP_ATOMIC_O_TRUNC);  // one way to truncate: SETATTR
+  without(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);  // slower for memory
+  without(FUSE_CAP_WRITEBACK_CACHE);
+  with(FUSE_CAP_PARALLEL_DIROPS);
+  with(FUSE_CAP_READDIRPLUS);
+  with(FUSE_CAP_READDIRPLUS_AUTO);
+  with(FUSE_CAP_POSIX_LOCKS);
+  with(FUSE_CAP_FLOCK_LOCKS);
+  connection->max_write = kMaxRequest;
+  connection->max_read = 0;
+#if DMABUFFS_HAS_PASSTHROUGH
+  with(FUSE_CAP_HANDLE_KILLPRIV_V2);
+  // Reads and writes by passthrough would skip the caller's rights in files/, so with allow_other only buffers have
+  // it; OpenFile::passthrough_fd() decides for each.
+  if (context_.settings.passthrough && (connection->capable & FUSE_CAP_PASSTHROUGH) != 0) {
+    connection->want |= FUSE_CAP_PASSTHROUGH;
+    connection->max_backing_stack_depth = 1;
+    passthrough_.enable();
+  }
+#endif
+  if (ready_) ready_();
+}
+
+Result<void> Session::serve(std::function<void()> ready) {
+  ready_ = std::move(ready);
+  if (fuse_set_signal_handlers(fuse_.get()) != 0) return fail(EIO, "signal handlers can't be set");
+  std::unique_ptr<fuse_loop_config, decltype(&fuse_loop_cfg_destroy)> config(fuse_loop_cfg_create(),
+                                                                             &fuse_loop_cfg_destroy);
+  fuse_loop_cfg_set_clone_fd(config.get(), 1);
+  fuse_loop_cfg_set_max_threads(config.get(), kWorkers);
+  const int ended = fuse_session_loop_mt(fuse_.get(), config.get());
+  fuse_remove_signal_handlers(fuse_.get());
+  // Positive: the number of the signal that ended it, which is how one ends a daemon.
+  if (ended < 0) return fail_errno(-ended, context_.settings.mountpoint);
+  return {};
+}
+
+std::shared_ptr<CancelToken> Session::new_transfer() {
+  auto token = std::make_shared<CancelToken>();
+  const std::lock_guard lock(mutex_);
+  if (ending_) token->cancel();
+  running_.remove_if([](const auto& old) { return old.expired(); });
+  running_.push_back(token);
+  return token;
+}
+
+void Session::unmount() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    for (const auto& running : running_) {
+      if (auto token = running.lock()) token->cancel();
+    }
+  }
+  // Before the unmount: what these still answer needs the session.
+  transfers_.stop();
+  waiting_.stop();
+  if (mounted_) fuse_session_unmount(fuse_.get());
+  mounted_ = false;
+}
+
+Session::~Session() { unmount(); }
+
+}  // namespace dmabuffs

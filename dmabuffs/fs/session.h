@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+/// The FUSE session of one mount: takes requests, calls one node or open file each, answers.
+#pragma once
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "dmabuffs/base/cancel.h"
+#include "dmabuffs/fs/blocking_pool.h"
+#include "dmabuffs/fs/fuse_version.h"
+#include "dmabuffs/fs/heaps.h"
+#include "dmabuffs/fs/mount.h"
+#include "dmabuffs/fs/node_table.h"
+#include "dmabuffs/fs/passthrough.h"
+
+namespace dmabuffs {
+
+class Session {
+ public:
+  /// Builds the tree; mounts nothing yet.
+  static Result<std::unique_ptr<Session>> make(MountContext& context);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Mounts; the kernel may send requests from now on, which wait until serve().
+  Result<void> mount();
+  /// Answers requests until unmounted or told to end by SIGINT, SIGTERM or SIGHUP (both are success). `ready` is
+  /// called when the kernel has agreed on the protocol, so the mount is usable.
+  Result<void> serve(std::function<void()> ready);
+  /// Takes the mount away (lazily) and cancels what runs. Called by the destructor too.
+  void unmount();
+
+  // For the operations (fs/operations.cpp and its neighbours).
+  [[nodiscard]] MountContext& context() { return context_; }
+  [[nodiscard]] NodeTable& nodes() { return *nodes_; }
+  [[nodiscard]] Passthrough& passthrough() { return passthrough_; }
+  /// For work that waits a moment: a fence, a lock, an allocation.
+  [[nodiscard]] BlockingPool& waiting() { return waiting_; }
+  /// For transfers.
+  [[nodiscard]] BlockingPool& transfers() { return transfers_; }
+  [[nodiscard]] const std::shared_ptr<HeapsRoot>& heaps() { return heaps_; }
+  void initialised(fuse_conn_info* connection);
+  /// Registers a running transfer, so that unmount() can cancel it.
+  std::shared_ptr<CancelToken> new_transfer();
+  [[nodiscard]] bool ending() const { return ending_; }
+
+ private:
+  explicit Session(MountContext& context);
+  Result<void> build_tree();
+  Result<void> create_fuse();
+
+  MountContext& context_;
+  std::shared_ptr<HeapsRoot> heaps_;
+  std::unique_ptr<NodeTable> nodes_;
+  Passthrough passthrough_;
+  BlockingPool waiting_{64};
+  BlockingPool transfers_{16};
+  std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
+  bool mounted_ = false;
+  std::function<void()> ready_;
+  std::mutex mutex_;
+  std::list<std::weak_ptr<CancelToken>> running_;
+  std::atomic<bool> ending_{false};
+};
+
+}  // namespace dmabuffs

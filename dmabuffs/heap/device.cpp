@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/heap/device.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/dma-buf.h>
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <vector>
+
+#include "dmabuffs/heap/message.h"
+
+namespace dmabuffs {
+namespace {
+
+std::string user_name(uid_t uid) {
+  std::vector<char> space(4096);
+  passwd entry{};
+  passwd* found = nullptr;
+  ::getpwuid_r(uid, &entry, space.data(), space.size(), &found);
+  return found != nullptr ? found->pw_name : std::to_string(uid);
+}
+
+std::string group_name(gid_t gid) {
+  std::vector<char> space(4096);
+  group entry{};
+  group* found = nullptr;
+  ::getgrgid_r(gid, &entry, space.data(), space.size(), &found);
+  return found != nullptr ? found->gr_name : std::to_string(gid);
+}
+
+/// A device node that can't be opened: says who may, and the remedy.
+Failure fail_node(int code, const std::string& node) {
+  struct stat info {};
+  if ((code != EACCES && code != EPERM) || ::stat(node.c_str(), &info) != 0) {
+    if (code == ENOENT || code == ENXIO || code == ENODEV) return fail(ENODEV, node + ": the device is gone");
+    return fail_system(code, node);
+  }
+  const std::string group = group_name(info.st_gid);
+  std::array<char, 8> mode{};
+  std::snprintf(mode.data(), mode.size(), "%04o", info.st_mode & 07777U);
+  std::string remedy = "add a udev rule that gives it to a group of yours (GROUP=, MODE=\"0660\")";
+  if ((info.st_mode & 0060U) == 0060U && info.st_gid != 0)
+    remedy = "join the group (usermod -aG " + group + " USER, then log in again)";
+  return fail(EACCES, node + ": permission denied; it belongs to " + user_name(info.st_uid) + ':' + group +
+                          ", mode " + mode.data() + ": " + remedy);
+}
+
+bool own_group(gid_t gid) {
+  if (::getegid() == gid) return true;
+  const int count = ::getgroups(0, nullptr);
+  std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
+  const int got = ::getgroups(static_cast<int>(groups.size()), groups.data());
+  return got > 0 && std::find(groups.begin(), groups.begin() + got, gid) != groups.begin() + got;
+}
+
+/// Whether owner, group and mode alone let the daemon's user read and write.
+bool granted_by_mode(const struct stat& info) {
+  const mode_t mode = info.st_mode;
+  if (::geteuid() == 0) return true;
+  if (::geteuid() == info.st_uid) return (mode & 0600U) == 0600U;
+  if (own_group(info.st_gid)) return (mode & 0060U) == 0060U;
+  return (mode & 0006U) == 0006U;
+}
+
+/// rw- of a node to rwx of a directory, for each of user, group and others.
+mode_t directory_bits(mode_t node) {
+  const mode_t readable = node & 0444U;
+  return readable | (readable >> 2U) | (node & 0222U);
+}
+
+}  // namespace
+
+Result<UniqueFd> open_node(const std::string& node) {
+  int fd = -1;
+  do fd = ::open(node.c_str(), O_RDWR | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) return fail_node(errno, node);
+  return UniqueFd(fd);
+}
+
+Result<HeapAccess> node_access(const std::string& node) {
+  struct stat info {};
+  if (::stat(node.c_str(), &info) != 0) return fail_node(errno, node);
+  HeapAccess access{info.st_uid, info.st_gid, directory_bits(info.st_mode) | S_ISVTX};
+  if (!granted_by_mode(info) && ::faccessat(AT_FDCWD, node.c_str(), R_OK | W_OK, AT_EACCESS) == 0) {
+    access.uid = ::geteuid();
+    access.mode |= 0700U;
+  }
+  return access;
+}
+
+Result<void> name_dmabuf(int dmabuf, const std::string& name) {
+  size_t length = std::min<size_t>(name.size(), DMA_BUF_NAME_LEN - 1);
+  const auto continues = [&](size_t at) { return (static_cast<unsigned char>(name[at]) & 0xC0U) == 0x80U; };
+  while (length > 0 && length < name.size() && continues(length)) --length;
+  const std::string cut = name.substr(0, length);
+  if (::ioctl(dmabuf, DMA_BUF_SET_NAME, cut.c_str()) != 0) return fail_errno(errno, "naming a dma-buf");
+  return {};
+}
+
+}  // namespace dmabuffs

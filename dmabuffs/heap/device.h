@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/// The device nodes that heaps stand on, and the dma-bufs they make.
+#pragma once
+#include <string>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/heap/heap.h"
+
+namespace dmabuffs {
+
+/// Opens `node` for reading and writing. EACCES says who may and the remedy, ENODEV that it is gone.
+Result<UniqueFd> open_node(const std::string& node);
+
+/// The directory bits that go with the node's owner, group and mode (r gives r and x, w gives w), and the
+/// sticky bit: who may make buffers may still not remove another's. Where only an ACL lets the daemon's own
+/// user in (udev's "uaccess" for whoever sits at the machine), he is made the owner: mode bits can't say it
+/// otherwise. ENODEV: gone.
+Result<HeapAccess> node_access(const std::string& node);
+
+/// DMA_BUF_SET_NAME, cut to the 31 bytes the kernel takes (at a character's boundary in UTF-8).
+Result<void> name_dmabuf(int dmabuf, const std::string& name);
+
+}  // namespace dmabuffs

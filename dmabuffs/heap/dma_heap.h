@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+/// The kernel's dma-heaps: one Heap for each node of /dev/dma_heap.
+#pragma once
+#include <sys/types.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/heap/heap.h"
+
+namespace dmabuffs {
+
+/// A dma-buf from birth: all its pages are there, it neither grows nor shrinks, and its mapping is a PFNMAP
+/// that direct I/O can't target.
+class DmaHeapStorage final : public Storage {
+ public:
+  /// `bytes` (a page multiple) from the open node `heap`; `node` is for messages. ENOMEM, ENODEV, EMFILE.
+  static Result<std::unique_ptr<DmaHeapStorage>> make(int heap, const std::string& node, uint64_t bytes,
+                                                      Reservation reservation);
+
+  [[nodiscard]] uint64_t capacity() const override { return bytes_; }
+  [[nodiscard]] int dmabuf_fd() const override { return dmabuf_.get(); }
+  [[nodiscard]] bool pinnable() const override { return false; }
+  [[nodiscard]] bool growable() const override { return false; }
+  /// EBUSY, but for the capacity it has.
+  Result<void> resize(uint64_t capacity) override;
+  Result<void> publish(const std::string& name) override;
+  Result<std::span<std::byte>> map() override;
+  void unmap() override;
+
+ private:
+  DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation);
+
+  UniqueFd dmabuf_;
+  uint64_t bytes_;
+  Reservation reservation_;
+  std::mutex mutex_;
+  Mapping mapping_;
+};
+
+class DmaHeap final : public Heap {
+ public:
+  /// `node`: path of the device node; its last component is the heap's name.
+  DmaHeap(Budget& budget, std::string node);
+
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] HeapKind kind() const override { return HeapKind::DmaHeap; }
+  Result<HeapAccess> access() const override;
+  [[nodiscard]] std::string not_pinnable_reason() const override;
+  [[nodiscard]] bool growable() const override { return false; }
+  [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
+  [[nodiscard]] Budget& budget() override { return budget_; }
+  Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
+
+ private:
+  Budget& budget_;
+  std::string node_;
+  std::string name_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/// The machine's 2 MiB huge pages (hugetlb).
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "dmabuffs/heap/cgroups.h"
+
+namespace dmabuffs {
+
+/// Reads /sys/kernel/mm/hugepages/hugepages-2048kB anew at each call; see
+/// Documentation/admin-guide/mm/hugetlbpage.rst.
+class HugePages {
+ public:
+  /// `sys`: where sysfs is mounted. `root` stands before /proc and the cgroups' mount points (for tests).
+  explicit HugePages(const std::string& sys = "/sys", const std::string& root = {})
+      : directory_(sys + "/kernel/mm/hugepages/hugepages-2048kB/"), cgroups_(root) {}
+
+  /// True where the administrator set huge pages aside or allows them on demand, used up or not.
+  [[nodiscard]] bool configured() const;
+  /// Bytes set aside and neither used nor promised to anyone.
+  [[nodiscard]] uint64_t pool_free() const;
+  /// Bytes that can be had: pool_free() and what may be taken from ordinary memory on demand (overcommit), as
+  /// far as the hugetlb limits of the process's cgroups allow. Those strike at a page's first touch, with
+  /// SIGBUS.
+  [[nodiscard]] uint64_t available() const;
+  /// vm.nr_overcommit_hugepages that would make `bytes` available.
+  [[nodiscard]] uint64_t overcommit_needed(uint64_t bytes) const;
+
+ private:
+  [[nodiscard]] uint64_t count(const char* file) const;
+  [[nodiscard]] uint64_t cgroup_room() const;
+  std::string directory_;
+  Cgroups cgroups_;
+};
+
+}  // namespace dmabuffs

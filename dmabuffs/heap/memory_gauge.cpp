@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/heap/memory_gauge.h"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string_view>
+
+#include "dmabuffs/heap/kernel_number.h"
+#include "dmabuffs/heap/message.h"
+
+namespace dmabuffs {
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+/// Sum of the values of `keys` in a file of "key value" lines (a colon after the key is ignored).
+uint64_t sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {
+  std::ifstream file(path);
+  uint64_t sum = 0;
+  for (std::string line; std::getline(file, line);) {
+    const std::string_view key = std::string_view(line).substr(0, line.find_first_of(": "));
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) continue;
+    const size_t number = line.find_first_of("0123456789", key.size());
+    if (number != std::string::npos) sum += std::strtoull(&line[number], nullptr, 10);
+  }
+  return sum;
+}
+
+}  // namespace
+
+MemoryGauge::MemoryGauge(const std::string& root)
+    : meminfo_(root + "/proc/meminfo"), ram_(sum_of(meminfo_, {"MemTotal"}) * 1024), cgroups_(root) {}
+
+uint64_t MemoryGauge::reserve(uint64_t ram) {
+  return std::clamp(ram / 50, 64 * kMiB, 512 * kMiB);
+}
+
+MemoryRoom MemoryGauge::room() const {
+  MemoryRoom room{std::numeric_limits<uint64_t>::max(), {}, {}};
+  if (ram_ > 0) {
+    const uint64_t available = sum_of(meminfo_, {"MemAvailable"}) * 1024;
+    const uint64_t kept = reserve(ram_);
+    room = {available - std::min(kept, available),
+            "the machine has " + size_text(available) + " available and " + size_text(kept) +
+                " of that is kept back",
+            "free memory or remove buffers"};
+  }
+  for (const Cgroups::Chain& chain : cgroups_.chains("memory"))
+    for (const std::string& directory : chain.directories) lower_to_group(room, directory, chain.unified);
+  return room;
+}
+
+void MemoryGauge::lower_to_group(MemoryRoom& room, const std::string& directory, bool v2) {
+  const std::string limit_file = directory + (v2 ? "/memory.max" : "/memory.limit_in_bytes");
+  const auto limit = kernel_number(limit_file);
+  const auto used = kernel_number(directory + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
+  if (!limit || !used) return;
+  if (*limit >= *used && *limit - *used >= room.bytes) return;
+  // Page cache is given up when the limit is reached, so it is as good as free. Read last: the kernel has to
+  // add it up.
+  const std::string statistics = directory + "/memory.stat";
+  const uint64_t cache = v2 ? sum_of(statistics, {"inactive_file", "active_file", "slab_reclaimable"})
+                            : sum_of(statistics, {"total_inactive_file", "total_active_file"});
+  const uint64_t held = *used - std::min(cache, *used);
+  const uint64_t left = *limit - std::min(held, *limit);
+  if (left >= room.bytes) return;
+  room = {left, "the limit " + limit_file + " is " + size_text(*limit) + ", " + size_text(held) + " in use",
+          std::string("raise ") + (v2 ? "memory.max (systemd: MemoryMax=)" : "memory.limit_in_bytes") +
+              " or free memory in that cgroup"};
+}
+
+}  // namespace dmabuffs

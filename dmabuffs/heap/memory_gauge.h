@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/// What memory the machine and the daemon's cgroup can still give.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "dmabuffs/heap/cgroups.h"
+
+namespace dmabuffs {
+
+/// The least of all limits, and which one it is.
+struct MemoryRoom {
+  uint64_t bytes = 0;  ///< what may still be allocated
+  std::string why;     ///< the limit that leaves no more, with its figures
+  std::string remedy;
+};
+
+class MemoryGauge {
+ public:
+  /// `root` stands before /proc and /sys (for tests).
+  explicit MemoryGauge(const std::string& root = {});
+
+  /// Bytes of RAM (MemTotal); 0 if /proc/meminfo can't be read.
+  [[nodiscard]] uint64_t ram() const { return ram_; }
+  /// MemAvailable less reserve(), and for the daemon's cgroup and each of its ancestors the limit less what
+  /// is used, where page cache that can be reclaimed counts as free (cgroup v2 memory.max/current, v1
+  /// memory.limit_in_bytes/ usage_in_bytes). What can't be read doesn't limit.
+  [[nodiscard]] MemoryRoom room() const;
+  /// Kept back for everyone else: 2 % of RAM, at least 64 MiB, at most 512 MiB.
+  [[nodiscard]] static uint64_t reserve(uint64_t ram);
+
+ private:
+  static void lower_to_group(MemoryRoom& room, const std::string& directory, bool v2);
+
+  std::string meminfo_;
+  uint64_t ram_;
+  Cgroups cgroups_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "dmabuffs/heap/dma_heap.h"
+#include "dmabuffs/heap/heap.h"
+#include "dmabuffs/heap/memfd_heap.h"
+#include "dmabuffs/heap/udmabuf_heap.h"
+
+namespace dmabuffs {
+
+const char* to_string(HeapKind kind) {
+  switch (kind) {
+    case HeapKind::Memfd:
+      return "memfd";
+    case HeapKind::Udmabuf:
+      return "udmabuf";
+    case HeapKind::DmaHeap:
+      return "dma-heap";
+  }
+  return "unknown";
+}
+
+namespace {
+
+const char* const kMemfd = "memfd";
+const char* const kUdmabuf = "udmabuf";
+
+Result<HugeUse> parse_huge(const std::string& value) {
+  if (value == "auto") return HugeUse::Auto;
+  if (value == "never") return HugeUse::Never;
+  if (value == "always") return HugeUse::Always;
+  return fail(EINVAL,
+              "--heap udmabuf: huge=" + value + " is not known; use huge=auto, huge=never or huge=always");
+}
+
+/// Checks one --heap; sets `huge` where it says so.
+Result<void> check_option(const HeapOption& option, HugeUse& huge) {
+  if (option.name.empty() || option.name.find('/') != std::string::npos)
+    return fail(EINVAL, "--heap: \"" + option.name + "\" can't be a heap's name");
+  for (const auto& [key, value] : option.settings) {
+    if (option.name != kUdmabuf)
+      return fail(EINVAL,
+                  "--heap " + option.name + ": unknown setting " + key + "; only udmabuf has one, huge=");
+    if (key != "huge")
+      return fail(EINVAL, "--heap udmabuf: unknown setting " + key + "; use huge=auto|never|always");
+    auto parsed = parse_huge(value);
+    if (!parsed) return pass(std::move(parsed));
+    huge = *parsed;
+  }
+  return {};
+}
+
+class MachineHeaps final : public HeapRegistry {
+ public:
+  MachineHeaps(Budget& budget, std::set<std::string> only, HeapPlaces places, HugeUse huge)
+      : budget_(budget), only_(std::move(only)), places_(std::move(places)), huge_(huge) {}
+
+  std::vector<std::shared_ptr<Heap>> scan() override {
+    const std::lock_guard lock(mutex_);
+    look();
+    std::vector<std::shared_ptr<Heap>> found;
+    found.reserve(heaps_.size());
+    for (const auto& [name, heap] : heaps_) found.push_back(heap);
+    return found;
+  }
+
+  std::shared_ptr<Heap> find(const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    look();
+    const auto at = heaps_.find(name);
+    return at == heaps_.end() ? nullptr : at->second;
+  }
+
+  std::vector<std::string> missing() override {
+    const std::lock_guard lock(mutex_);
+    look();
+    std::vector<std::string> names;
+    for (const std::string& name : only_)
+      if (heaps_.count(name) == 0) names.push_back(name);
+    return names;
+  }
+
+ private:
+  /// Brings heaps_ in line with the device nodes.
+  void look() {
+    std::set<std::string> present = node_names();
+    for (auto it = heaps_.begin(); it != heaps_.end();)
+      it = present.count(it->first) == 0 ? heaps_.erase(it) : std::next(it);
+    for (const std::string& name : present)
+      if (heaps_.count(name) == 0) heaps_[name] = make_heap(name);
+  }
+
+  [[nodiscard]] std::set<std::string> node_names() const {
+    std::error_code ignored;
+    std::set<std::string> names{kMemfd};
+    if (std::filesystem::exists(places_.dev + "/udmabuf", ignored)) names.insert(kUdmabuf);
+    std::filesystem::directory_iterator entry(places_.dev + "/dma_heap", ignored);
+    while (!ignored && entry != std::filesystem::directory_iterator()) {
+      names.insert(entry->path().filename().string());
+      entry.increment(ignored);
+    }
+    if (only_.empty()) return names;
+    std::set<std::string> wanted;
+    std::set_intersection(names.begin(), names.end(), only_.begin(), only_.end(),
+                          std::inserter(wanted, wanted.end()));
+    return wanted;
+  }
+
+  /// A dma-heap of the name "memfd" or "udmabuf" is hidden by the heap that always has that name.
+  [[nodiscard]] std::shared_ptr<Heap> make_heap(const std::string& name) const {
+    if (name == kMemfd) return std::make_shared<MemfdHeap>(budget_);
+    if (name != kUdmabuf) return std::make_shared<DmaHeap>(budget_, places_.dev + "/dma_heap/" + name);
+    UdmabufSource source;
+    source.node = places_.dev + "/udmabuf";
+    source.size_limit_file = places_.sys + "/module/udmabuf/parameters/size_limit_mb";
+    source.huge_pages = HugePages(places_.sys);
+    source.huge = huge_;
+    return std::make_shared<UdmabufHeap>(budget_, std::move(source));
+  }
+
+  Budget& budget_;
+  const std::set<std::string> only_;
+  const HeapPlaces places_;
+  const HugeUse huge_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Heap>> heaps_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HeapRegistry>> HeapRegistry::make(Budget& budget, std::vector<HeapOption> only,
+                                                         HeapPlaces places) {
+  HugeUse huge = HugeUse::Auto;
+  std::set<std::string> names;
+  for (const HeapOption& option : only) {
+    if (auto checked = check_option(option, huge); !checked) return pass(std::move(checked));
+    if (!names.insert(option.name).second) return fail(EINVAL, "--heap " + option.name + " is given twice");
+  }
+  return std::make_unique<MachineHeaps>(budget, std::move(names), std::move(places), huge);
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/heap/udmabuf_heap.h"
+
+#include <utility>
+
+#include "dmabuffs/base/range.h"
+#include "dmabuffs/heap/device.h"
+
+namespace dmabuffs {
+
+Result<HeapAccess> UdmabufHeap::access() const {
+  return node_access(source_.node);
+}
+
+uint64_t UdmabufHeap::capacity_for(uint64_t size) const {
+  constexpr uint64_t kWasteLimit = 8;  // 1/8: 12.5 %
+  const uint64_t pages = round_up(size, kPage);
+  const uint64_t huge_pages = round_up(size, kHugePage);
+  if (source_.huge == HugeUse::Always) return huge_pages;
+  if (source_.huge == HugeUse::Never || size < kHugePage || !source_.huge_pages.configured()) return pages;
+  const bool affordable = huge_pages - size <= size / kWasteLimit;
+  return affordable && huge_pages <= source_.size_limit() ? huge_pages : pages;
+}
+
+Result<std::unique_ptr<Storage>> UdmabufHeap::create(uint64_t size, uid_t uid) {
+  auto storage = UdmabufStorage::make(source_, budget_, uid, capacity_for(size));
+  if (!storage) return pass(std::move(storage));
+  return std::move(*storage);
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/// The memory of one udmabuf: huge pages first, 4 KiB pages behind them, in one range of addresses and one
+/// dma-buf.
+#pragma once
+#include <sys/types.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/buffer/storage.h"
+#include "dmabuffs/heap/budget.h"
+#include "dmabuffs/heap/udmabuf_source.h"
+
+namespace dmabuffs {
+
+class UdmabufStorage final : public Storage {
+ public:
+  /// Memory of `capacity` bytes (a page multiple) that reads zero, not populated, charged to `uid`. EFBIG
+  /// before anything is allocated, ENOMEM (huge=always: not enough huge pages), ENOSPC, EACCES, EMFILE.
+  static Result<std::unique_ptr<UdmabufStorage>> make(const UdmabufSource& source, Budget& budget, uid_t uid,
+                                                      uint64_t capacity);
+
+  [[nodiscard]] uint64_t capacity() const override;
+  [[nodiscard]] int dmabuf_fd() const override;
+  [[nodiscard]] bool pinnable() const override {
+    return true;
+  }  // map() is the memfds', not the dma-buf's PFNMAP
+  [[nodiscard]] bool growable() const override;
+  /// On failure nothing changed. Moves up to 2 MiB between the parts. What counts is capacity() afterwards:
+  /// huge=always rounds up to whole huge pages, and so does cutting off when memory for the last piece can't
+  /// be had. EBUSY once growable() is false.
+  Result<void> resize(uint64_t capacity) override;
+  /// Populate first, from several threads: what is not populated is allocated here. A failure leaves the
+  /// memory readable and writable but not growable; publish() may be called again.
+  Result<void> publish(const std::string& name) override;
+  Result<std::span<std::byte>> map() override;
+  void unmap() override;
+  [[nodiscard]] uint64_t huge_bytes() const override;
+
+ private:
+  /// One memfd; `bytes` is its file size.
+  struct Part {
+    UniqueFd memfd;  // before the reservation, which may watch it
+    Reservation reservation;
+    uint64_t bytes = 0;
+  };
+  UdmabufStorage(UdmabufSource source, Budget& budget, UniqueFd device, Part huge, Part small);
+
+  [[nodiscard]] uint64_t total() const { return huge_.bytes + small_.bytes; }
+  [[nodiscard]] uint64_t huge_bytes_wanted(uint64_t capacity) const;
+  Result<void> set_capacity(uint64_t capacity);
+  Result<void> grow(uint64_t capacity);
+  Result<void> shrink(uint64_t capacity);
+  Result<void> extend_huge(uint64_t bytes);
+  Result<void> reserve_huge(uint64_t bytes);
+  Result<void> set_small(uint64_t bytes);
+  void cut_huge(uint64_t bytes);
+  Result<void> move_small_to_huge(uint64_t at, uint64_t length);
+  Result<void> move_huge_to_small(uint64_t at, uint64_t length);
+  Result<void> map_parts();
+  Result<void> make_dmabuf(const std::string& name);
+  Result<void> freeze();
+  Result<int> create_dmabuf() const;
+
+  UdmabufSource source_;
+  Budget& budget_;
+  UniqueFd device_;  // open from the start, so that a denied node is found before memory is filled; closed by
+                     // publish()
+  Part huge_;
+  Part small_;
+  UniqueFd dmabuf_;
+  bool frozen_ = false;
+  Mapping mapping_;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/transfer/bounce_pool.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "dmabuffs/base/range.h"
+#include "dmabuffs/transfer/chunks.h"
+
+namespace dmabuffs {
+
+BouncePool::BouncePool(uint64_t bytes) : count_(std::max<uint64_t>(1, bytes / kUnit)) {}
+
+Result<void> BouncePool::allocate() {
+  const uint64_t length = count_ * kUnit;
+  auto mapping = Mapping::reserve(round_up(length, kHugePage), kHugePage);
+  if (!mapping) return pass(std::move(mapping));
+  if (::mprotect(mapping->data(), mapping->size(), PROT_READ | PROT_WRITE) != 0) {
+    return fail_errno(errno, "bounce memory");
+  }
+  ::madvise(mapping->data(), mapping->size(), MADV_HUGEPAGE);  // fewer pages to pin; a wish only
+  memory_ = std::move(*mapping);
+  // The lowest units last, so that they are lent first and a single transfer touches as little memory as it
+  // can.
+  for (size_t index = count_; index > 0; --index) free_.push_back(memory_.data() + (index - 1) * kUnit);
+  return {};
+}
+
+BouncePool::Loan BouncePool::lend(size_t wanted) {
+  const size_t count = std::min(wanted, free_.size());
+  std::vector<std::byte*> units(free_.end() - static_cast<ptrdiff_t>(count), free_.end());
+  free_.resize(free_.size() - count);
+  peak_ = std::max(peak_, count_ - free_.size());
+  return {this, std::move(units)};
+}
+
+Result<BouncePool::Loan> BouncePool::borrow(size_t wanted, const CancelToken* cancel) {
+  std::unique_lock lock(mutex_);
+  if (!memory_) {
+    if (auto made = allocate(); !made) return pass(std::move(made));
+  }
+  const uint64_t ticket = next_ticket_++;
+  // Who gives up keeps his place until it is his turn, or those behind him would lose theirs.
+  const auto my_turn = [&] { return serving_ == ticket && !free_.empty(); };
+  bool cancelled = false;
+  while (!my_turn()) {
+    returned_.wait_for(lock, std::chrono::milliseconds(50));
+    if (cancel == nullptr || !cancel->cancelled()) continue;
+    cancelled = true;
+    if (serving_ == ticket) break;
+  }
+  ++serving_;
+  Loan loan = cancelled ? Loan() : lend(wanted);
+  lock.unlock();
+  returned_.notify_all();
+  if (cancelled) return Failure(cancelled_error());
+  return loan;
+}
+
+BouncePool::Loan BouncePool::try_borrow(size_t wanted) {
+  const std::lock_guard lock(mutex_);
+  if (!memory_ || serving_ != next_ticket_) return {};
+  return lend(wanted);
+}
+
+void BouncePool::take_back(const std::vector<std::byte*>& units) {
+  {
+    const std::lock_guard lock(mutex_);
+    free_.insert(free_.end(), units.begin(), units.end());
+  }
+  returned_.notify_all();
+}
+
+size_t BouncePool::peak() const {
+  const std::lock_guard lock(mutex_);
+  return peak_;
+}
+
+}  // namespace dmabuffs

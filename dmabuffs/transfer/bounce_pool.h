@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "dmabuffs/base/cancel.h"
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/result.h"
+
+namespace dmabuffs {
+
+/// The bounce memory of the whole daemon: a fixed number of aligned units, lent to those who copy.
+/// Thread-safe.
+class BouncePool {
+ public:
+  static constexpr uint64_t kUnit = uint64_t{1} << 20;
+
+  /// Units lent; they go back when it goes. Must not outlive its pool.
+  class Loan {
+   public:
+    Loan() = default;
+    Loan(Loan&& other) noexcept : pool_(other.pool_), units_(std::move(other.units_)) {
+      other.units_.clear();
+    }
+    Loan& operator=(Loan&&) = delete;
+    ~Loan() {
+      if (!units_.empty()) pool_->take_back(units_);
+    }
+    [[nodiscard]] size_t count() const { return units_.size(); }
+    /// kUnit bytes, aligned to kUnit.
+    [[nodiscard]] std::span<std::byte> unit(size_t index) const { return {units_[index], kUnit}; }
+
+   private:
+    friend class BouncePool;
+    Loan(BouncePool* pool, std::vector<std::byte*> units) : pool_(pool), units_(std::move(units)) {}
+    BouncePool* pool_ = nullptr;
+    std::vector<std::byte*> units_;
+  };
+
+  /// `bytes` is rounded to whole units, at least one. No memory is taken before the first loan.
+  explicit BouncePool(uint64_t bytes);
+
+  /// Waits, first come first served, until there is a unit; returns up to `wanted`. Call it once per transfer
+  /// and hold no loan meanwhile: that is what keeps transfers from waiting for one another for ever. EINTR
+  /// when cancelled, ENOMEM.
+  Result<Loan> borrow(size_t wanted, const CancelToken* cancel);
+  /// What is there now, up to `wanted`, may be nothing; never waits, and takes nothing from those who do.
+  Loan try_borrow(size_t wanted);
+  /// Most units ever lent at once.
+  [[nodiscard]] size_t peak() const;
+  [[nodiscard]] size_t capacity() const { return count_; }
+
+ private:
+  Result<void> allocate();
+  Loan lend(size_t wanted);
+  void take_back(const std::vector<std::byte*>& units);
+
+  const size_t count_;
+  mutable std::mutex mutex_;
+  std::condition_variable returned_;
+  Mapping memory_;
+  std::vector<std::byte*> free_;
+  uint64_t next_ticket_ = 0, serving_ = 0;
+  size_t peak_ = 0;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/// pread and pwrite between the page cache and the buffer's memory. The kernel's copy reaches every kind of
+/// mapping and answers EFAULT where a plain access would be a SIGBUS.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/range.h"
+#include "dmabuffs/transfer/paths.h"
+
+namespace dmabuffs {
+namespace {
+
+constexpr uint64_t kChunk = kHugePage;
+
+void read_chunk(const Stretch& stretch, Chunks& chunks, Range rest) {
+  if (stretch.populate) {
+    if (auto there = populate(stretch.memory.subspan(rest.offset, rest.length)); !there) {
+      return chunks.stop(rest.offset, there.error());
+    }
+  }
+  while (rest.length > 0) {
+    const ssize_t got = ::pread(stretch.file.fd(), stretch.memory.data() + rest.offset, rest.length,
+                                static_cast<off_t>(stretch.file_offset + rest.offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return chunks.stop(rest.offset, fail_errno(errno, stretch.file.name()).value());
+    if (got == 0) return chunks.stop(rest.offset);
+    rest.offset += static_cast<uint64_t>(got);
+    rest.length -= static_cast<uint64_t>(got);
+  }
+}
+
+void write_chunk(const Stretch& stretch, Chunks& chunks, Range rest) {
+  while (rest.length > 0) {
+    const ssize_t put = ::pwrite(stretch.file.fd(), stretch.memory.data() + rest.offset, rest.length,
+                                 static_cast<off_t>(stretch.file_offset + rest.offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0)
+      return chunks.stop(rest.offset, fail_errno(put < 0 ? errno : EIO, stretch.file.name()).value());
+    rest.offset += static_cast<uint64_t>(put);
+    rest.length -= static_cast<uint64_t>(put);
+  }
+}
+
+}  // namespace
+
+Moved read_buffered(Workshop& shop, const Stretch& stretch) {
+  Chunks chunks(stretch.memory.size(), reinterpret_cast<uintptr_t>(stretch.memory.data()), kChunk,
+                stretch.cancel);
+  const uint64_t workers = round_up(stretch.memory.size(), kChunk) / kChunk;
+  shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
+    while (const auto chunk = chunks.take()) read_chunk(stretch, chunks, *chunk);
+  });
+  return chunks.moved();
+}
+
+Moved write_buffered(Workshop&, const Stretch& stretch) {
+  // In order, by one thread: a file that grows must not have holes when it ends early.
+  Chunks chunks(stretch.memory.size(), 0, kChunk, stretch.cancel);
+  while (const auto chunk = chunks.take()) write_chunk(stretch, chunks, *chunk);
+  return chunks.moved();
+}
+
+}  // namespace dmabuffs

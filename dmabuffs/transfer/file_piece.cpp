@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/transfer/file_piece.h"
+
+#include "dmabuffs/base/align.h"
+#include "dmabuffs/transfer/cache_choice.h"
+
+namespace dmabuffs {
+namespace {
+
+Situation describe(const FilePiece::Setting& setting, uint64_t done) {
+  Situation now;
+  now.to_buffer = setting.to_buffer;
+  now.file_offset = setting.file_offset + done;
+  now.not_direct_reason = setting.file.not_direct_reason();
+  now.offset_alignment = setting.file.offset_alignment();
+  now.memory_alignment = setting.file.memory_alignment();
+  now.require_direct = setting.require_direct;
+  return now;
+}
+
+}  // namespace
+
+FilePiece::FilePiece(Workshop& shop, DirectTrust* trust, const Setting& setting, Target target)
+    : shop_(shop), trust_(trust), setting_(setting), target_(std::move(target)) {
+  if (setting_.to_buffer && !setting_.require_direct && setting_.file.direct_fd() >= 0) {
+    cache_is_faster_ = cache_is_faster(setting_.file.fd(), {setting_.file_offset, target_.memory.size()});
+  }
+}
+
+std::string FilePiece::refusal(const Setting& setting, uint64_t memory_offset, uint64_t length,
+                               const std::string& not_pinnable_reason) {
+  Situation now = describe(setting, 0);
+  now.length = length;
+  now.memory_address = memory_offset;  // a buffer's memory starts at a page
+  now.not_pinnable_reason = not_pinnable_reason;
+  return plan(now).refusal.value_or("");
+}
+
+Error FilePiece::refused(const FileEnd& file, const std::string& why) {
+  return {EIO, file.name() + ": a direct transfer is required, but " + why};
+}
+
+Situation FilePiece::situation() const {
+  Situation now = describe(setting_, outcome_.bytes);
+  now.length = target_.memory.size() - outcome_.bytes;
+  now.memory_address = reinterpret_cast<uintptr_t>(target_.memory.data()) + outcome_.bytes;
+  now.not_pinnable_reason = target_.not_pinnable_reason;
+  now.cache_is_faster = cache_is_faster_;
+  if (now.not_direct_reason.empty()) now.not_direct_reason = came_short_;
+  return now;
+}
+
+Outcome FilePiece::run() {
+  while (outcome_.bytes < target_.memory.size()) {
+    const Plan plan = dmabuffs::plan(situation());
+    if (plan.refusal) {
+      outcome_.error = refused(setting_.file, *plan.refusal);
+      break;
+    }
+    if (!run_parts(plan)) break;
+  }
+  return std::move(outcome_);
+}
+
+/// False when the piece has ended, true when what is left of it must be planned (again).
+bool FilePiece::run_parts(const Plan& plan) {
+  for (const Part& part : plan.parts) {
+    if (const std::string why = distrust(part); !why.empty()) {
+      setting_.file.deny_direct(why);
+      return true;
+    }
+    const Moved moved = run_part(part);
+    outcome_.bytes += moved.bytes;
+    outcome_.paths[static_cast<size_t>(part.path)] += moved.bytes;
+    if (!part.why.empty() && moved.bytes > 0) outcome_.reasons.push_back({part.path, part.why, moved.bytes});
+    if (moved.bytes < part.length) return explain_shortfall(part, moved);
+  }
+  return true;
+}
+
+/// Notes why a part ended early; true when another path may still move the rest.
+bool FilePiece::explain_shortfall(const Part& part, const Moved& moved) {
+  if (moved.refusal == Moved::Refusal::File && part.path != Path::Buffered) {
+    setting_.file.deny_direct(std::string("direct I/O on the file failed: ") +
+                              std::strerror(moved.error->code));
+    return true;
+  }
+  if (moved.refusal == Moved::Refusal::Memory && part.path == Path::PinnedDirect) {
+    target_.not_pinnable_reason = "the buffer's pages could not be pinned";
+    return true;
+  }
+  if (moved.error) {
+    outcome_.error = moved.error;
+    return false;
+  }
+  if (!setting_.to_buffer || part.path == Path::Buffered) return false;
+  // A short direct read is the end of the file, or else a file system that has more but won't give it this
+  // way.
+  if (setting_.file.size().value_or(0) <= setting_.file_offset + outcome_.bytes) return false;
+  came_short_ = "a direct read of the file came back short";
+  return true;
+}
+
+/// Why a direct read must not be believed; empty when it may, or when the part is none.
+std::string FilePiece::distrust(const Part& part) {
+  if (!setting_.to_buffer || part.path == Path::Buffered || !trust_->unknown(setting_.file)) return {};
+  auto loan = shop_.bounce.borrow(1, setting_.cancel);
+  if (!loan) return {};  // cancelled, or no memory: the path itself will say so
+  const uint64_t unit = direct_unit(setting_.file.offset_alignment());
+  const uint64_t block = round_down(setting_.file_offset + outcome_.bytes, unit);
+  return trust_->check(setting_.file, block, loan->unit(0).first(unit));
+}
+
+Moved FilePiece::run_part(const Part& part) {
+  const Stretch stretch{setting_.file,
+                        setting_.file.direct_fd(),
+                        setting_.file_offset + outcome_.bytes,
+                        target_.memory.subspan(outcome_.bytes, part.length),
+                        target_.populate,
+                        setting_.cancel};
+  switch (part.path) {
+    case Path::PinnedDirect:
+      return setting_.to_buffer ? read_pinned(shop_, stretch) : write_pinned(shop_, stretch);
+    case Path::BounceDirect:
+      return setting_.to_buffer ? read_bounced(shop_, stretch) : write_bounced(shop_, stretch);
+    default:
+      return setting_.to_buffer ? read_buffered(shop_, stretch) : write_buffered(shop_, stretch);
+  }
+}
+
+}  // namespace dmabuffs

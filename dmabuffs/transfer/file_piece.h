@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "dmabuffs/transfer/engine.h"
+#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/planner.h"
+#include "dmabuffs/transfer/verify.h"
+
+namespace dmabuffs {
+
+/// One piece between a file and memory: has it planned, runs the parts, and plans the rest again when a path
+/// turns out not to work here.
+class FilePiece {
+ public:
+  struct Setting {
+    FileEnd& file;
+    uint64_t file_offset;
+    bool to_buffer;
+    bool require_direct;
+    const CancelToken* cancel;
+  };
+  struct Target {
+    std::span<std::byte> memory;
+    bool populate;
+    std::string not_pinnable_reason;  ///< empty: O_DIRECT may reach it
+  };
+  /// `trust`: only asked when reading.
+  FilePiece(Workshop& shop, DirectTrust* trust, const Setting& setting, Target target);
+
+  Outcome run();
+
+  /// What would be refused of such a piece by require_direct before its memory is known, or empty.
+  static std::string refusal(const Setting& setting, uint64_t memory_offset, uint64_t length,
+                             const std::string& not_pinnable_reason);
+  /// The error of a refused piece.
+  static Error refused(const FileEnd& file, const std::string& why);
+
+ private:
+  [[nodiscard]] Situation situation() const;
+  bool run_parts(const Plan& plan);
+  bool explain_shortfall(const Part& part, const Moved& moved);
+  std::string distrust(const Part& part);
+  Moved run_part(const Part& part);
+
+  Workshop& shop_;
+  DirectTrust* trust_;
+  const Setting setting_;
+  Target target_;
+  bool cache_is_faster_ = false;
+  std::string came_short_;  // why the rest goes buffered although the file does direct I/O
+  Outcome outcome_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/// The paths: each moves one stretch of bytes, as far as it gets, and says how far that was.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "dmabuffs/base/uring.h"
+#include "dmabuffs/transfer/bounce_pool.h"
+#include "dmabuffs/transfer/chunks.h"
+#include "dmabuffs/transfer/crew.h"
+#include "dmabuffs/transfer/end.h"
+
+namespace dmabuffs {
+
+/// I/O queues kept for the next copy: making one costs more than a small read.
+class IoQueues {
+ public:
+  static constexpr unsigned kDepth = 16;
+  using Loan = std::unique_ptr<IoQueue, std::function<void(IoQueue*)>>;
+  Loan borrow();
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<IoQueue>> idle_;
+};
+
+/// What all copies of an engine share.
+struct Workshop {
+  Crew crew;
+  BouncePool bounce;
+  IoQueues queues;
+};
+
+/// Bytes of a file and the memory that goes with them.
+struct Stretch {
+  const FileEnd& file;
+  int direct_fd;  ///< of the file when the copy was planned: another copy may deny it meanwhile
+  uint64_t file_offset;
+  std::span<std::byte> memory;  ///< its size is the length
+  bool populate;                ///< pages may not be there yet
+  const CancelToken* cancel;
+};
+
+/// File to memory by direct I/O into the memory's own pages. Offset, length and memory must be aligned.
+Moved read_pinned(Workshop& shop, const Stretch& stretch);
+/// Memory to file, the same way.
+Moved write_pinned(Workshop& shop, const Stretch& stretch);
+
+/// File to memory by direct I/O into bounce memory; any alignment.
+Moved read_bounced(Workshop& shop, const Stretch& stretch);
+/// Memory to file by direct I/O from bounce memory; offset and length must be aligned.
+Moved write_bounced(Workshop& shop, const Stretch& stretch);
+
+/// File to memory through the page cache.
+Moved read_buffered(Workshop& shop, const Stretch& stretch);
+/// Memory to file, the same way.
+Moved write_buffered(Workshop& shop, const Stretch& stretch);
+
+/// One side of a memory-copy.
+struct Memory {
+  std::span<std::byte> bytes;
+  bool populate;  ///< pages may not be there yet
+};
+/// Memory to memory; the two don't overlap and have the same size.
+Moved copy_memory(Workshop& shop, const Memory& from, const Memory& to, const CancelToken* cancel);
+
+/// File to file by the host's copy_file_range (reflinks survive), else by read and write.
+Moved copy_files(Workshop& shop, const FileEnd& from, uint64_t from_offset, const FileEnd& to,
+                 uint64_t to_offset, uint64_t length, const CancelToken* cancel);
+
+/// What a failed direct read or write on the file says about the file or the memory.
+Moved::Refusal refusal_of(int error);
+
+}  // namespace dmabuffs

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/// A piece between a buffer and a file or another buffer: leases the memory, has it planned, runs the paths,
+/// commits.
+#pragma once
+#include <cstdint>
+
+#include "dmabuffs/transfer/engine.h"
+#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/verify.h"
+
+namespace dmabuffs {
+
+/// File to buffer; `length` bytes that the source has.
+Outcome load(Workshop& shop, DirectTrust& trust, const Copy& copy, uint64_t length);
+/// Buffer to file.
+Outcome save(Workshop& shop, const Copy& copy, uint64_t length);
+/// Buffer to buffer; ranges of one buffer must not overlap.
+Outcome copy_buffers(Workshop& shop, const Copy& copy, uint64_t length);
+
+}  // namespace dmabuffs

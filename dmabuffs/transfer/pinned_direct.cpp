@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/// O_DIRECT between a file and the buffer's own pages. Allocating (and zeroing) the pages is the larger half
+/// of a load, so every thread populates its next chunk while its last one is being read.
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/range.h"
+#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/planner.h"
+
+namespace dmabuffs {
+namespace {
+
+// Whole huge pages, so that no two threads allocate the same one; small enough for a cancel to be prompt.
+constexpr uint64_t kChunk = 2 * kHugePage;
+// One being read while the next is populated.
+constexpr unsigned kDepthPopulating = 2;
+constexpr unsigned kDepth = 4;
+// Writes that make the file longer go one after the other; a chunk of this size keeps the disk busy long
+// enough.
+constexpr uint64_t kAppendChunk = uint64_t{16} << 20;
+
+/// One thread's share: takes chunks, keeps some in flight.
+class Mover {
+ public:
+  Mover(IoQueue& queue, const Stretch& stretch, Chunks& chunks, bool writing)
+      : queue_(queue), stretch_(stretch), chunks_(chunks), writing_(writing) {}
+
+  void run() {
+    const unsigned depth = stretch_.populate ? kDepthPopulating : kDepth;
+    for (;;) {
+      while (queue_.in_flight() < depth && start_next()) {
+      }
+      if (queue_.in_flight() == 0) return;
+      finish_one();
+    }
+  }
+
+ private:
+  bool start_next() {
+    const auto chunk = chunks_.take();
+    if (!chunk) return false;
+    if (stretch_.populate) {
+      if (auto there = populate(stretch_.memory.subspan(chunk->offset, chunk->length)); !there) {
+        chunks_.stop(chunk->offset, there.error());
+        return false;
+      }
+    }
+    const auto slot =
+        std::find_if(rest_.begin(), rest_.end(), [](const Range& rest) { return rest.length == 0; });
+    *slot = *chunk;
+    submit(static_cast<size_t>(slot - rest_.begin()));
+    return true;
+  }
+
+  void submit(size_t slot) {
+    const Range rest = rest_[slot];
+    const auto memory = stretch_.memory.subspan(rest.offset, rest.length);
+    const uint64_t at = stretch_.file_offset + rest.offset;
+    if (writing_) {
+      queue_.write(stretch_.direct_fd, memory, at, slot);
+    } else {
+      queue_.read(stretch_.direct_fd, memory, at, slot);
+    }
+  }
+
+  void finish_one() {
+    const auto done = queue_.wait();
+    Range& rest = rest_[done.tag];
+    if (done.result == -EAGAIN || done.result == -EINTR) return submit(done.tag);
+    if (done.result <= 0) {
+      if (done.result < 0) {
+        const int code = static_cast<int>(-done.result);
+        chunks_.stop(rest.offset, fail_errno(code, stretch_.file.name()).value(), refusal_of(code));
+      } else {
+        chunks_.stop(rest.offset);  // the source ends here
+      }
+      rest.length = 0;
+      return;
+    }
+    rest.offset += static_cast<uint64_t>(done.result);
+    rest.length -= static_cast<uint64_t>(done.result);
+    if (rest.length == 0) return;
+    if (rest.offset % direct_unit(stretch_.file.offset_alignment()) == 0) return submit(done.tag);
+    chunks_.stop(rest.offset);  // in the middle of a block: the source was cut short
+    rest.length = 0;
+  }
+
+  IoQueue& queue_;
+  const Stretch& stretch_;
+  Chunks& chunks_;
+  const bool writing_;
+  std::array<Range, kDepth> rest_{};  // what is still to come of the chunk in each slot
+};
+
+Moved move_in_parallel(Workshop& shop, const Stretch& stretch, bool writing) {
+  const auto address = reinterpret_cast<uintptr_t>(stretch.memory.data());
+  Chunks chunks(stretch.memory.size(), address, kChunk, stretch.cancel);
+  const uint64_t workers = round_up(stretch.memory.size(), kChunk) / kChunk;
+  shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
+    const auto queue = shop.queues.borrow();
+    Mover(*queue, stretch, chunks, writing).run();
+  });
+  return chunks.moved();
+}
+
+/// Beyond the end of the file: in order and one at a time, so that the file never has a hole or more than the
+/// data.
+Moved append_in_order(const Stretch& stretch) {
+  Chunks chunks(stretch.memory.size(), 0, kAppendChunk, stretch.cancel);
+  while (const auto chunk = chunks.take()) {
+    Range rest = *chunk;
+    while (rest.length > 0) {
+      const ssize_t put = ::pwrite(stretch.direct_fd, stretch.memory.data() + rest.offset, rest.length,
+                                   static_cast<off_t>(stretch.file_offset + rest.offset));
+      if (put < 0 && errno == EINTR) continue;
+      if (put <= 0) {
+        const int code = put < 0 ? errno : EIO;
+        chunks.stop(rest.offset, fail_errno(code, stretch.file.name()).value(), refusal_of(code));
+        break;
+      }
+      rest.offset += static_cast<uint64_t>(put);
+      rest.length -= static_cast<uint64_t>(put);
+    }
+  }
+  return chunks.moved();
+}
+
+}  // namespace
+
+Moved read_pinned(Workshop& shop, const Stretch& stretch) {
+  return move_in_parallel(shop, stretch, false);
+}
+
+Moved write_pinned(Workshop& shop, const Stretch& stretch) {
+  const uint64_t end_of_file = stretch.file.size().value_or(0);
+  const uint64_t within = end_of_file > stretch.file_offset ? end_of_file - stretch.file_offset : 0;
+  const uint64_t inside = round_down(std::min<uint64_t>(within, stretch.memory.size()),
+                                     direct_unit(stretch.file.offset_alignment()));
+  Moved moved;
+  if (inside > 0) {
+    Stretch part = stretch;
+    part.memory = stretch.memory.first(inside);
+    moved = move_in_parallel(shop, part, true);
+    if (moved.bytes < inside) return moved;
+  }
+  if (inside == stretch.memory.size()) return moved;
+  Stretch part = stretch;
+  part.file_offset += inside;
+  part.memory = stretch.memory.subspan(inside);
+  moved = append_in_order(part);
+  moved.bytes += inside;
+  return moved;
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/// The memfd buffer, whose file clients may change past the daemon.
+#include <unistd.h>
+
+#include "buffer_support.h"
+
+using namespace buffer_test;
+
+namespace {
+
+std::shared_ptr<Buffer> memfd_buffer(Bench& bench) {
+  const auto buffer = bench.buffer(real_heap(bench, "memfd"));
+  REQUIRE(buffer->passthrough_fd() >= 0);
+  return buffer;
+}
+
+uint64_t file_size(const Buffer& buffer) {
+  return static_cast<uint64_t>(::lseek(buffer.passthrough_fd(), 0, SEEK_END));
+}
+
+/// What a client does by passthrough.
+void client_writes(const Buffer& buffer, uint64_t offset, const Bytes& bytes) {
+  REQUIRE(::pwrite(buffer.passthrough_fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) ==
+          static_cast<ssize_t>(bytes.size()));
+}
+
+}  // namespace
+
+TEST_CASE("a memfd buffer's file is as long as the buffer at every moment") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  REQUIRE(buffer->write(5000, filled(123, 1)));
+  REQUIRE(file_size(*buffer) == 5123);
+  REQUIRE(buffer->resize(77));
+  REQUIRE(file_size(*buffer) == 77);
+  REQUIRE(load(*buffer, 77, filled(100000, 2), 1000, 100077));
+  REQUIRE(file_size(*buffer) == 1077);
+  REQUIRE(buffer->allocate({0, 1 << 20}, true));
+  REQUIRE(file_size(*buffer) == 1077);
+  REQUIRE(buffer->info().capacity == kMiB);
+  REQUIRE_FALSE(buffer->info().is_dmabuf);
+}
+
+TEST_CASE("what a client writes past the daemon counts at once") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  client_writes(*buffer, 0, filled(3000, 1));
+  REQUIRE(buffer->size() == 3000);
+  uint64_t at = 0;
+  REQUIRE(buffer->append(filled(10, 2), at));
+  REQUIRE(at == 3000);
+  client_writes(*buffer, 3010, filled(10, 3));
+  REQUIRE(buffer->size() == 3020);
+  REQUIRE(buffer->flush());
+  REQUIRE(bench.budget.used() == 4096);
+}
+
+TEST_CASE("an extending lease of a memfd does not count before its commit") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  REQUIRE(buffer->write(0, filled(10, 1)));
+  auto lease = buffer->lease({10, 100000}, Access::Write, 0);
+  REQUIRE(lease);
+  REQUIRE(buffer->size() == 10);
+  REQUIRE(buffer->would_block(Access::Read));
+  std::ranges::fill((*lease)->bytes(), std::byte{5});
+  lease->reset();
+  REQUIRE(buffer->size() == 10);
+  REQUIRE(file_size(*buffer) == 10);
+  REQUIRE(buffer->resize(100));
+  REQUIRE_FALSE(contains(content(*buffer), 5));
+}
+
+TEST_CASE("what a client appends during a lease of a memfd survives it") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  auto lease = buffer->lease({0, 10000}, Access::Write, 0);
+  REQUIRE(lease);
+  std::ranges::fill((*lease)->bytes(), std::byte{5});
+  client_writes(*buffer, 20000, filled(10, 7));
+  REQUIRE((*lease)->commit(4000));
+  lease->reset();
+  const Bytes all = content(*buffer);
+  REQUIRE(all.size() == 20010);
+  REQUIRE(all_equal(std::span(all).first(4000), 5));
+  REQUIRE(all_equal(std::span(all).subspan(4000, 16000), 0));
+  REQUIRE(all_equal(std::span(all).subspan(20000), 7));
+}
+
+TEST_CASE("zeroing a range of a memfd gives its memory back") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  REQUIRE(buffer->write(0, filled(kMiB, 1)));
+  REQUIRE(buffer->zero({0, kMiB / 2}));
+  REQUIRE(buffer->info().capacity == kMiB / 2);
+  REQUIRE(buffer->size() == kMiB);
+  const Bytes all = content(*buffer);
+  REQUIRE(all_equal(std::span(all).first(kMiB / 2), 0));
+  REQUIRE(all_equal(std::span(all).subspan(kMiB / 2), 1));
+}
+
+TEST_CASE("two leases of a memfd that don't extend it may be held at once") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  REQUIRE(buffer->write(0, filled(20000, 1)));
+  const auto from = buffer->lease({0, 5000}, Access::Read, 0);
+  const auto to = buffer->lease({10000, 5000}, Access::Write, 0);
+  REQUIRE(from);
+  REQUIRE(to);
+  REQUIRE(buffer->would_block(Access::Write));
+}

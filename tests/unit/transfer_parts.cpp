@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+/// The small parts of the engine: counters, piece size, chunks, bounce pool, crew, I/O queue, page cache,
+/// file ends.
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <thread>
+
+#include "dmabuffs/base/align.h"
+#include "dmabuffs/base/page_cache.h"
+#include "dmabuffs/base/uring.h"
+#include "dmabuffs/transfer/bounce_pool.h"
+#include "dmabuffs/transfer/chunks.h"
+#include "dmabuffs/transfer/crew.h"
+#include "dmabuffs/transfer/verify.h"
+#include "transfer_support.h"
+
+using namespace transfer_test;
+
+TEST_CASE("counters: an operation is counted once per path that moved bytes by it") {
+  Counters counters;
+  PathBytes bytes{};
+  bytes[static_cast<size_t>(Path::PinnedDirect)] = 100;
+  bytes[static_cast<size_t>(Path::BounceDirect)] = 7;
+  counters.add(bytes, {{Path::BounceDirect, "tail", 7}});
+  counters.add(bytes, {{Path::BounceDirect, "tail", 7}});
+  const auto all = counters.snapshot();
+  CHECK(all.paths[static_cast<size_t>(Path::PinnedDirect)].operations == 2);
+  CHECK(all.paths[static_cast<size_t>(Path::PinnedDirect)].bytes == 200);
+  CHECK(all.paths[static_cast<size_t>(Path::Buffered)].operations == 0);
+  REQUIRE(all.reasons.size() == 1);
+  CHECK(all.reasons[0].bytes == 14);
+}
+
+TEST_CASE("counters: kinds of reasons and refusals kept are bounded") {
+  Counters counters;
+  for (int kind = 0; kind < 100; ++kind) {
+    counters.add({}, {{Path::Buffered, std::to_string(kind), 1}});
+    counters.refuse(std::to_string(kind));
+  }
+  const auto all = counters.snapshot();
+  CHECK(all.reasons.size() == 32);
+  REQUIRE(all.refused.size() == 16);
+  CHECK(all.refused.front() == "84");
+  CHECK(all.refused.back() == "99");
+}
+
+TEST_CASE("piece size: it starts at 64 MiB and follows the rate to about a second, at most 256 MiB") {
+  PieceSize piece;
+  CHECK(piece.next() == 64 * kMiB);
+  piece.took(64 * kMiB, 0.01);
+  CHECK(piece.next() == 256 * kMiB);
+  piece.took(256 * kMiB, 8.0);
+  CHECK(piece.next() == 32 * kMiB);
+  piece.took(1000, 0.001);  // the last piece of a file
+  CHECK(piece.next() == 32 * kMiB);
+  piece.took(32 * kMiB, 1000.0);
+  CHECK(piece.next() == 2 * kMiB);
+}
+
+TEST_CASE("chunks: what counts is the prefix before the lowest failure") {
+  Chunks chunks(10 * kMiB, 0, kMiB, nullptr);
+  for (int taken = 0; taken < 5; ++taken) REQUIRE(chunks.take());
+  chunks.stop(3 * kMiB, Error{EIO, "later"});
+  chunks.stop(1 * kMiB + 17, Error{ENOSPC, "earlier"});
+  chunks.stop(2 * kMiB, Error{EIO, "later"});
+  CHECK(!chunks.take());
+  const Moved moved = chunks.moved();
+  CHECK(moved.bytes == 1 * kMiB + 17);
+  REQUIRE(moved.error);
+  CHECK(moved.error->code == ENOSPC);
+}
+
+TEST_CASE("chunks: they are cut at multiples of their size from the phase on") {
+  Chunks chunks(3 * kMiB, kMiB - 100, kMiB, nullptr);
+  CHECK(chunks.take()->length == 100);
+  CHECK(chunks.take()->offset == 100);
+  CHECK(chunks.take()->length == kMiB);
+  CHECK(chunks.take()->length == kMiB - 100);
+  CHECK(!chunks.take());
+}
+
+TEST_CASE("chunks: after a cancel no more are handed out and what was taken counts") {
+  CancelToken cancel;
+  Chunks chunks(10 * kMiB, 0, kMiB, &cancel);
+  REQUIRE(chunks.take());
+  cancel.cancel();
+  CHECK(!chunks.take());
+  CHECK(chunks.moved().bytes == kMiB);
+  REQUIRE(chunks.moved().error);
+  CHECK(chunks.moved().error->code == EINTR);
+}
+
+TEST_CASE("bounce pool: it never lends more than it has, whoever asks at once") {
+  BouncePool pool(3 * BouncePool::kUnit);
+  std::atomic<size_t> lent{0}, most{0}, waits{0};
+  std::vector<std::thread> borrowers;
+  for (int borrower = 0; borrower < 8; ++borrower) {
+    borrowers.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        auto loan = pool.borrow(2, nullptr);
+        if (!loan || loan->count() == 0) continue;
+        const size_t now = lent += loan->count();
+        for (size_t seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+        }
+        loan->unit(0)[0] = std::byte{1};
+        ++waits;
+        lent -= loan->count();
+      }
+    });
+  }
+  for (auto& borrower : borrowers) borrower.join();
+  CHECK(waits == 8 * 200);
+  CHECK(most <= 3);
+  CHECK(pool.peak() == 3);
+}
+
+TEST_CASE("bounce pool: units are aligned and helpers get only what nobody waits for") {
+  BouncePool pool(4 * BouncePool::kUnit);
+  CHECK(pool.try_borrow(4).count() == 0);  // nothing is allocated before a transfer needs it
+  auto loan = pool.borrow(3, nullptr);
+  REQUIRE(loan);
+  REQUIRE(loan->count() == 3);
+  CHECK(reinterpret_cast<uintptr_t>(loan->unit(0).data()) % BouncePool::kUnit == 0);
+  CHECK(pool.try_borrow(4).count() == 1);
+}
+
+TEST_CASE("bounce pool: a cancel ends the wait, and who comes after is served") {
+  BouncePool pool(BouncePool::kUnit);
+  auto held = std::make_unique<BouncePool::Loan>(std::move(*pool.borrow(1, nullptr)));
+  CancelToken cancel;
+  std::thread canceller([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    cancel.cancel();
+  });
+  const auto waited = pool.borrow(1, &cancel);
+  canceller.join();
+  REQUIRE(!waited);
+  CHECK(waited.error().code == EINTR);
+  held.reset();
+  CHECK(pool.borrow(1, nullptr)->count() == 1);
+}
+
+TEST_CASE("crew: the caller always works and helpers have left when run returns") {
+  Crew crew(3);
+  std::atomic<int> inside{0}, leaders{0};
+  for (int round = 0; round < 100; ++round) {
+    crew.run(4, [&](bool leader) {
+      ++inside;
+      if (leader) ++leaders;
+      --inside;
+    });
+    REQUIRE(inside == 0);
+  }
+  CHECK(leaders == 100);
+}
+
+TEST_CASE("crew: several callers at once all get on") {
+  Crew crew(1);
+  std::atomic<int> done{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 6; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) crew.run(2, [&](bool leader) { done += leader ? 1 : 0; });
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  CHECK(done == 300);
+}
+
+TEST_CASE("I/O queue: it moves bytes with io_uring and, where that is forbidden, without") {
+  const DiskDirectory disk;
+  const Bytes bytes = pattern(kMiB, 1);
+  const TestFile file(disk.path(), "file");
+  std::unique_ptr<IoQueue> queue;
+  SECTION("with io_uring if the machine has it") {
+    queue = std::make_unique<IoQueue>(4);
+  }
+  SECTION("without, since no descriptor is to be had for the ring") {
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{0, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    queue = std::make_unique<IoQueue>(4);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(!queue->asynchronous());
+  }
+  for (uint64_t part = 0; part < 4; ++part) {
+    queue->write(file.fd(), std::span(bytes).subspan(part * 256 * kKiB, 256 * kKiB), part * 256 * kKiB, part);
+  }
+  uint64_t tags = 0;
+  while (queue->in_flight() > 0) {
+    const auto done = queue->wait();
+    CHECK(done.result == 256 * kKiB);
+    tags |= uint64_t{1} << done.tag;
+  }
+  CHECK(tags == 15);
+  CHECK(file.content() == bytes);
+  Bytes read(kMiB);
+  queue->read(file.fd(), read, 0, 9);
+  CHECK(queue->wait().result == kMiB);
+  CHECK(read == bytes);
+  queue->read(-1, read, 0, 9);
+  CHECK(queue->wait().result == -EBADF);
+}
+
+TEST_CASE("page cache: a read without trace leaves what was cached cached, and nothing else") {
+  const DiskDirectory disk;
+  const TestFile file(disk.path(), "file", pattern(4 * kMiB, 2));
+  const Range all{0, 4 * kMiB};
+  Bytes bytes(5000);
+  file.make_cold();
+  REQUIRE(cached_bytes(file.fd(), all) == 0u);
+  for (const uint64_t offset : {uint64_t{0}, uint64_t{70001}, 2 * kMiB - 1, 4 * kMiB - 5000}) {
+    REQUIRE(read_without_trace(file.fd(), offset, bytes) == bytes.size());
+    CHECK(cached_bytes(file.fd(), all) == 0u);
+  }
+  REQUIRE(file.content().size() == 4 * kMiB);
+  REQUIRE(cached_bytes(file.fd(), all) == 4 * kMiB);
+  REQUIRE(read_without_trace(file.fd(), 70001, bytes) == bytes.size());
+  CHECK(cached_bytes(file.fd(), all) == 4 * kMiB);
+}
+
+TEST_CASE("file end: tmpfs is not direct although it accepts O_DIRECT, and says why") {
+  const UniqueFd fd(::memfd_create("test", MFD_CLOEXEC));
+  const FileEnd file(fd.get(), UniqueFd(), "frame", true);
+  CHECK(file.direct_fd() == -1);
+  CHECK(file.not_direct_reason() == "tmpfs does not support direct I/O: its files are memory");
+}
+
+TEST_CASE("file end: a disk file is opened for direct I/O with the same rights") {
+  const DiskDirectory disk;
+  const TestFile file(disk.path(), "file", pattern(8192, 3));
+  const UniqueFd reader(::open(file.path().c_str(), O_RDONLY | O_CLOEXEC));
+  const FileEnd end(reader.get(), UniqueFd(), "file", true);
+  REQUIRE(end.direct_fd() >= 0);
+  CHECK(end.not_direct_reason().empty());
+  CHECK((::fcntl(end.direct_fd(), F_GETFL) & (O_ACCMODE | O_DIRECT)) == (O_RDONLY | O_DIRECT));
+  CHECK(*end.size() == 8192);
+  const FileEnd closed(reader.get(), UniqueFd(), "file", false);
+  CHECK(closed.direct_fd() == -1);
+  CHECK(closed.not_direct_reason() == "the file was not opened for direct I/O");
+}
+
+TEST_CASE("file end: a pipe is no end of a transfer") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const UniqueFd reader(ends[0]), writer(ends[1]);
+  const auto size = FileEnd(reader.get(), UniqueFd(), "pipe", true).size();
+  REQUIRE(!size);
+  CHECK(size.error().code == EIO);
+  CHECK(size.error().message == "pipe: not a regular file or block device");
+}
+
+TEST_CASE("trust: a file system whose direct reads bring other bytes is found out once and remembered") {
+  const DiskDirectory disk;
+  const TestFile honest(disk.path(), "honest", pattern(8192, 4)),
+      other(disk.path(), "other", pattern(8192, 5));
+  honest.make_cold();
+  other.make_cold();
+  const FileEnd good(honest.fd(), UniqueFd(), "good", true);
+  // A direct descriptor of another file is what a file system that fills in the wrong bytes looks like.
+  const FileEnd bad(honest.fd(), UniqueFd(::open(other.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)), "bad",
+                    true);
+  REQUIRE(good.direct_fd() >= 0);
+  REQUIRE(bad.direct_fd() >= 0);
+  BouncePool pool(BouncePool::kUnit);
+  const auto loan = pool.borrow(1, nullptr);
+  REQUIRE(loan);
+  const auto block = loan->unit(0).first(4096);
+
+  DirectTrust trust;
+  CHECK(trust.unknown(good));
+  CHECK(trust.check(good, 4096, block).empty());
+  CHECK(!trust.unknown(good));
+  DirectTrust doubtful;
+  CHECK(!doubtful.check(bad, 4096, block).empty());
+  CHECK(!doubtful.check(good, 4096, block).empty());
+}
+
+TEST_CASE("trust: a direct read that leaves zeros in place of zeros is not taken for a proof") {
+  const DiskDirectory disk;
+  const TestFile zeros(disk.path(), "zeros", Bytes(8192)), empty(disk.path(), "empty");
+  const FileEnd silent(zeros.fd(), UniqueFd(::open(empty.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)), "f",
+                       true);
+  const FileEnd good(zeros.fd(), UniqueFd(), "good", true);
+  BouncePool pool(BouncePool::kUnit);
+  const auto loan = pool.borrow(1, nullptr);
+  REQUIRE(loan);
+  const auto block = loan->unit(0).first(4096);
+  CHECK(!DirectTrust().check(silent, 0, block).empty());
+  CHECK(DirectTrust().check(good, 0, block).empty());
+}
