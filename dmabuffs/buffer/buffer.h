@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// What a buffer is: bytes of a logical length in memory of some capacity, with the rules of docs/semantics.md.
-/// Every member is thread-safe.
+/// What a buffer is: bytes of a logical length in memory of some capacity, with the rules of
+/// docs/semantics.md. Every member is thread-safe.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -19,13 +19,14 @@ class Recycler;
 
 enum class Access { Read, Write };
 
-/// The right to move bytes in or out of a window of a buffer by direct I/O or by the CPU. While it lives the memory
-/// stays where it is, the dma-buf is bracketed (DMA_BUF_IOCTL_SYNC), and ftruncate of the buffer waits. Hold it for
-/// one piece (<= 256 MiB, about a second), not longer. It may be given up on another thread than took it, and must not
-/// outlive its Buffer.
+/// The right to move bytes in or out of a window of a buffer by direct I/O or by the CPU. While it lives the
+/// memory stays where it is, the dma-buf is bracketed (DMA_BUF_IOCTL_SYNC), and ftruncate of the buffer
+/// waits. Hold it for one piece (<= 256 MiB, about a second), not longer. It may be given up on another
+/// thread than took it, and must not outlive its Buffer.
 ///
-/// To stay clear of deadlocks: its holder makes no other call on the same buffer that moves bytes or changes the size,
-/// takes no second lease of it, and takes the leases of two buffers in the order of the Buffers' addresses.
+/// To stay clear of deadlocks: its holder makes no other call on the same buffer that moves bytes or changes
+/// the size, takes no second lease of it, and takes the leases of two buffers in the order of the Buffers'
+/// addresses.
 class Lease {
  public:
   virtual ~Lease() = default;
@@ -33,29 +34,31 @@ class Lease {
   [[nodiscard]] virtual std::span<std::byte> bytes() const = 0;
   /// True when O_DIRECT may target bytes().
   [[nodiscard]] virtual bool pinnable() const = 0;
-  /// True when pages may not be there yet: call populate() (base/mapping.h) on a part before its I/O is issued.
+  /// True when pages may not be there yet: call populate() (base/mapping.h) on a part before its I/O is
+  /// issued.
   [[nodiscard]] virtual bool needs_populate() const = 0;
-  /// Access::Write: the first `done` bytes of the window are stored. Grows the size to window.offset + done if that
-  /// is more, zeroes or hides the rest, makes the dma-buf when `expected_end` is reached; errors of that surface
-  /// here. Without a commit nothing counts as stored. Call once, last.
+  /// Access::Write: the first `done` bytes of the window are stored. Grows the size to window.offset + done
+  /// if that is more, zeroes or hides the rest, makes the dma-buf when `expected_end` is reached; errors of
+  /// that surface here. Without a commit nothing counts as stored. Call once, last.
   virtual Result<void> commit(uint64_t done) = 0;
 };
 
 struct BufferInfo {
-  uint64_t size = 0;         ///< logical length
-  uint64_t capacity = 0;     ///< bytes held
-  uint64_t huge_bytes = 0;   ///< of them in huge pages
-  bool is_dmabuf = false;    ///< a dma-buf exists now
-  uint64_t dmabuf_inode = 0; ///< of the dma-buf (as in fdinfo and bufinfo); 0 without
-  std::string exporter;      ///< from fdinfo: "udmabuf", "system", …; empty without a dma-buf
-  int pid_fd = -1;           ///< the daemon's descriptor number, for debugging (pidfd_getfd by root)
+  uint64_t size = 0;          ///< logical length
+  uint64_t capacity = 0;      ///< bytes held
+  uint64_t huge_bytes = 0;    ///< of them in huge pages
+  bool is_dmabuf = false;     ///< a dma-buf exists now
+  uint64_t dmabuf_inode = 0;  ///< of the dma-buf (as in fdinfo and bufinfo); 0 without
+  std::string exporter;       ///< from fdinfo: "udmabuf", "system", …; empty without a dma-buf
+  int pid_fd = -1;            ///< the daemon's descriptor number, for debugging (pidfd_getfd by root)
 };
 
 class Buffer {
  public:
-  /// A new, empty buffer of `heap`; holds no memory yet. `name` is given to the dma-buf (DMA_BUF_SET_NAME, cut to
-  /// 31 bytes). `uid` is charged.
-  static std::shared_ptr<Buffer> make(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name);
+  /// A new, empty buffer of `heap`; holds no memory yet. `name` is given to the dma-buf (DMA_BUF_SET_NAME,
+  /// cut to 31 bytes). `uid` is charged.
+  static std::shared_ptr<Buffer> make(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid,
+                                      std::string name);
   virtual ~Buffer() = default;
 
   [[nodiscard]] virtual BufferInfo info() const = 0;
@@ -64,8 +67,8 @@ class Buffer {
 
   /// Bytes read, 0 at and past the end.
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> to) = 0;
-  /// Bytes written (fewer only when memory ran out in the middle); grows the buffer, a gap reads zero. ENOSPC, ENOMEM,
-  /// EBUSY (identity is fixed and capacity used up), EIO (fence, publish).
+  /// Bytes written (fewer only when memory ran out in the middle); grows the buffer, a gap reads zero.
+  /// ENOSPC, ENOMEM, EBUSY (identity is fixed and capacity used up), EIO (fence, publish).
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from) = 0;
   /// Writes at the end, whatever it is by then (O_APPEND); sets `at`.
   virtual Result<size_t> append(std::span<const std::byte> from, uint64_t& at) = 0;
@@ -73,17 +76,18 @@ class Buffer {
   virtual Result<void> resize(uint64_t size) = 0;
   /// fallocate mode 0 (keep_size false) and FALLOC_FL_KEEP_SIZE: allocates [0, range.end()).
   virtual Result<void> allocate(Range range, bool keep_size) = 0;
-  /// Makes `range` (clipped to the size) read zero, by writing zeros (never by punching a hole in a udmabuf's memfd).
+  /// Makes `range` (clipped to the size) read zero, by writing zeros (never by punching a hole in a udmabuf's
+  /// memfd).
   virtual Result<void> zero(Range range) = 0;
   /// FLUSH or fsync of a writer: the dma-buf exists afterwards (unless the size is 0).
   virtual Result<void> flush() = 0;
 
-  /// See Lease. `expected_end`: the size the buffer will have when the caller's whole copy is done, so that it is
-  /// allocated once; Access::Write only. A read window must lie within the size.
+  /// See Lease. `expected_end`: the size the buffer will have when the caller's whole copy is done, so that
+  /// it is allocated once; Access::Write only. A read window must lie within the size.
   virtual Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) = 0;
 
-  /// True when read/write/resize would wait now (a fence pending on the dma-buf, a Lease held): the caller then moves
-  /// the call off the threads that must stay free.
+  /// True when read/write/resize would wait now (a fence pending on the dma-buf, a Lease held): the caller
+  /// then moves the call off the threads that must stay free.
   [[nodiscard]] virtual bool would_block(Access access) const = 0;
   /// The memfd that FUSE passthrough may use as backing file: its size is the logical length. -1: none.
   [[nodiscard]] virtual int passthrough_fd() const = 0;

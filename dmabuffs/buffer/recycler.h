@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// Memory of removed buffers kept for the next load of the same user, heap and capacity: its pages need no zeroing
-/// because a load overwrites them. Bounded; gives everything back under memory pressure and after a while unused.
+/// Memory of removed buffers kept for the next load of the same user, heap and capacity: its pages need no
+/// zeroing because a load overwrites them. Bounded; gives everything back under memory pressure and after a
+/// while unused.
 #pragma once
 #include <sys/types.h>
 
@@ -17,7 +18,8 @@ namespace dmabuffs {
 class Recycler {
  public:
   /// `limit`: bytes kept at most; 0 keeps nothing. `max_age_seconds`: see expire().
-  explicit Recycler(uint64_t limit, unsigned max_age_seconds = 30) : limit_(limit), max_age_(max_age_seconds) {}
+  explicit Recycler(uint64_t limit, unsigned max_age_seconds = 30)
+      : limit_(limit), max_age_(max_age_seconds) {}
 
   /// Published memory of exactly this heap, user and capacity holding OLD BYTES, or nullptr.
   std::unique_ptr<Storage> take(const std::string& heap, uid_t uid, uint64_t capacity);

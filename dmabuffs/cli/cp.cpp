@@ -59,7 +59,8 @@ std::string last_name(std::string path) {
 }
 
 void Cp::trouble(const std::string& message) {
-  report("cp: " + message);
+  // Who pressed Ctrl-C knows.
+  if (copier_.signal() == 0) report("cp: " + message);
   errors_.push_back(message);
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "dmabuffs/cli/cp_interrupt.h"
+#include "dmabuffs/fs/files_node.h"
 
 namespace dmabuffs::cli {
 
@@ -22,10 +23,6 @@ mode_t current_umask() {
   const mode_t mask = ::umask(0);
   ::umask(mask);
   return mask;
-}
-
-bool same_time(const timespec& a, const timespec& b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 /// A second descriptor for direct I/O, with this user's rights; invalid where the file system has none.
@@ -92,14 +89,12 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
 
 Result<void> FileCopier::check_overwrite(const struct stat& to, const std::string& name,
                                          const Side& from) const {
-  const bool same_inode = to.st_ino == from.st.st_ino && S_ISREG(to.st_mode) == S_ISREG(from.st.st_mode);
-  // Below files/ a mount shows host files under its own device number: there the same inode, length and time
-  // of change mean the same file.
-  const bool shown_through = (from.mount || mount_of_device(mounts_, to.st_dev)) &&
-                             to.st_dev != from.st.st_dev && to.st_size == from.st.st_size &&
-                             same_time(to.st_ctim, from.st.st_ctim);
-  if (same_inode && (to.st_dev == from.st.st_dev || shown_through))
-    return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
+  const bool same = to.st_ino == from.st.st_ino && to.st_dev == from.st.st_dev;
+  // Below files/ a mount shows host files under numbers of its own.
+  const bool shown =
+      (from.mount && from.st.st_ino == shown_inode(to.st_dev, to.st_ino)) ||
+      (mount_of_device(mounts_, to.st_dev) && to.st_ino == shown_inode(from.st.st_dev, from.st.st_ino));
+  if (same || shown) return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
   if (made_.count({to.st_dev, to.st_ino}) != 0 && S_ISREG(to.st_mode))
     return fail(EEXIST, name + ": made by this very command; not overwriting it with '" + from.name + "'");
   return {};

@@ -48,24 +48,15 @@ class Daemon {
   }
 
  private:
+  /// The daemon itself listens, so the kernel names its process.
   void ask(const std::string& path, uid_t owner) {
     auto socket = connect_to(path);
-    const timeval limit{1, 0};
     ucred peer{};
     socklen_t length = sizeof peer;
-    if (!socket || ::setsockopt(socket->get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
-        ::getsockopt(socket->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
-        (peer.uid != owner && peer.uid != 0) || !send_message(socket->get(), {{"op", "status"}}))
+    if (!socket || ::getsockopt(socket->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
+        peer.pid <= 0 || (peer.uid != owner && peer.uid != 0))
       return;
-    auto reply = receive_message(socket->get());
-    if (!reply || !reply->has_value() || (*reply)->fds.empty()) return;
-    std::string text(64 * 1024, '\0');
-    const ssize_t got = ::pread((*reply)->fds.front().get(), text.data(), text.size(), 0);
-    text.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    const Json status = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    const auto pid = number_of(status, "pid");
-    if (!pid) return;
-    pid_ = static_cast<pid_t>(*pid);
+    pid_ = peer.pid;
     pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
   }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dmabuffs/fs/attributes.h"
+#include "dmabuffs/fs/files_locks.h"
 #include "dmabuffs/fs/heaps.h"
 
 namespace dmabuffs {
@@ -42,6 +43,10 @@ class BufferFile : public BufferNode {
   void contents_changed();
   [[nodiscard]] bool closed_once() const;
   [[nodiscard]] MountContext& context() { return context_; }
+  FileLocks& locks() { return locks_; }
+  /// A new description of the file the locks of this buffer are taken on (a dma-buf can't be locked); made at the
+  /// first lock. With `make` false an invalid descriptor when nothing was ever locked.
+  Result<UniqueFd> lock_file(bool make);
 
  private:
   MountContext& context_;
@@ -51,6 +56,8 @@ class BufferFile : public BufferNode {
   std::weak_ptr<HeapDirectory> parent_;
   std::string name_;
   std::map<std::string, std::string> xattrs_;
+  FileLocks locks_;
+  UniqueFd lock_file_;
   unsigned open_ = 0;
   bool linked_ = false;
   bool closed_once_ = false;  ///< a writer has closed it: it counts as no longer growing

@@ -7,9 +7,6 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
-#include <array>
-#include <cstring>
-
 #include "dmabuffs/fs/heaps.h"
 
 namespace dmabuffs {
@@ -26,26 +23,6 @@ Result<struct statx> cached_attributes(int fd) {
 
 bool is_ours(const struct statx& st, const MountContext& context) {
   return makedev(st.stx_dev_major, st.stx_dev_minor) == context.own_device.load();
-}
-
-/// A FUSE file handle is the node id (fs/fuse/inode.c, fuse_encode_fh). st_ino is no substitute: below files/
-/// it is the host's. Still, it serves where a sandbox forbids the call, because the caller compares it
-/// afterwards.
-uint64_t node_number(int fd, uint64_t st_ino) {
-  constexpr int kInode64Generation = 0x81;  // FILEID_INO64_GEN
-  constexpr unsigned kBytes = 3 * sizeof(uint32_t);
-  union {
-    file_handle handle;
-    std::array<char, sizeof(file_handle) + MAX_HANDLE_SZ> bytes;
-  } room{};
-  room.handle.handle_bytes = MAX_HANDLE_SZ;
-  int mount_id = 0;
-  if (::name_to_handle_at(fd, "", &room.handle, &mount_id, AT_EMPTY_PATH) != 0 ||
-      room.handle.handle_type != kInode64Generation || room.handle.handle_bytes < kBytes)
-    return st_ino;
-  std::array<uint32_t, 2> words{};
-  std::memcpy(words.data(), room.bytes.data() + sizeof(file_handle), sizeof words);
-  return uint64_t{words[0]} << 32 | words[1];
 }
 
 Result<UniqueFd> take(const Json& end, const char* key, std::vector<UniqueFd>& fds) {
@@ -164,12 +141,8 @@ Result<NodePtr> node_of_descriptor(const ControlScope& scope, int fd) {
   const auto st = cached_attributes(fd);
   if (!st) return Failure(st.error());
   if (!is_ours(*st, scope.context)) return fail(EXDEV, "\"path_fd\": not a file of this mount");
-  NodePtr node = scope.find(node_number(fd, st->stx_ino));
+  NodePtr node = scope.find(st->stx_ino);
   if (!node) return fail(ESTALE, "\"path_fd\": a file that the mount no longer knows");
-  const auto seen = node->getattr(scope.peer.caller(), nullptr);
-  if (!seen) return Failure(seen.error());
-  if (seen->st_ino != st->stx_ino)
-    return fail(ESTALE, "\"path_fd\": can't be told from other files of the mount");
   return node;
 }
 

@@ -33,6 +33,8 @@ bool only_drops_privilege(mode_t now, mode_t wanted) {
 
 }  // namespace
 
+uint64_t FilesNode::shown_ino() const { return shown_inode(identity_.device, identity_.inode); }
+
 uint64_t shown_inode(dev_t device, uint64_t inode) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;  // spreads small device numbers over the upper bits
   const uint64_t upper = (static_cast<uint64_t>(device) * kGolden) & 0xffff'0000'0000'0000;

@@ -25,6 +25,7 @@ class FilesNode final : public Node {
   ~FilesNode() override;
 
   [[nodiscard]] const HostIdentity& identity() const { return identity_; }
+  [[nodiscard]] uint64_t shown_ino() const override;
   [[nodiscard]] const std::shared_ptr<FilesRoom>& room() const { return room_; }
   [[nodiscard]] FileLocks& locks() { return locks_; }
   /// `fd` is open on this inode; it is used for as long as others hold it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/node_table.h"
 
+#include <algorithm>
 #include <mutex>
 
 namespace dmabuffs {
@@ -12,6 +13,16 @@ NodePtr NodeTable::find(uint64_t ino) const {
   const std::shared_lock lock(mutex_);
   const auto found = known_.find(ino);
   return found == known_.end() ? nullptr : found->second.node;
+}
+
+NodePtr NodeTable::find_shown(uint64_t shown) const {
+  NodePtr same = find(shown);
+  if (same && same->shown_ino() == shown) return same;
+  const std::shared_lock lock(mutex_);
+  for (const auto& [ino, known] : known_) {
+    if (known.node->shown_ino() == shown) return known.node;
+  }
+  return nullptr;
 }
 
 void NodeTable::remember(const NodePtr& node) {

@@ -17,8 +17,9 @@ namespace {
 
 template <class T>
 void append(std::vector<std::byte>& out, const T& value) {
-  const auto* bytes = reinterpret_cast<const std::byte*>(&value);
-  out.insert(out.end(), bytes, bytes + sizeof(value));
+  const size_t at = out.size();
+  out.resize(at + sizeof(value));
+  std::memcpy(out.data() + at, &value, sizeof(value));
 }
 
 fuse_open_out open_out(uint64_t handle, bool direct_io) {

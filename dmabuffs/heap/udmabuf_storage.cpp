@@ -230,15 +230,20 @@ Result<void> UdmabufStorage::set_small(uint64_t bytes) {
   return small_.reservation.resize(bytes);
 }
 
-/// Moves the first `length` bytes of the 4 KiB part, at most 2 MiB, to [at, …) of the huge part; all of the 4
-/// KiB part reads zero then.
+/// Moves the first `length` bytes of the 4 KiB part, at most 2 MiB, to [at, at + length) of the huge part;
+/// all of the 4 KiB part reads zero then.
 Result<void> UdmabufStorage::move_small_to_huge(uint64_t at, uint64_t length) {
-  auto from = Mapping::of_file(small_.memfd.get(), 0, length, PROT_READ);
-  if (!from) return pass(std::move(from));
   auto to = Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE);
   if (!to) return pass(std::move(to));
-  std::copy_n(from->data(), length, to->data());
-  from->reset();
+  if (auto populated = populate(to->bytes()); !populated) return populated;
+  for (uint64_t done = 0; done < length;) {
+    // pread, not a mapping: it reads holes without allocating them.
+    const ssize_t got =
+        ::pread(small_.memfd.get(), to->data() + done, length - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "memfd");
+    done += static_cast<uint64_t>(got);
+  }
   if (auto emptied = set_file_size(small_.memfd.get(), 0); !emptied) return emptied;
   return set_file_size(small_.memfd.get(), small_.bytes);
 }

@@ -1,11 +1,37 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/transfer/paths.h"
 
 namespace dmabuffs {
 
-/// Whether `range` of a file that does direct I/O is read faster through the page cache, because it lies
-/// there.
-bool cache_is_faster(int fd, Range range);
+/// Whether bytes that lie in the page cache are read faster from there than direct from the disk. That
+/// depends on the machine: with a fast CPU and an ordinary disk the cache is several times faster, with a
+/// slow CPU and a fast disk it is the other way round. So it is measured, on the first cached file of each
+/// file system and again from time to time. Thread-safe.
+class CacheChoice {
+ public:
+  /// For `range` of a file that does direct I/O. False when less than three quarters of it are cached.
+  bool cache_is_faster(Workshop& shop, const FileEnd& file, Range range, const CancelToken* cancel);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Verdict {
+    bool cache;
+    Clock::time_point since;
+  };
+  std::mutex mutex_;
+  std::map<uint64_t, Verdict> verdicts_;  // by st_dev
+};
+
+/// The rule: the cache must be clearly faster, for it costs CPU time that a direct read does not.
+constexpr bool cache_pays(double cached_seconds, double direct_seconds) {
+  return cached_seconds * 1.25 < direct_seconds;
+}
 
 }  // namespace dmabuffs

@@ -9,7 +9,6 @@
 
 #include "dmabuffs/transfer/paths.h"
 #include "dmabuffs/transfer/piece.h"
-#include "dmabuffs/transfer/verify.h"
 
 namespace dmabuffs {
 namespace {
@@ -68,7 +67,7 @@ struct Engine::State {
   explicit State(const Options& options)
       : shop{Crew(thread_count(options.threads) - 1), BouncePool(options.bounce_bytes), {}} {}
   Workshop shop;
-  DirectTrust trust;
+  FileSystems known;
   Counters counters;
 
   Outcome move(const Copy& copy, uint64_t length);
@@ -91,8 +90,8 @@ Outcome Engine::State::move(const Copy& copy, uint64_t length) {
     outcome.paths[static_cast<size_t>(Path::FileCopy)] = moved.bytes;
     return outcome;
   }
-  if (from_file != nullptr) return load(shop, trust, copy, length);
-  if (to_file != nullptr) return save(shop, copy, length);
+  if (from_file != nullptr) return load(shop, known, copy, length);
+  if (to_file != nullptr) return save(shop, known, copy, length);
   return copy_buffers(shop, copy, length);
 }
 

@@ -2,7 +2,6 @@
 #include "dmabuffs/transfer/file_piece.h"
 
 #include "dmabuffs/base/align.h"
-#include "dmabuffs/transfer/cache_choice.h"
 
 namespace dmabuffs {
 namespace {
@@ -20,11 +19,11 @@ Situation describe(const FilePiece::Setting& setting, uint64_t done) {
 
 }  // namespace
 
-FilePiece::FilePiece(Workshop& shop, DirectTrust* trust, const Setting& setting, Target target)
-    : shop_(shop), trust_(trust), setting_(setting), target_(std::move(target)) {
-  if (setting_.to_buffer && !setting_.require_direct && setting_.file.direct_fd() >= 0) {
-    cache_is_faster_ = cache_is_faster(setting_.file.fd(), {setting_.file_offset, target_.memory.size()});
-  }
+FilePiece::FilePiece(Workshop& shop, FileSystems& known, const Setting& setting, Target target)
+    : shop_(shop), known_(known), setting_(setting), target_(std::move(target)) {
+  if (!setting_.to_buffer || setting_.require_direct || setting_.file.direct_fd() < 0) return;
+  const Range range{setting_.file_offset, target_.memory.size()};
+  cache_is_faster_ = known_.cache.cache_is_faster(shop_, setting_.file, range, setting_.cancel);
 }
 
 std::string FilePiece::refusal(const Setting& setting, uint64_t memory_offset, uint64_t length,
@@ -103,12 +102,12 @@ bool FilePiece::explain_shortfall(const Part& part, const Moved& moved) {
 
 /// Why a direct read must not be believed; empty when it may, or when the part is none.
 std::string FilePiece::distrust(const Part& part) {
-  if (!setting_.to_buffer || part.path == Path::Buffered || !trust_->unknown(setting_.file)) return {};
+  if (!setting_.to_buffer || part.path == Path::Buffered || !known_.trust.unknown(setting_.file)) return {};
   auto loan = shop_.bounce.borrow(1, setting_.cancel);
   if (!loan) return {};  // cancelled, or no memory: the path itself will say so
   const uint64_t unit = direct_unit(setting_.file.offset_alignment());
   const uint64_t block = round_down(setting_.file_offset + outcome_.bytes, unit);
-  return trust_->check(setting_.file, block, loan->unit(0).first(unit));
+  return known_.trust.check(setting_.file, block, loan->unit(0).first(unit));
 }
 
 Moved FilePiece::run_part(const Part& part) {

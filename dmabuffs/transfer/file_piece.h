@@ -4,12 +4,19 @@
 #include <span>
 #include <string>
 
+#include "dmabuffs/transfer/cache_choice.h"
 #include "dmabuffs/transfer/engine.h"
 #include "dmabuffs/transfer/paths.h"
 #include "dmabuffs/transfer/planner.h"
 #include "dmabuffs/transfer/verify.h"
 
 namespace dmabuffs {
+
+/// What an engine learns about file systems as it reads from them.
+struct FileSystems {
+  DirectTrust trust;
+  CacheChoice cache;
+};
 
 /// One piece between a file and memory: has it planned, runs the parts, and plans the rest again when a path
 /// turns out not to work here.
@@ -27,8 +34,7 @@ class FilePiece {
     bool populate;
     std::string not_pinnable_reason;  ///< empty: O_DIRECT may reach it
   };
-  /// `trust`: only asked when reading.
-  FilePiece(Workshop& shop, DirectTrust* trust, const Setting& setting, Target target);
+  FilePiece(Workshop& shop, FileSystems& known, const Setting& setting, Target target);
 
   Outcome run();
 
@@ -46,7 +52,7 @@ class FilePiece {
   Moved run_part(const Part& part);
 
   Workshop& shop_;
-  DirectTrust* trust_;
+  FileSystems& known_;
   const Setting setting_;
   Target target_;
   bool cache_is_faster_ = false;

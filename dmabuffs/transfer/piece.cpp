@@ -5,8 +5,6 @@
 #include <functional>
 #include <vector>
 
-#include "dmabuffs/transfer/file_piece.h"
-
 namespace dmabuffs {
 namespace {
 
@@ -89,7 +87,7 @@ Outcome copy_within(Buffer& buffer, const Copy& copy, uint64_t length) {
 
 }  // namespace
 
-Outcome load(Workshop& shop, DirectTrust& trust, const Copy& copy, uint64_t length) {
+Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length) {
   FileEnd& file = *std::get<std::shared_ptr<FileEnd>>(copy.from);
   Buffer& buffer = *std::get<std::shared_ptr<Buffer>>(copy.to);
   const FilePiece::Setting setting{file, copy.from_offset, true, copy.require_direct, copy.cancel};
@@ -102,14 +100,14 @@ Outcome load(Workshop& shop, DirectTrust& trust, const Copy& copy, uint64_t leng
       {buffer, copy.to_offset, Access::Write, std::max(copy.expected_end, copy.to_offset + length)}, length);
   if (!lease) return failure(std::move(lease.error()));
   Lease& memory = **lease;
-  Outcome outcome = FilePiece(shop, &trust, setting,
-                              {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory)})
-                        .run();
+  Outcome outcome =
+      FilePiece(shop, known, setting, {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory)})
+          .run();
   commit(memory, outcome);
   return outcome;
 }
 
-Outcome save(Workshop& shop, const Copy& copy, uint64_t length) {
+Outcome save(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length) {
   Buffer& buffer = *std::get<std::shared_ptr<Buffer>>(copy.from);
   FileEnd& file = *std::get<std::shared_ptr<FileEnd>>(copy.to);
   const FilePiece::Setting setting{file, copy.to_offset, false, copy.require_direct, copy.cancel};
@@ -117,7 +115,7 @@ Outcome save(Workshop& shop, const Copy& copy, uint64_t length) {
   if (!lease) return failure(std::move(lease.error()));
   if (!*lease) return {};
   const Lease& memory = **lease;
-  return FilePiece(shop, nullptr, setting,
+  return FilePiece(shop, known, setting,
                    {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory)})
       .run();
 }

@@ -5,15 +5,15 @@
 #include <cstdint>
 
 #include "dmabuffs/transfer/engine.h"
+#include "dmabuffs/transfer/file_piece.h"
 #include "dmabuffs/transfer/paths.h"
-#include "dmabuffs/transfer/verify.h"
 
 namespace dmabuffs {
 
 /// File to buffer; `length` bytes that the source has.
-Outcome load(Workshop& shop, DirectTrust& trust, const Copy& copy, uint64_t length);
+Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length);
 /// Buffer to file.
-Outcome save(Workshop& shop, const Copy& copy, uint64_t length);
+Outcome save(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length);
 /// Buffer to buffer; ranges of one buffer must not overlap.
 Outcome copy_buffers(Workshop& shop, const Copy& copy, uint64_t length);
 

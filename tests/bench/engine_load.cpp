@@ -30,14 +30,26 @@ using namespace dmabuffs;
 
 namespace {
 
+/// Milliseconds: what a user waits, and what all threads worked for it.
+struct Times {
+  double elapsed, cpu;
+};
+
 class Clock {
  public:
-  [[nodiscard]] double milliseconds() const {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  [[nodiscard]] Times milliseconds() const {
+    return {std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count(),
+            cpu_now() - cpu_start_};
   }
 
  private:
+  static double cpu_now() {
+    timespec used{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return static_cast<double>(used.tv_sec) * 1e3 + static_cast<double>(used.tv_nsec) / 1e6;
+  }
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double cpu_start_ = cpu_now();
 };
 
 [[noreturn]] void die(const std::string& what) {
@@ -81,7 +93,7 @@ UniqueFd heap_buffer(const std::string& heap, uint64_t length) {
   return UniqueFd(static_cast<int>(request.fd));
 }
 
-double load_by_hand(const std::string& heap, const std::string& path) {
+Times load_by_hand(const std::string& heap, const std::string& path) {
   const Clock clock;
   const bool shmem = heap == "memfd" || heap == "udmabuf";
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | (shmem ? O_DIRECT : 0)));
@@ -103,13 +115,13 @@ double load_by_hand(const std::string& heap, const std::string& path) {
     if (got <= 0) die_errno("read");
     done += static_cast<uint64_t>(got);
   }
-  const double took = clock.milliseconds();
+  const Times took = clock.milliseconds();
   ::munmap(at, length);
   return took;
 }
 
 /// As the mount does it: piece by piece, allocated once.
-double load_by_engine(Engine& engine, const std::shared_ptr<Buffer>& buffer, const std::string& path) {
+Times load_by_engine(Engine& engine, const std::shared_ptr<Buffer>& buffer, const std::string& path) {
   const Clock clock;
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) die_errno(path);
@@ -123,21 +135,28 @@ double load_by_engine(Engine& engine, const std::shared_ptr<Buffer>& buffer, con
     const Clock piece_clock;
     const Outcome outcome = engine.copy(copy);
     if (outcome.error) die(outcome.error->message);
-    piece.took(outcome.bytes, piece_clock.milliseconds() / 1000);
+    piece.took(outcome.bytes, piece_clock.milliseconds().elapsed / 1000);
     copy.from_offset = copy.to_offset += outcome.bytes;
   }
   return clock.milliseconds();
 }
 
-void print(const char* name, std::vector<double> times) {
-  std::sort(times.begin(), times.end());
-  std::printf("%-10s median %7.1f  min %7.1f  max %7.1f\n", name, times[times.size() / 2], times.front(),
-              times.back());
+std::vector<double> sorted(const std::vector<Times>& times, double Times::*which) {
+  std::vector<double> values;
+  for (const Times& each : times) values.push_back(each.*which);
+  std::sort(values.begin(), values.end());
+  return values;
 }
 
-double median(std::vector<double> times) {
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
+double median(const std::vector<Times>& times) {
+  const auto values = sorted(times, &Times::elapsed);
+  return values[values.size() / 2];
+}
+
+void print(const char* name, const std::vector<Times>& times) {
+  const auto elapsed = sorted(times, &Times::elapsed), cpu = sorted(times, &Times::cpu);
+  std::printf("%-10s median %7.1f  min %7.1f  max %7.1f   cpu median %7.1f\n", name, median(times),
+              elapsed.front(), elapsed.back(), cpu[cpu.size() / 2]);
 }
 
 }  // namespace
@@ -155,7 +174,7 @@ int main(int count, char** arguments) {
   if (!heap) die(heap_name + ": no such heap");
   Engine engine({});
 
-  std::vector<double> hand, first, recycled;
+  std::vector<Times> hand, first, recycled;
   for (int run = 0; run < runs; ++run) {
     drop_caches();
     hand.push_back(load_by_hand(heap_name, path));

@@ -159,6 +159,39 @@ TEST_CASE("shrinking much gives memory back, shrinking little keeps the dma-buf"
   });
 }
 
+TEST_CASE("what is cut off reads zero when the size grows over it again") {
+  Bench bench;
+  on_each_dmabuf_heap(bench, [&](const std::shared_ptr<Heap>& heap) {
+    for (const bool flushed : {false, true}) {
+      const auto buffer = bench.buffer(heap);
+      REQUIRE(buffer->write(0, filled(3000, 7)));
+      if (flushed) REQUIRE(buffer->flush());
+      REQUIRE(buffer->resize(1000));
+      REQUIRE(buffer->resize(3000));
+      const Bytes all = content(*buffer);
+      REQUIRE(all_equal(std::span(all).first(1000), 7));
+      REQUIRE(all_equal(std::span(all).subspan(1000), 0));
+    }
+  });
+}
+
+TEST_CASE("what a transfer leaves behind the bytes it stored reads zero, in a dma-buf that exists already") {
+  Bench bench;
+  on_each_dmabuf_heap(bench, [&](const std::shared_ptr<Heap>& heap) {
+    const auto buffer = bench.buffer(heap);
+    REQUIRE(buffer->resize(10));
+    REQUIRE(load(*buffer, 10, filled(2000, 7), 5, 15));
+    REQUIRE(buffer->size() == 15);
+    if (buffer->info().is_dmabuf) {
+      const Bytes seen = through_the_dmabuf(*buffer);
+      REQUIRE(all_equal(std::span(seen).subspan(15), 0));
+    }
+    REQUIRE(buffer->resize(3000));
+    const Bytes all = content(*buffer);
+    REQUIRE(all_equal(std::span(all).subspan(15), 0));
+  });
+}
+
 TEST_CASE("a pinned dma-buf is never replaced: what fits reuses it, what does not is EBUSY") {
   Bench bench;
   on_each_dmabuf_heap(bench, [&](const std::shared_ptr<Heap>& heap) {

@@ -97,7 +97,10 @@ class Run {
     store(at, bytes, *written);
   }
   void resize() {
-    const uint64_t size = pick(5) == 0 ? 0 : pick(model_.size() + 100000);
+    uint64_t size = pick(model_.size() + 100000);
+    if (pick(5) == 0) size = 0;
+    if (pick(1) == 0)
+      size = model_.size() - std::min<uint64_t>(model_.size(), pick(3000)) + pick(1500);  // near by
     const auto resized = buffer_->resize(size);
     if (resized)
       model_.resize(size);

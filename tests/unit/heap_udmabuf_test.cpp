@@ -350,6 +350,21 @@ TEST_CASE("a udmabuf that can't grow stays as it was") {
   CHECK(wrong_pages(client_view(*storage).bytes(), 3 * kMiB) == 0);
 }
 
+TEST_CASE("a udmabuf whose huge pages fit the budget but not its last piece gives the huge pages back") {
+  if (!root_with_udmabuf()) return;
+  const Setting pages = overcommit(16);
+  Budget budget({5 * kMiB, 0, ::getuid()});
+  auto storage = make(budget, 2 * kMiB);
+  mark(storage->map().value());
+  auto refused = storage->resize(5 * kMiB + 512 * 1024);
+  REQUIRE(!refused);
+  CHECK(refused.error().code == ENOSPC);
+  CHECK(storage->capacity() == 2 * kMiB);
+  CHECK(budget.used() == 2 * kMiB);
+  CHECK(HugePages().available() == 15 * kHugePage);
+  CHECK(wrong_pages(storage->map().value(), 2 * kMiB) == 0);
+}
+
 TEST_CASE("a published udmabuf is sealed, named, close-on-exec and of one size") {
   if (!have_device("/dev/udmabuf")) return;
   Budget budget(generous());

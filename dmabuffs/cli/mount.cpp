@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <memory>
+
+#include "dmabuffs/base/log.h"
+#include "dmabuffs/cli/background.h"
+#include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/mount_settings.h"
+#include "dmabuffs/cli/mount_table.h"
+#include "dmabuffs/fs/control.h"
+#include "dmabuffs/fs/files.h"
+#include "dmabuffs/fs/session.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+/// Two descriptors a buffer: as many as the system gives.
+void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const struct rlimit more {1 << 20, 1 << 20};
+  if (limit.rlim_max < more.rlim_max && ::setrlimit(RLIMIT_NOFILE, &more) == 0) return;  // needs CAP_SYS_RESOURCE
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// Takes away a mount whose daemon is gone.
+void recover_stale(const std::string& mountpoint) {
+  if (::umount2(mountpoint.c_str(), MNT_DETACH) == 0) return;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::waitpid(child, nullptr, 0);
+}
+
+/// The mount point as the kernel will name it, free to be mounted on.
+Result<std::string> prepare_mountpoint(const std::string& given) {
+  if (given.starts_with("/dev/fd/")) return given;  // mount.fuse3's drop_privileges: already opened for us
+  auto path = resolve_mountpoint(given);
+  if (!path) return path;
+  const auto table = read_mount_table();
+  const MountEntry* there = table ? mounted_at(*table, *path) : nullptr;
+  if (there != nullptr && there->type == "fuse.dmabuffs") {
+    struct stat st {};
+    if (::stat(path->c_str(), &st) == 0 || errno != ENOTCONN) {
+      return fail(EBUSY, *path + ": a dmabuffs mount is there already; `dmabuffs umount " + *path + "` ends it");
+    }
+    recover_stale(*path);
+  }
+  struct stat st {};
+  if (::stat(path->c_str(), &st) != 0) {
+    return fail(errno, *path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
+  }
+  if (!S_ISDIR(st.st_mode)) return fail(ENOTDIR, *path + ": is not a directory");
+  return path;
+}
+
+/// Files of the mount itself must not lie in it.
+Result<void> check(const MountSettings& settings) {
+  if (auto allowed = check_files_allowed(settings); !allowed) return allowed;
+  for (const FilesOption& option : settings.files) {
+    if (option.directory == settings.mountpoint) {
+      return fail(EINVAL, "--files " + option.directory + ": that is the mount point itself");
+    }
+  }
+  return {};
+}
+
+void warn_of(const std::vector<std::string>& missing) {
+  for (const std::string& name : missing) {
+    spdlog::warn("--heap {}: not on this machine now; it is shown when it comes (see `dmabuffs doctor`)", name);
+  }
+}
+
+int run(MountSettings settings) {
+  Background background = Background::split(settings.foreground);
+  start_log(settings.foreground, settings.debug);
+  std::signal(SIGPIPE, SIG_IGN);
+  ::umask(0);
+  raise_descriptor_limit();
+
+  auto mountpoint = prepare_mountpoint(settings.mountpoint);
+  if (!mountpoint) return background.failed(mountpoint.error().message);
+  settings.mountpoint = *mountpoint;
+  if (auto ok = check(settings); !ok) return background.failed(ok.error().message);
+  // A namespace's private mount goes with its last process; fusermount3 has no rights there.
+  if (settings.private_mount) settings.auto_unmount = false;
+  if (settings.auto_unmount && ::access("/bin/fusermount3", X_OK) != 0 && ::geteuid() == 0) {
+    settings.auto_unmount = false;
+  }
+
+  MountContext context(std::move(settings));
+  auto heaps = HeapRegistry::make(context.budget, context.settings.heaps);
+  if (!heaps) return background.failed(heaps.error().message);
+  context.heaps = std::move(*heaps);
+  auto session = Session::make(context);
+  if (!session) return background.failed(session.error().message);
+  if (auto mounted = (*session)->mount(); !mounted) return background.failed(mounted.error().message);
+  auto socket =
+      ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });
+  if (!socket) return background.failed(socket.error().message);
+  (*socket)->start();
+  ::chdir("/") == 0 ? void() : spdlog::warn("chdir /: {}", std::strerror(errno));
+
+  const auto served = (*session)->serve([&] {
+    warn_of(context.heaps->missing());
+    spdlog::info("mounted at {} (libfuse {}, passthrough {})", context.settings.mountpoint, fuse_pkgversion(),
+                 (*session)->passthrough().enabled() ? "on" : "off");
+    background.ready("mounted at " + context.settings.mountpoint);
+  });
+  (*socket)->stop();
+  (*session)->unmount();
+  if (!served) return background.failed(served.error().message);
+  return 0;
+}
+
+}  // namespace
+
+void add_mount(CLI::App& app, Action& action) {
+  auto words = std::make_shared<MountWords>();
+  CLI::App* mount = app.add_subcommand("mount", "Mount the heaps of this machine as directories of buffers");
+  mount->add_option("MOUNTPOINT", words->mountpoint, "Directory to mount on")->required();
+  mount->add_option("--files", words->files, "Show host directory DIR as files/NAME ([NAME=]DIR; repeatable)")
+      ->type_name("[NAME=]DIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  mount->add_option("--heap", words->heaps, "Show this heap only (NAME[:key=value,...]; repeatable)")
+      ->type_name("NAME")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  mount->add_flag("--require-direct", words->require_direct, "Fail a transfer that can't run by direct I/O");
+  mount->add_flag("-f,--foreground", words->foreground, "Stay in the foreground, log to stderr");
+  mount->add_option("-o", words->options, "Options, comma-separated: size=, recycle=, allow_other, ro, …")
+      ->type_name("OPT,...")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  mount->callback([words, &action] {
+    action = [words] {
+      auto settings = understand(*words);
+      if (!settings) {
+        report(settings.error().message);
+        return settings.error().code == EINVAL ? 2 : 1;
+      }
+      return run(std::move(*settings));
+    };
+  });
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/cli/mount_settings.h"
+
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <set>
+
+namespace dmabuffs::cli {
+
+namespace {
+
+constexpr uint64_t kMostRecycled = uint64_t{1} << 30;
+
+uint64_t ram() {
+  struct sysinfo info {};
+  ::sysinfo(&info);
+  return static_cast<uint64_t>(info.totalram) * info.mem_unit;
+}
+
+/// Options the kernel or libfuse understand, passed on as they are.
+const std::set<std::string, std::less<>> kPassedOn = {"atime",   "noatime", "relatime", "diratime", "nodiratime",
+                                                      "sync",    "async",   "dirsync",  "suid",     "nosuid",
+                                                      "dev",     "nodev",   "exec",     "noexec"};
+/// Options for mount(8), systemd and init scripts, which reach us when a helper passes them on.
+const std::set<std::string, std::less<>> kForOthers = {"rw",     "auto",    "noauto",  "user",  "nouser",
+                                                       "users",  "owner",   "group",   "nofail", "_netdev",
+                                                       "defaults"};
+
+Result<FilesOption> parse_files(const std::string& word) {
+  FilesOption option;
+  const size_t equals = word.find('=');
+  std::string directory = word;
+  // "NAME=DIR" unless the part before '=' is a path itself.
+  if (equals != std::string::npos && word.find('/') > equals) {
+    option.name = word.substr(0, equals);
+    directory = word.substr(equals + 1);
+  }
+  std::error_code problem;
+  const auto path = std::filesystem::canonical(directory, problem);
+  if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());
+  if (!std::filesystem::is_directory(path, problem)) {
+    return fail(ENOTDIR, "--files " + word + ": " + directory + " is not a directory");
+  }
+  option.directory = path;
+  if (option.name.empty()) option.name = path.filename();
+  if (option.name.empty()) option.name = "root";
+  if (option.name.find('/') != std::string::npos || option.name == "." || option.name == "..") {
+    return fail(EINVAL, "--files " + word + ": '" + option.name + "' is no name for a directory");
+  }
+  return option;
+}
+
+Result<HeapOption> parse_heap(const std::string& word) {
+  HeapOption option;
+  const size_t colon = word.find(':');
+  option.name = word.substr(0, colon);
+  if (option.name.empty()) return fail(EINVAL, "--heap " + word + ": a heap's name is missing");
+  if (colon == std::string::npos) return option;
+  for (const std::string& setting : split_options(word.substr(colon + 1))) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return fail(EINVAL, "--heap " + word + ": '" + setting + "' is not KEY=VALUE");
+    }
+    option.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
+  }
+  return option;
+}
+
+Result<void> apply_option(MountSettings& settings, MountWords& words, const std::string& option) {
+  const size_t equals = option.find('=');
+  const std::string key = option.substr(0, equals);
+  const std::string value = equals == std::string::npos ? "" : option.substr(equals + 1);
+  const auto size_into = [&](uint64_t& into) -> Result<void> {
+    auto size = parse_size(value);
+    if (!size) return fail(EINVAL, "-o " + option + ": " + size.error().message);
+    into = *size;
+    return {};
+  };
+  const std::array<std::pair<const char*, bool*>, 11> switches = {{
+      {"require_direct", &settings.require_direct},
+      {"allow_other", &settings.allow_other},
+      {"ro", &settings.read_only},
+      {"xattr", &settings.xattr},
+      {"auto_unmount", &settings.auto_unmount},
+      {"passthrough", &settings.passthrough},
+      {"debug", &settings.debug},
+      {"private", &settings.private_mount},
+      {"foreground", &settings.foreground},
+      {"allow_root", &settings.allow_root},
+      {"default_permissions", nullptr},
+  }};
+  const bool off = key.starts_with("no_");
+  const std::string plain = off ? key.substr(3) : key;
+  for (const auto& [name, flag] : switches) {
+    if (plain != name || !value.empty()) continue;
+    if (flag != nullptr) *flag = !off;
+    return {};
+  }
+  if (key == "size") return size_into(settings.size);
+  if (key == "recycle") return size_into(settings.recycle);
+  if (key == "fsname") {
+    settings.fsname = value;
+    return {};
+  }
+  if (key == "files") {
+    words.files.push_back(value);
+    return {};
+  }
+  if (key == "heap") {
+    words.heaps.push_back(value);
+    return {};
+  }
+  if (kPassedOn.contains(key)) {
+    settings.fuse_options.push_back(option);
+    return {};
+  }
+  if (kForOthers.contains(key) || key.starts_with("x-") || key.starts_with("comment")) return {};
+  return fail(EINVAL, "-o " + option +
+                          ": unknown option; there are size=, recycle=, files=, heap=, require_direct, "
+                          "allow_other, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug "
+                          "(see dmabuffs(1))");
+}
+
+}  // namespace
+
+std::vector<std::string> split_options(const std::string& text) {
+  std::vector<std::string> words;
+  std::string word;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) {
+      word += text[++i];
+    } else if (text[i] == ',') {
+      if (!word.empty()) words.push_back(std::exchange(word, {}));
+    } else {
+      word += text[i];
+    }
+  }
+  if (!word.empty()) words.push_back(word);
+  return words;
+}
+
+Result<uint64_t> parse_size(const std::string& text) {
+  const auto bad = [&] { return fail(EINVAL, "'" + text + "' is no size; write 512M, 2G or 25%"); };
+  size_t used = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &used);
+  } catch (const std::exception&) {
+    return bad();
+  }
+  if (!(number >= 0) || text.find_first_of("xXeEiInN") < used) return bad();
+  std::string unit = text.substr(used);
+  if (unit == "%") return static_cast<uint64_t>(static_cast<double>(ram()) * number / 100);
+  constexpr std::string_view kUnits = "BKMGT";
+  if (unit.ends_with("iB") && unit.size() == 3) unit.resize(1);
+  if (unit.empty()) unit = "B";
+  const size_t power = kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit[0]))));
+  if (unit.size() != 1 || power == std::string_view::npos) return bad();
+  const double bytes = number * std::pow(1024, static_cast<double>(power));
+  if (bytes > 9e18) return bad();
+  return static_cast<uint64_t>(bytes);
+}
+
+Result<MountSettings> understand(const MountWords& given) {
+  MountWords words = given;
+  MountSettings settings;
+  settings.require_direct = words.require_direct;
+  settings.foreground = words.foreground;
+  settings.recycle = std::min(ram() / 8, kMostRecycled);
+  for (const std::string& text : given.options) {
+    for (const std::string& option : split_options(text)) {
+      if (auto applied = apply_option(settings, words, option); !applied) return pass(std::move(applied));
+    }
+  }
+  std::set<std::string> names;
+  for (const std::string& word : words.files) {
+    auto option = parse_files(word);
+    if (!option) return pass(std::move(option));
+    if (!names.insert(option->name).second) {
+      return fail(EINVAL, "--files " + word + ": the name '" + option->name + "' is taken; give another as NAME=" +
+                              option->directory);
+    }
+    settings.files.push_back(std::move(*option));
+  }
+  for (const std::string& word : words.heaps) {
+    auto option = parse_heap(word);
+    if (!option) return pass(std::move(option));
+    settings.heaps.push_back(std::move(*option));
+  }
+  settings.mountpoint = words.mountpoint;
+  return settings;
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <string>
+#include <vector>
+
+#include "dmabuffs/fs/mount.h"
+
+namespace dmabuffs::cli {
+
+/// What the command line said, before it is understood.
+struct MountWords {
+  std::string mountpoint;
+  std::vector<std::string> files;    ///< [NAME=]DIR
+  std::vector<std::string> heaps;    ///< NAME[:key=value,...]
+  std::vector<std::string> options;  ///< each the text of one -o
+  bool require_direct = false;
+  bool foreground = false;
+};
+
+/// EINVAL naming the word that is wrong and what would be right.
+Result<MountSettings> understand(const MountWords& words);
+
+/// "512M", "1.5G", "4096", "50%" (of RAM) in bytes.
+Result<uint64_t> parse_size(const std::string& text);
+
+/// Splits at commas that no backslash protects.
+std::vector<std::string> split_options(const std::string& text);
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Which path dmabuffs cp takes, and --require-direct.
+source "$(dirname "$0")/cp_common.bash"
+mount_it
+paths() { "$DMABUFFS" cp --json "$@" | jq -c .paths; }
+
+head -c 8388608 /dev/urandom >"$outside/a"
+sync "$outside/a"
+# A file system that is memory (or knows no O_DIRECT) has no direct path; both are tested where both are there.
+memory=$(mktemp -d /dev/shm/cp_direct.XXXXXX)
+trap 'rm -rf "$memory"; finish' EXIT
+if [[ $(stat -fc %T "$memory") == tmpfs ]]; then
+    cp "$outside/a" "$memory/a"
+    check 'from memory a buffer is filled by the page cache path' test "$(paths "$memory/a" "$heap/m")" = '{"buffered":8388608}'
+    check 'and the reason is told' test -n "$("$DMABUFFS" cp --json "$memory/a" "$heap/m" | jq -r '.reasons[].why')"
+    run "$DMABUFFS" cp --require-direct "$memory/a" "$heap/r"
+    says '--require-direct fails where direct I/O is not possible' 1 'tmpfs'
+    check 'and leaves no bytes behind' test ! -s "$heap/r"
+    check 'and the refusal is in the status' quiet jq -e '.refused | length > 0' "$mnt/status"
+    run "$DMABUFFS" cp --require-direct "$memory/a" "$heap/r" --json
+    check 'with --json the failure counts no bytes' test "$(jq .bytes <<<"${out#*$'\n'}")" = 0
+else
+    echo 'skip - /dev/shm is no tmpfs'
+fi
+if ! dd if="$outside/a" of=/dev/null iflag=direct bs=1M count=1 2>/dev/null || [[ $(stat -fc %T "$outside") =~ tmpfs|ramfs ]]; then
+    echo 'skip - no direct I/O in the work directory'
+    exit
+fi
+check 'a file from outside goes into a buffer by direct I/O' test "$(paths --require-direct "$outside/a" "$heap/d")" = '{"pinned-direct":8388608}'
+check 'with the right bytes' cmp "$outside/a" "$heap/d"
+check 'a buffer goes to a file outside by direct I/O' test "$(paths --require-direct "$heap/d" "$outside/back")" = '{"pinned-direct":8388608}'
+check 'with the right bytes there' cmp "$outside/a" "$outside/back"
+printf tail >>"$outside/a"
+run "$DMABUFFS" cp --require-direct --json "$outside/a" "$heap/d"
+check 'a tail that is no block does not count against --require-direct' quiet jq -e '.bytes == 8388612 and .paths["pinned-direct"] == 8388608' <<<"$out"
+check 'and is there' cmp "$outside/a" "$heap/d"

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# dmabuffs cp by another user than the mount's owner.
+source "$(dirname "$0")/cp_common.bash"
+if ((EUID)); then
+    trap - EXIT
+    echo 'skip - only root can become another user'
+    exit
+fi
+chmod 755 "$T"
+mount_it -o allow_other
+as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+mkdir "$T/theirs" && chown 65534:65534 "$T/theirs"
+head -c 1000000 /dev/urandom >"$T/theirs/a"
+chown 65534:65534 "$T/theirs/a" && chmod 600 "$T/theirs/a"
+head -c 1000000 /dev/urandom >"$outside/secret" && chmod 600 "$outside/secret"
+
+as mkdir "$heap/theirs"
+as "$DMABUFFS" cp "$T/theirs/a" "$heap/theirs/a"
+check 'another user copies his file into a buffer' cmp "$T/theirs/a" "$heap/theirs/a"
+check 'which is his' test "$(stat -c %u "$heap/theirs/a")" = 65534
+as "$DMABUFFS" cp "$heap/theirs/a" "$T/theirs/back"
+check 'and back' cmp "$T/theirs/a" "$T/theirs/back"
+run as "$DMABUFFS" cp "$outside/secret" "$heap/theirs/s"
+says 'a file he may not read is not copied for him' 1 'Permission denied'
+
+"$DMABUFFS" cp "$outside/secret" "$heap/secret" && chmod 600 "$heap/secret"
+run as "$DMABUFFS" cp "$heap/secret" "$T/theirs/s"
+says 'nor a buffer he may not read' 1 'Permission denied'
+run as "$DMABUFFS" cp "$T/theirs/a" "$heap/secret"
+says 'nor into a buffer he may not write' 1 'Permission denied'
+check 'which keeps its bytes' cmp "$outside/secret" "$heap/secret"
+run as "$DMABUFFS" cp "$T/theirs/a" "$mnt/files/data/new"
+says 'nor into a directory of files/ that is not his' 1 'Permission denied'
+check 'status lists his buffers to him' quiet jq -e '.buffers | map(.path) == ["heaps/memfd/theirs/a"]' <(as cat "$mnt/status")
+check 'and hides what names the files of others' quiet jq -e '.refused == [] and .reasons == []' <(as cat "$mnt/status")
+check 'root sees all buffers' quiet jq -e '.buffers | length == 2' "$mnt/status"
+run as "$DMABUFFS" info --json "$heap/theirs/a"
+check 'info works for another user' quiet jq -e '.[0].owner.uid == 65534' <<<"$out"

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# dmabuffs cp, from and to wherever: the bytes, the names, the modes, the errors.
+source "$(dirname "$0")/cp_common.bash"
+mount_it
+cp() { "$DMABUFFS" cp "$@"; }
+
+head -c 5000001 /dev/urandom >"$outside/a"
+cp "$outside/a" "$heap/a"
+check 'a file from outside becomes a buffer' cmp "$outside/a" "$heap/a"
+cp "$heap/a" "$outside/back"
+check 'a buffer becomes a file outside' cmp "$outside/a" "$outside/back"
+cp "$heap/a" "$mnt/files/data/inside"
+check 'a buffer becomes a file of files/' cmp "$outside/a" "$data/inside"
+check 'its size is seen at once through the mount' test "$(stat -c %s "$mnt/files/data/inside")" = 5000001
+cp "$mnt/files/data/inside" "$heap/b"
+check 'a file of files/ becomes a buffer' cmp "$outside/a" "$heap/b"
+cp "$heap/b" "$heap/c"
+check 'a buffer becomes another buffer' cmp "$outside/a" "$heap/c"
+cp "$mnt/files/data/inside" "$mnt/files/data/second"
+check 'a file of files/ becomes another' cmp "$outside/a" "$data/second"
+cp "$outside/a" "$outside/plain"
+check 'a file outside becomes another outside' cmp "$outside/a" "$outside/plain"
+
+for size in 0 1 4095 4096 4097 1048575 2097153; do
+    head -c $size "$outside/a" >"$outside/part"
+    cp "$outside/part" "$heap/part" && cp "$heap/part" "$outside/part.back"
+    check "$size bytes go in and out, over longer ones" cmp "$outside/part" "$outside/part.back"
+    check "$size bytes are all there is in the buffer" test "$(stat -c %s "$heap/part")" = $size
+    head -c 3000000 "$outside/a" >"$outside/part.back"
+    cp -f "$outside/a" "$heap/part"
+done
+
+truncate -s 3000000 "$outside/sparse" && printf end >>"$outside/sparse"
+cp "$outside/sparse" "$heap/a"
+check 'holes of a sparse file read zero in a buffer that had other bytes' cmp "$outside/sparse" "$heap/a"
+
+cp <(printf 'from a pipe') "$heap/pipe"
+check 'a pipe can be copied into a buffer' test "$(cat "$heap/pipe")" = 'from a pipe'
+check 'a buffer can be copied to a pipe' test "$(cp "$heap/pipe" /dev/stdout)" = 'from a pipe'
+cp "$mnt/status" "$outside/status"
+check 'the status file can be copied' quiet jq -e .heaps "$outside/status"
+cp /proc/self/mountinfo "$heap/mountinfo"
+check 'a file that does not tell its size is copied to its end' grep -q fuse.dmabuffs "$heap/mountinfo"
+
+mkdir "$outside/tree" "$outside/tree/sub"
+printf 1 >"$outside/tree/one" && printf 2 >"$outside/tree/sub/two"
+cp -r "$outside/tree" "$heap"
+check 'cp -r copies a directory' diff -r "$outside/tree" "$heap/tree"
+cp -r "$heap/tree" "$outside/tree.back"
+check 'cp -r copies it back' diff -r "$outside/tree" "$outside/tree.back"
+run cp -r "$outside/tree" "$outside/tree/sub/inner"
+says 'cp -r does not copy a directory into itself' 1 'into itself'
+run cp "$outside/tree" "$heap/directory"
+says 'without -r a directory is left out' 1 'omitting directory'
+
+mkdir "$heap/several"
+cp "$outside/a" "$outside/sparse" "$heap/several"
+check 'several files go into a directory' cmp "$outside/sparse" "$heap/several/sparse"
+run cp "$outside/a" "$outside/sparse" "$heap/a"
+says 'several files need a directory' 1 'not a directory'
+run cp "$outside/none" "$outside/a" "$heap/several"
+says 'a missing file is named' 1 "$outside/none: No such file"
+check 'and does not keep the others from being copied' cmp "$outside/a" "$heap/several/a"
+mkdir "$outside/twice" && printf x >"$outside/twice/a"
+run cp "$outside/a" "$outside/twice/a" "$heap/several"
+says 'two files of one name do not overwrite each other' 1 'made by this very command'
+
+for pair in "$heap/b|$heap/b" "$data/inside|$mnt/files/data/inside" "$mnt/files/data/inside|$data/inside" "$outside/a|$outside/a"; do
+    run cp "${pair%|*}" "${pair#*|}"
+    says "a file is not copied onto itself (${pair#"$T"/})" 1 'are the same file'
+    check 'and keeps its bytes' test "$(stat -c %s "${pair%|*}")" = 5000001
+done
+
+chmod 750 "$outside/plain"
+cp "$outside/plain" "$outside/mode" && cp "$outside/plain" "$heap/mode" && chmod 444 "$outside/plain" && cp "$outside/plain" "$outside/readonly"
+check 'a new file has the mode of its source' test "$(stat -c %a "$outside/mode" "$heap/mode" "$outside/readonly" | xargs)" = '750 750 444'
+touch -d '2020-01-02 03:04:05' "$outside/plain"
+cp -p "$outside/plain" "$heap/times"
+check '-p keeps mode and times' test "$(stat -c '%a %Y' "$heap/times")" = "444 $(stat -c %Y "$outside/plain")"
+run cp -v "$outside/a" "$heap/v"
+says '-v tells the path that was taken' 0 "$outside/a -> $heap/v ("
+
+run cp "$outside/a" "$outside/none/x"
+says 'a directory that is not there is named' 1 "$outside/none/x: No such file"
+run cp "$outside/a"
+says 'cp needs two names' 2 ''
+run cp --wrong "$outside/a" "$heap/a"
+says 'cp knows no other options' 2 ''
