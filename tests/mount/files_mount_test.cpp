@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// files/ through the kernel: what only a real mount shows, that the client's page cache, its locks and its
+// mappings agree with the host's.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+#include "dmabuffs/base/unique_fd.h"
+
+using dmabuffs::UniqueFd;
+
+namespace {
+
+int in_child(const std::function<int()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(work());
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+int run(std::vector<std::string> words) {
+  return in_child([&] {
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    return 127;
+  });
+}
+
+/// A directory of the host, and the same through a mount.
+struct Shown {
+  std::string work, host, files;
+  Shown() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "dmabuffs-files-XXXXXX").string();
+    work = ::mkdtemp(pattern.data());
+    host = work + "/data/";
+    files = work + "/mnt/files/data/";
+    std::filesystem::create_directory(work + "/mnt");
+    std::filesystem::create_directory(host);
+    REQUIRE(run({DMABUFFS_BINARY, "mount", "--files", "data=" + work + "/data", work + "/mnt"}) == 0);
+  }
+  ~Shown() {
+    CHECK(run({DMABUFFS_BINARY, "umount", work + "/mnt"}) == 0);
+    std::filesystem::remove_all(work);
+  }
+};
+
+std::string content(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+void put(const std::string& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+UniqueFd open_file(const std::string& path, int flags) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, 0644));
+  INFO(path << ": " << std::strerror(errno));
+  REQUIRE(fd);
+  return fd;
+}
+
+std::string read_at(const UniqueFd& fd, off_t offset, size_t length) {
+  std::string text(length, '\0');
+  const ssize_t got = ::pread(fd.get(), text.data(), length, offset);
+  REQUIRE(got >= 0);
+  text.resize(static_cast<size_t>(got));
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a shared mapping of a file in files/ is the file") {
+  const Shown shown;
+  put(shown.host + "file", std::string(10000, 'a'));
+  const UniqueFd fd = open_file(shown.files + "file", O_RDWR);
+  auto* bytes = static_cast<char*>(::mmap(nullptr, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  REQUIRE(bytes != MAP_FAILED);
+  CHECK(bytes[9999] == 'a');
+  std::memset(bytes + 5000, 'b', 100);
+  CHECK(read_at(fd, 5000, 1) == "b");
+  REQUIRE(::msync(bytes, 10000, MS_SYNC) == 0);
+  CHECK(content(shown.host + "file").substr(4999, 102) == "a" + std::string(100, 'b') + "a");
+  std::memset(bytes, 'c', 1);
+  REQUIRE(::munmap(bytes, 10000) == 0);
+  REQUIRE(::fsync(fd.get()) == 0);
+  CHECK(content(shown.host + "file").substr(0, 2) == "ca");
+}
+
+TEST_CASE("appending and a mapping of the same file in files/ do not disturb each other") {
+  const Shown shown;
+  put(shown.host + "file", std::string(4096, 'a'));
+  const UniqueFd appender = open_file(shown.files + "file", O_RDWR | O_APPEND);
+  const UniqueFd mapped = open_file(shown.files + "file", O_RDWR);
+  auto* bytes =
+      static_cast<char*>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, mapped.get(), 0));
+  REQUIRE(bytes != MAP_FAILED);
+  bytes[0] = 'b';
+  REQUIRE(::write(appender.get(), "x", 1) == 1);
+  bytes[1] = 'b';
+  std::ofstream(shown.host + "file", std::ios::app) << "y";
+  REQUIRE(::write(appender.get(), "z", 1) == 1);
+  REQUIRE(::msync(bytes, 4096, MS_SYNC) == 0);
+  REQUIRE(::munmap(bytes, 4096) == 0);
+  CHECK(content(shown.host + "file") == "bb" + std::string(4094, 'a') + "xyz");
+  CHECK(read_at(mapped, 4090, 100) == "aaaaaaxyz");
+  // Such a mapping would put its pages at the end of the file.
+  CHECK(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, appender.get(), 0) == MAP_FAILED);
+}
+
+TEST_CASE("a read in files/ sees what the host wrote last") {
+  const Shown shown;
+  put(shown.host + "file", "0000000000");
+  const UniqueFd fd = open_file(shown.files + "file", O_RDONLY);
+  const UniqueFd host = open_file(shown.host + "file", O_RDWR);
+  for (int round = 0; round < 20; ++round) {
+    const std::string text = "round " + std::to_string(1000 + round);
+    ::usleep(5000);  // times have the grain of the kernel's tick
+    REQUIRE(::pwrite(host.get(), text.data(), text.size(), 0) == 10);
+    CHECK(read_at(fd, 0, 100) == text);
+  }
+  REQUIRE(::ftruncate(host.get(), 3) == 0);
+  CHECK(read_at(fd, 0, 100) == "rou");
+}
+
+TEST_CASE("fcntl locks in files/ exclude processes on both sides and end with the process") {
+  const Shown shown;
+  put(shown.host + "file", "text");
+  const auto locked_for = [](const std::string& path) {
+    return in_child([&] {
+      const int fd = ::open(path.c_str(), O_RDWR);
+      struct flock lock {};
+      lock.l_type = F_WRLCK;
+      return ::fcntl(fd, F_SETLK, &lock) == 0 ? 0 : 1;
+    });
+  };
+  {
+    const UniqueFd fd = open_file(shown.files + "file", O_RDWR);
+    const UniqueFd second = open_file(shown.files + "file", O_RDWR);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    REQUIRE(::fcntl(fd.get(), F_SETLK, &lock) == 0);
+    CHECK(::fcntl(second.get(), F_SETLK, &lock) == 0);  // the same process
+    CHECK(locked_for(shown.files + "file") == 1);
+    CHECK(locked_for(shown.host + "file") == 1);
+  }
+  CHECK(locked_for(shown.files + "file") == 0);
+  CHECK(locked_for(shown.host + "file") == 0);
+}
+
+TEST_CASE("a process that waits for a lock in files/ can be interrupted") {
+  const Shown shown;
+  put(shown.host + "file", "text");
+  const UniqueFd holder = open_file(shown.host + "file", O_RDWR);
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  REQUIRE(::fcntl(holder.get(), F_SETLK, &lock) == 0);
+  const int outcome = in_child([&] {
+    struct sigaction quiet {};
+    quiet.sa_handler = [](int) {};
+    ::sigaction(SIGALRM, &quiet, nullptr);
+    ::alarm(1);
+    const int fd = ::open((shown.files + "file").c_str(), O_RDWR);
+    return ::fcntl(fd, F_SETLKW, &lock) == 0 ? 1 : errno;
+  });
+  CHECK(outcome == EINTR);
+}
+
+TEST_CASE("files/ answers cp as two different files where the inode numbers of the host are the same") {
+  const Shown shown;
+  put(shown.host + "file", "text");
+  struct stat host {};
+  REQUIRE(::stat((shown.host + "file").c_str(), &host) == 0);
+  struct stat file {};
+  REQUIRE(::stat((shown.files + "file").c_str(), &file) == 0);
+  CHECK(file.st_ino != host.st_ino);
+  CHECK(file.st_ino >> 63 == 1);  // no buffer has such a number
+}
+
+TEST_CASE("a program can run from files/") {
+  const Shown shown;
+  std::filesystem::copy_file("/bin/sleep", shown.host + "tool");
+  CHECK(run({shown.files + "tool", "0"}) == 0);
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# files/ for other users: each acts with his own rights, as on the host.
+# timeout: 180
+set -uo pipefail
+if ((EUID)); then
+    echo 'skip - only root can become another user'
+    exit
+fi
+
+failed=0
+check() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
+}
+refuses() { ! "$@" 2>/dev/null; }
+as() { setpriv --reuid 21001 --regid 21001 --clear-groups "$@"; }
+in_team() { setpriv --reuid 21001 --regid 21001 --groups 22001 "$@"; }
+within() { timeout "$@"; } # SECONDS COMMAND...
+
+mnt=$T/mnt data=$T/data files=$T/mnt/files/data
+mkdir "$mnt" "$data"
+chmod 755 "$T" "$data"
+"$DMABUFFS" mount -o allow_other --files data="$data" "$mnt" || exit 1
+trap '"$DMABUFFS" umount "$mnt"' EXIT
+
+install -m 640 -o root -g 22001 /dev/null "$data/team" && echo team >"$data/team"
+install -m 600 /dev/null "$data/secret" && echo secret >"$data/secret"
+install -d -m 1777 "$data/tmp"
+install -d -m 700 "$data/closed" && echo x >"$data/closed/file"
+install -d -m 2775 -g 22001 "$data/shared"
+
+check 'a user reads by a supplementary group' in_team cat "$files/team"
+check 'not without it' refuses as cat "$files/team"
+check 'nor may he write by it' refuses in_team tee "$files/team"
+check 'nor read what is only root'\''s' refuses as cat "$files/secret"
+check 'root still does' cat "$files/secret"
+check 'a closed directory stays closed' refuses as ls "$files/closed"
+check 'and so do the files in it' refuses as cat "$files/closed/file"
+cat "$files/closed/file" >/dev/null # the kernel knows the name now
+check 'also once root has been there' refuses as cat "$files/closed/file"
+
+# shellcheck disable=SC2016 # for the inner shell
+as bash -c 'umask 077; echo mine >"$1/tmp/mine"; mkdir "$1/tmp/dir"; ln -s x "$1/tmp/link"' - "$files"
+for made in mine dir link; do
+    check "what a user makes is his: $made" test "$(stat -c %u:%g "$data/tmp/$made")" = 21001:21001
+done
+check 'with his umask' test "$(stat -c %a "$data/tmp/mine")" = 600
+in_team touch "$files/shared/new"
+check 'a setgid directory passes its group on' test "$(stat -c %g "$data/shared/new")" = 22001
+check 'in a sticky directory nobody removes what is not his' refuses setpriv --reuid 21002 --clear-groups rm -f "$files/tmp/mine"
+check 'he may not give his file away' refuses as chown 21002 "$files/tmp/mine"
+check 'nor make device nodes' refuses as mknod "$files/tmp/null" c 1 3
+check 'he may change its mode' as chmod 644 "$files/tmp/mine"
+
+head -c 100000 /dev/urandom >"$data/random"
+as cp "$files/random" "$mnt/heaps/memfd/buffer"
+as cp "$mnt/heaps/memfd/buffer" "$files/tmp/back"
+check 'he copies to a buffer and back' cmp "$data/random" "$data/tmp/back"
+check 'not from what he may not read' refuses as cp "$files/secret" "$mnt/heaps/memfd/secret"
+check 'not to where he may not write' refuses as cp "$mnt/heaps/memfd/buffer" "$files/new"
+
+for writer in 'dd if=/dev/zero bs=10 count=1 conv=notrunc status=none of=' 'cp --no-preserve=all '"$files/random "; do
+    install -m 6777 /bin/true "$data/tool"
+    # shellcheck disable=SC2086 # words
+    as $writer"$files/tool"
+    check "writing takes setuid and setgid away: ${writer%% *}" test "$(stat -c %a "$data/tool")" = 777
+done
+
+# The daemon acts as him on his threads only: the next request of root is root's again.
+for _ in {1..50}; do as cat "$files/secret" & cat "$files/secret" >>"$T/roots"; done 2>/dev/null
+wait
+check 'users at the same time do not get in each other'\''s way' test "$(wc -l <"$T/roots")" = 50
+
+if [[ -w /dev/fuse ]]; then
+    install -d -o 21001 -g 21001 "$T/theirs" "$T/theirs/mnt" "$T/theirs/data"
+    as "$DMABUFFS" mount -o allow_other --files "$T/theirs/data" "$T/theirs/mnt" 2>"$T/err"
+    check 'an ordinary user may not show his directory to others' test $? = 1
+    check 'and is told why' grep -q 'with your rights' "$T/err"
+    chmod 711 "$T/theirs"
+    if as "$DMABUFFS" mount --files data="$T/theirs/data" "$T/theirs/mnt"; then
+        as touch "$T/theirs/mnt/files/data/new"
+        check 'for himself he may' test "$(stat -c %u "$T/theirs/data/new")" = 21001
+        check 'with his own rights' refuses as ls "$T/theirs/mnt/files/data/../../../../secret"
+        as "$DMABUFFS" umount "$T/theirs/mnt"
+    else
+        echo 'not ok - an ordinary user mounts a directory of his'
+        failed=1
+    fi
+fi
+exit "$failed"
