@@ -59,16 +59,10 @@ bool parse_line(const std::string& line, MountPoint& mount) {
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return fail_errno(errno, path);
+  if (!file) return path_error(errno, path);
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
-}
-
-Error explain(int code, const std::string& path) {
-  if (code == ENOTCONN)
-    return {code, path + ": the mount's daemon has died; `dmabuffs umount` it and mount anew"};
-  return fail_errno(code, path).value();
 }
 
 /// Whoever passes descriptors must know whom to.
@@ -91,6 +85,12 @@ int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
 }
 
 }  // namespace
+
+Failure path_error(int code, const std::string& path) {
+  if (code == ENOTCONN)
+    return fail(code, path + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
+  return fail_errno(code, path);
+}
 
 std::vector<MountPoint> parse_mounts(const std::string& mountinfo) {
   std::vector<MountPoint> mounts;
@@ -116,7 +116,7 @@ const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t d
 
 Result<MountPoint> mount_of(const std::string& path) {
   struct stat st {};
-  if (::stat(path.c_str(), &st) != 0) return Failure(explain(errno, path));
+  if (::stat(path.c_str(), &st) != 0) return path_error(errno, path);
   auto mounts = dmabuffs_mounts();
   if (!mounts) return pass(std::move(mounts));
   const MountPoint* mount = mount_of_device(*mounts, st.st_dev);

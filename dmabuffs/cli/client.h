@@ -20,6 +20,9 @@ struct MountPoint {
   uid_t owner = 0;
 };
 
+/// What a system call on `path` reported; with the remedy where that was ENOTCONN.
+Failure path_error(int code, const std::string& path);
+
 /// Mounts of type fuse.dmabuffs in `mountinfo` (proc_pid_mountinfo(5)), whole mounts before bind mounts of a
 /// part.
 std::vector<MountPoint> parse_mounts(const std::string& mountinfo);

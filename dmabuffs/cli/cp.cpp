@@ -96,8 +96,8 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   const std::string inner = fs::weakly_canonical(to, failed).string() + "/";
   const std::string outer = fs::weakly_canonical(from, failed).string() + "/";
   if (inner.rfind(outer, 0) == 0) return trouble("'" + from + "': can't be copied into itself, '" + to + "'");
-  if (::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) != 0 && !(errno == EEXIST && is_directory(to)))
-    return trouble(to + ": " + std::strerror(errno));
+  const bool made = ::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) == 0;
+  if (!made && !(errno == EEXIST && is_directory(to))) return trouble(path_error(errno, to).value().message);
   std::vector<std::string> names;
   for (fs::directory_iterator entry(from, failed), end; !failed && entry != end; entry.increment(failed))
     names.push_back(entry->path().filename().string());
@@ -107,12 +107,14 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
     if (copier_.signal() != 0) return;
     copy_one(from + "/" + name, to + "/" + name);
   }
+  // Only now may a directory become one that its owner can't write.
+  if (made && (st.st_mode & 0700) != 0700) (void)::chmod(to.c_str(), st.st_mode & 0777);
 }
 
 void Cp::copy_one(const std::string& from, const std::string& to) {
   struct stat st {};
   const int asked = options_.recursive ? ::lstat(from.c_str(), &st) : ::stat(from.c_str(), &st);
-  if (asked != 0) return trouble(from + ": " + std::strerror(errno));
+  if (asked != 0) return trouble(path_error(errno, from).value().message);
   if (S_ISDIR(st.st_mode) && !options_.recursive)
     return trouble("-r not given; omitting directory '" + from + "'");
   if (S_ISDIR(st.st_mode)) return copy_directory(from, to, st);

@@ -13,12 +13,6 @@ namespace {
 constexpr mode_t kPermissions = 0777;
 constexpr mode_t kWhileCopying = 0600;  // the owner must be able to write what he copies
 
-Failure about(const std::string& name, int code) {
-  if (code == ENOTCONN)
-    return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
-  return fail_errno(code, name);
-}
-
 mode_t current_umask() {
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -47,7 +41,7 @@ Result<ControlClient*> FileCopier::client_of(const MountPoint& mount) {
 }
 
 Result<void> FileCopier::look(Side& side) {
-  if (::fstat(side.fd.get(), &side.st) != 0) return about(side.name, errno);
+  if (::fstat(side.fd.get(), &side.st) != 0) return path_error(errno, side.name);
   side.mount = mount_of_device(mounts_, side.st.st_dev);
   return {};
 }
@@ -55,7 +49,7 @@ Result<void> FileCopier::look(Side& side) {
 Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
   Side side{name};
   side.fd.reset(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!side.fd) return about(name, errno);
+  if (!side.fd) return path_error(errno, name);
   if (auto looked = look(side); !looked) return pass(std::move(looked));
   return side;
 }
@@ -73,16 +67,16 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
     if (!side.fd && options_.force && ::unlink(name.c_str()) == 0)
       exists = false;
     else if (!side.fd)
-      return about(name, code);
+      return path_error(code, name);
   }
   if (!exists) {
     side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     side.created = true;
   }
-  if (!side.fd) return about(name, errno);
+  if (!side.fd) return path_error(errno, name);
   if (auto looked = look(side); !looked) return pass(std::move(looked));
   if (S_ISREG(side.st.st_mode) && side.st.st_size > 0 && ::ftruncate(side.fd.get(), 0) != 0)
-    return about(name, errno);
+    return path_error(errno, name);
   made_.emplace(side.st.st_dev, side.st.st_ino);
   return side;
 }
@@ -133,7 +127,7 @@ Result<Json> FileCopier::end_for(const MountPoint& mount, const Side& side, Pass
   }
   const int mode = ::fcntl(side.fd.get(), F_GETFL) & O_ACCMODE;
   UniqueFd fd(::fcntl(side.fd.get(), F_DUPFD_CLOEXEC, 0));
-  if (!fd) return about(side.name, errno);
+  if (!fd) return path_error(errno, side.name);
   Json end{{"fd", passed.add(std::move(fd))}, {"name", side.name.substr(0, 4096)}};
   if (UniqueFd direct = open_direct(side.fd.get(), mode)) end["direct_fd"] = passed.add(std::move(direct));
   return end;
@@ -204,12 +198,13 @@ Result<void> FileCopier::finish(const Side& from, Side& to) {
     (void)::fchown(fd, from.st.st_uid, from.st.st_gid);  // as far as allowed, like cp -p by an ordinary user
     const std::array<timespec, 2> times{from.st.st_atim, from.st.st_mtim};
     if (::fchmod(fd, from.st.st_mode & 07777) != 0 || ::futimens(fd, times.data()) != 0)
-      return about(to.name, errno);
+      return path_error(errno, to.name);
   } else if (to.created && S_ISREG(from.st.st_mode) && (from.st.st_mode & kWhileCopying) != kWhileCopying) {
-    if (::fchmod(fd, from.st.st_mode & kPermissions & ~current_umask()) != 0) return about(to.name, errno);
+    if (::fchmod(fd, from.st.st_mode & kPermissions & ~current_umask()) != 0)
+      return path_error(errno, to.name);
   }
   // What close(2) reports is the last chance to hear that something was not stored.
-  if (::close(to.fd.release()) != 0) return about(to.name, errno);
+  if (::close(to.fd.release()) != 0) return path_error(errno, to.name);
   return {};
 }
 

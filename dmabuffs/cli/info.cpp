@@ -37,7 +37,7 @@ Result<Json> ask(Clients& clients, const std::string& path) {
   if (!client) return pass(std::move(client));
   // O_PATH: looking at a buffer must not count as a use of it.
   const UniqueFd file(::open(path.c_str(), O_PATH | O_CLOEXEC));
-  if (!file) return fail_errno(errno, path);
+  if (!file) return path_error(errno, path);
   const int fd = file.get();
   auto answer = (*client)->request({{"op", "info"}, {"file", {{"path_fd", 0}}}}, {&fd, 1}, {});
   if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);

@@ -86,7 +86,7 @@ int run_status(const std::string& path, bool json) {
   if (!mount) return report(mount.error().message);
   const std::string name = mount->path + "/status";
   std::ifstream file(name);
-  if (!file) return report(fail_errno(errno, name).value().message);
+  if (!file) return report(path_error(errno, name).value().message);
   std::ostringstream content;
   content << file.rdbuf();
   const Json status = Json::parse(content.str(), nullptr, /*allow_exceptions=*/false);

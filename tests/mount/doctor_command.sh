@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # `dmabuffs doctor` on the machine at hand: its form, and that it changes nothing unless asked.
 set -uo pipefail
+[[ -x $DMABUFFS ]] || exit 1
 
 failed=0
 check() { # NAME COMMAND...: the command must succeed

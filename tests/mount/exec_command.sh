@@ -3,6 +3,7 @@
 # `dmabuffs exec`: a private mount for one command, its status, signals, and that nothing is left over.
 # timeout: 180
 set -uo pipefail
+[[ -x $DMABUFFS ]] || exit 1
 
 failed=0
 check() { # NAME COMMAND...: the command must succeed
@@ -77,6 +78,7 @@ done
 pid=$!
 until_true 20 test -s "$T/up"
 command=$(<"$T/up")
+check 'while it runs, so does a daemon of its own' daemon_runs
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
 check 'when exec is killed, the daemon ends' until_true 15 no_daemon

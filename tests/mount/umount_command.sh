@@ -3,6 +3,7 @@
 # `dmabuffs umount`: waits for the daemon, names who holds a busy mount, and clears away a dead one.
 # timeout: 180
 set -uo pipefail
+[[ -x $DMABUFFS ]] || exit 1
 
 failed=0
 check() { # NAME COMMAND...: the command must succeed

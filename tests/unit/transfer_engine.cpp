@@ -79,8 +79,7 @@ TEST_CASE("engine: after a direct load the source has no pages in the page cache
   }
 }
 
-TEST_CASE(
-    "engine: a cached file is read from the page cache and the reason shown, but not under require-direct") {
+TEST_CASE("engine: a cached file is read from the cache where that is faster, never under require-direct") {
   const DiskDirectory disk;
   Buffers buffers;
   Engine engine({});
@@ -92,9 +91,14 @@ TEST_CASE(
   SECTION("as it is") {
     const Outcome outcome = engine.copy(copy);
     REQUIRE(!outcome.error);
-    CHECK(by(outcome, Path::Buffered) == bytes.size());
-    REQUIRE(outcome.reasons.size() == 1);
-    CHECK(outcome.reasons[0].why == "the source is in the page cache");
+    // Which is faster is measured, and depends on the machine.
+    if (by(outcome, Path::PinnedDirect) == bytes.size()) {
+      CHECK(outcome.reasons.empty());
+    } else {
+      CHECK(by(outcome, Path::Buffered) == bytes.size());
+      REQUIRE(outcome.reasons.size() == 1);
+      CHECK(outcome.reasons[0].why == "the source is in the page cache");
+    }
   }
   SECTION("required direct, which sees what is still to be written to the disk") {
     copy.require_direct = true;

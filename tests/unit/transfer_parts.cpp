@@ -13,6 +13,7 @@
 #include "dmabuffs/base/page_cache.h"
 #include "dmabuffs/base/uring.h"
 #include "dmabuffs/transfer/bounce_pool.h"
+#include "dmabuffs/transfer/cache_choice.h"
 #include "dmabuffs/transfer/chunks.h"
 #include "dmabuffs/transfer/crew.h"
 #include "dmabuffs/transfer/verify.h"
@@ -115,7 +116,7 @@ TEST_CASE("bounce pool: it never lends more than it has, whoever asks at once") 
   for (auto& borrower : borrowers) borrower.join();
   CHECK(waits == 8 * 200);
   CHECK(most <= 3);
-  CHECK(pool.peak() == 3);
+  CHECK(pool.peak() <= 3);
 }
 
 TEST_CASE("bounce pool: units are aligned and helpers get only what nobody waits for") {
@@ -125,7 +126,9 @@ TEST_CASE("bounce pool: units are aligned and helpers get only what nobody waits
   REQUIRE(loan);
   REQUIRE(loan->count() == 3);
   CHECK(reinterpret_cast<uintptr_t>(loan->unit(0).data()) % BouncePool::kUnit == 0);
+  CHECK(pool.peak() == 3);
   CHECK(pool.try_borrow(4).count() == 1);
+  CHECK(pool.peak() == 4);
 }
 
 TEST_CASE("bounce pool: a cancel ends the wait, and who comes after is served") {
@@ -253,6 +256,26 @@ TEST_CASE("file end: a pipe is no end of a transfer") {
   REQUIRE(!size);
   CHECK(size.error().code == EIO);
   CHECK(size.error().message == "pipe: not a regular file or block device");
+}
+
+TEST_CASE(
+    "cache choice: only a file that is cached, and where the cache is clearly faster, is read from there") {
+  CHECK(cache_pays(1.0, 4.0));
+  CHECK(!cache_pays(1.0, 1.1));
+  CHECK(!cache_pays(4.0, 1.0));
+  const DiskDirectory disk;
+  const TestFile file(disk.path(), "file", pattern(8 * kMiB, 6));
+  file.make_cold();
+  const auto end = file.end();
+  Workshop shop{Crew(1), BouncePool(4 * kMiB), {}};
+  CacheChoice choice;
+  CHECK(!choice.cache_is_faster(shop, *end, {0, 8 * kMiB}, nullptr));
+  CHECK(cached_bytes(file.fd(), {0, 8 * kMiB}) == 0u);
+  REQUIRE(file.content().size() == 8 * kMiB);
+  const bool faster = choice.cache_is_faster(shop, *end, {0, 8 * kMiB}, nullptr);
+  CHECK(choice.cache_is_faster(shop, *end, {kMiB, 4096}, nullptr) == faster);  // remembered
+  file.make_cold();
+  CHECK(!choice.cache_is_faster(shop, *end, {0, 8 * kMiB}, nullptr));
 }
 
 TEST_CASE("trust: a file system whose direct reads bring other bytes is found out once and remembered") {

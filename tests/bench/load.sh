@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# How fast `cp` fills a buffer, held against the same done by hand; a table for each part.
+#
+#   tests/bench/load.sh [PART]...      RUNS=5 by default
+#
+#   guest  256 MiB from ext4 into dma-bufs, in a guest with real ones
+#   many   32 files of 32 MiB by one `cp`, against one of 1 GiB, there
+#   host   the memfd heap on this machine: 1 GiB from disk, and against tmpfs
+#
+# Runs of what is compared take turns, and medians are compared. "by hand" counts from opening the file to its
+# last byte (tests/bench/byhand.cpp); "cp" is the whole process from fork to its end. Of the caches, only the
+# file's pages are dropped before each load. A guest is emulated where there is no KVM: its ratios mean
+# something, its milliseconds little.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export RUNS=${RUNS:-5} DMABUFFS=${DMABUFFS:-$root/build/release/dmabuffs} BENCH=$root/build/bench
+here=$root/tests/bench
+(($#)) || set -- guest many host
+[[ -x $DMABUFFS ]] || { echo "no $DMABUFFS: build first" >&2; exit 2; }
+
+mkdir -p "$BENCH"
+for program in byhand stopwatch; do
+    "${CXX:-c++}" -O2 -std=c++20 -o "$BENCH/$program" "$here/$program.cpp"
+done
+work=$(mktemp -d "$BENCH/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# A disk image with random files, made here: in an emulated guest it would take minutes.
+make_image() { # IMAGE SIZE, from $work/files
+    mkfs.ext4 -q -F -d "$work/files" "$1" "$2"
+    rm -r "$work/files"
+}
+in_guest() { # MEMORY IMAGE SCRIPT
+    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" BENCH="$BENCH" "$3"
+}
+printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
+    "$(findmnt -no FSTYPE -T "$work")" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(uname -r)" \
+    "$(cut -d' ' -f1 /proc/loadavg)"
+for part; do
+    case $part in
+    guest)
+        mkdir "$work/files"
+        head -c 256M /dev/urandom >"$work/files/x"
+        head -c 4K /dev/urandom >"$work/files/tiny"
+        make_image "$work/disk" 600M
+        in_guest 4096 "$work/disk" "$here/load_guest.sh" ;;
+    many)
+        mkdir "$work/files"
+        head -c 1G /dev/urandom >"$work/files/one"
+        for i in {1..32}; do head -c 32M /dev/urandom >"$work/files/f$i"; done
+        make_image "$work/many" 2400M
+        in_guest 8192 "$work/many" "$here/load_many.sh" ;;
+    host) (export WORK=$work && "$here/load_host.sh") ;;
+    *) echo "no part $part" >&2; exit 2 ;;
+    esac
+    rm -f "$work/disk" "$work/many"
+done

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Part "host" of load.sh. The tmpfs is /dev/shm, which needs 1 GiB of room.
+source "$(dirname "$0")/common.bash"
+
+file=$WORK/x
+head -c 1G /dev/urandom >"$file"
+sync "$file"
+memory=$(mktemp -d /dev/shm/bench.XXXXXX)
+mount_it "$WORK/mnt" --files d="$WORK" -o recycle=0
+trap '"$DMABUFFS" umount "$WORK/mnt"; rm -rf "$memory"' EXIT
+
+for ((run = 0; run < RUNS; run++)); do
+    forget "$file"
+    add 'memfd by hand' "$("$BENCH/byhand" memfd "$file")"
+    forget "$file"
+    timed 'memfd cp' cp "$mnt/files/d/x" "$mnt/heaps/memfd/y"
+    rm "$mnt/heaps/memfd/y"
+done
+way=$(moved)
+cat "$file" >/dev/null
+for ((run = 0; run < RUNS; run++)); do
+    for target in "$memory" "$mnt/heaps/memfd"; do
+        [[ $target == "$memory" ]] && name=tmpfs || name=memfd
+        timed "$name, cp from outside, warm" cp "$file" "$target/z"
+        timed "$name, cat, warm" cat "$target/z"
+        rm "$target/z"
+    done
+done 2>/dev/null
+heading '1 GiB from disk into the memfd heap, not in the page cache'
+row 'memfd by hand'
+row 'memfd cp' 'memfd by hand' 1.1
+echo "$way"
+heading '1 GiB, all in memory'
+row 'tmpfs, cp from outside, warm'
+row 'memfd, cp from outside, warm' 'tmpfs, cp from outside, warm' 1.3
+row 'tmpfs, cat, warm'
+row 'memfd, cat, warm' 'tmpfs, cat, warm' 3

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# `cp` between a disk and a dma-buf is direct: the counters say so, the page cache stays empty and the disk moves
+# each byte once, and the dma-buf itself holds the bytes.
+# vm: --memory 4096 --scratch 2G
+# timeout: 300
+source "$(dirname "$0")/common.bash"
+
+size=$((256 << 20))
+make_disk
+head -c $size /dev/urandom >"$disk/x"
+head -c 12345 /dev/urandom >"$disk/odd"
+sync
+sum=$(sha "$disk/x")
+echo 2048 >$size_limit
+
+sectors() { awk -v field="$1" '{ print $field }' /sys/block/vda/stat; }
+read_sectors() { sectors 3; }
+written_sectors() { sectors 7; }
+# The programs come from a slow file system; without them in the cache their pages are noise, not a fault.
+near() { between $(($1 * 512)) $((size - size / 50)) $((size + size / 50)); }
+
+both_ways() { # HEAP PATH NAME
+    local heap=$mnt/heaps/$1 before after
+    mount_it --files d="$disk"
+    drop_caches
+    before=$(read_sectors)
+    check "$3: cp from disk to dma-buf" cp "$mnt/files/d/x" "$heap/y"
+    after=$(read_sectors)
+    equals "$3: nothing of the source is in the page cache" "$(cached "$disk/x")" 0
+    check "$3: the disk read each byte once" near $((after - before))
+    equals "$3: every byte went $2" "$(moved)" "{\"$2\":$size}"
+    equals "$3: it is a dma-buf of the right length" "$(about "$heap/y" is_dmabuf) $(stat -c %s "$heap/y")" "true $size"
+    equals "$3: the dma-buf itself holds the bytes" "$(peek "$heap/y" $size | sha)" "$sum"
+    check "$3: the file reads the same" cmp "$disk/x" "$heap/y"
+
+    drop_caches
+    before=$(written_sectors)
+    check "$3: cp from dma-buf to disk" cp "$heap/y" "$mnt/files/d/back"
+    equals "$3: nothing of the destination is in the page cache" "$(cached "$disk/back")" 0
+    sync
+    after=$(written_sectors)
+    check "$3: the disk wrote each byte once" near $((after - before))
+    equals "$3: every byte back went $2, too" "$(moved)" "{\"$2\":$((2 * size))}"
+    drop_caches
+    equals "$3: the bytes are on the disk" "$(sha "$disk/back")" "$sum"
+    rm "$disk/back" "$heap/y"
+    check "$3: unmount" unmount_it
+}
+
+check 'huge pages for the test' huge_pages 300
+mount_it --files d="$disk"
+cp "$mnt/files/d/x" "$mnt/heaps/udmabuf/y"
+equals 'all of a udmabuf is in huge pages when there are enough' "$(about "$mnt/heaps/udmabuf/y" huge_bytes)" $size
+unmount_it
+both_ways udmabuf pinned-direct 'udmabuf, huge pages'
+both_ways system bounce-direct 'system heap'
+check 'no huge pages from here on' huge_pages 0
+both_ways udmabuf pinned-direct 'udmabuf, 4 KiB pages'
+
+# From outside of the mount, by the program itself.
+mount_it
+paths() { "$DMABUFFS" cp --json "$@" | jq -c .paths; }
+drop_caches
+equals 'dmabuffs cp from outside into udmabuf is direct' "$(paths --require-direct "$disk/x" "$mnt/heaps/udmabuf/o")" \
+    "{\"pinned-direct\":$size}"
+equals 'and leaves nothing in the page cache' "$(cached "$disk/x")" 0
+equals 'the dma-buf holds the bytes' "$(peek "$mnt/heaps/udmabuf/o" $size | sha)" "$sum"
+equals 'dmabuffs cp back to the outside is direct' "$(paths --require-direct "$mnt/heaps/udmabuf/o" "$disk/out")" \
+    "{\"pinned-direct\":$size}"
+check 'with the same bytes' cmp "$disk/x" "$disk/out"
+rm "$disk/out" "$mnt/heaps/udmabuf/o"
+drop_caches
+equals 'dmabuffs cp from outside into the system heap is direct' "$(paths "$disk/x" "$mnt/heaps/system/o")" \
+    "{\"bounce-direct\":$size}"
+equals 'the dma-buf of the system heap holds the bytes' "$(peek "$mnt/heaps/system/o" $size | sha)" "$sum"
+run "$DMABUFFS" cp --require-direct "$disk/x" "$mnt/heaps/system/refused"
+says '--require-direct refuses the copy that the system heap needs' 1 "$mnt/heaps/system/refused"
+check 'and leaves no bytes' test ! -s "$mnt/heaps/system/refused"
+drop_caches
+run "$DMABUFFS" cp --json "$disk/odd" "$mnt/heaps/udmabuf/odd"
+equals 'a length that is no whole block goes direct but for its end' "$(jq -c .paths <<<"$out")" \
+    '{"bounce-direct":57,"pinned-direct":12288}'
+check 'and is right' cmp "$disk/odd" "$mnt/heaps/udmabuf/odd"
+check 'the reason is told' jq -e '.reasons[] | select(.path == "bounce-direct") | .why | contains("unaligned")' \
+    <<<"$out" >"$T/reason"
+check 'unmount' unmount_it
+
+# The mount's own rule, met by a plain cp.
+mount_it --require-direct --files d="$disk"
+run cp "$mnt/files/d/x" "$mnt/heaps/system/y"
+says 'mount --require-direct: cp into the system heap fails with EIO' 1 'Input/output error'
+check 'status says why' jq -e '.refused | any(contains("heaps/system") or contains("pin") or contains("system"))' \
+    "$mnt/status" >"$T/refused"
+equals 'no byte was moved' "$(moved)" '{}'
+check 'mount --require-direct: cp into udmabuf succeeds' cp "$mnt/files/d/x" "$mnt/heaps/udmabuf/y"
+equals 'pinned-direct alone' "$(moved)" "{\"pinned-direct\":$size}"
+run cp "$mnt/files/d/odd" "$mnt/heaps/udmabuf/odd"
+says 'an end that is no block is no reason to refuse' 0 ''
+check 'its bytes are right' cmp "$disk/odd" "$mnt/heaps/udmabuf/odd"
+check 'unmount' unmount_it
+exit $failed

@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What docs/semantics.md promises, on real dma-bufs: each claim is also looked at past the mount, in the dma-buf's
+# own bytes.
+# vm: --memory 2048 --scratch 1G
+# timeout: 300
+source "$(dirname "$0")/common.bash"
+
+make_disk
+modprobe -q vgem
+mib=$((1 << 20))
+marker=OLD-BYTES-OF-SOMEBODY
+fill() { yes "$marker" | head -c "$1"; }
+zeros() { head -c "$1" /dev/zero; }
+# All of a buffer's capacity: what lies beyond its length is zero.
+zero_behind() { # BUFFER
+    local size
+    size=$(stat -c %s "$1")
+    cmp <(peek "$1" | tail -c +$((size + 1))) <(zeros $(($(about "$1" capacity) - size)))
+}
+holds() { # FILE BUFFER: the same bytes in the file, the mount and the dma-buf, and nothing behind them
+    cmp "$1" "$2" && { [[ ! -s $1 ]] || { cmp "$1" <(peek "$2" "$(stat -c %s "$1")") && zero_behind "$2"; }; }
+}
+
+mount_it --files d="$disk"
+for heap in udmabuf system; do
+    dir=$mnt/heaps/$heap
+    wrong=''
+    for size in 0 1 511 4095 4097 $((2 * mib - 1)) $((2 * mib)) $((2 * mib + 1)); do
+        head -c "$size" /dev/urandom >"$disk/s"
+        cp "$mnt/files/d/s" "$dir/inside" && holds "$disk/s" "$dir/inside" || wrong+=" inside:$size"
+        cp "$disk/s" "$dir/outside" && holds "$disk/s" "$dir/outside" || wrong+=" outside:$size"
+        cat "$disk/s" >"$dir/cat" && holds "$disk/s" "$dir/cat" || wrong+=" cat:$size"
+        "$DMABUFFS" cp --no-progress "$disk/s" "$dir/own" && holds "$disk/s" "$dir/own" || wrong+=" own:$size"
+        cp "$dir/inside" "$mnt/files/d/back" && cmp "$disk/s" "$disk/back" || wrong+=" back:$size"
+        [[ $(stat -c %s "$disk/back") == "$size" ]] || wrong+=" length:$size"
+        rm "$dir"/* "$disk/back"
+    done
+    equals "$heap: every size arrives by every way, in the dma-buf too, with zeros behind it" "$wrong" ''
+
+    # An ordinary file beside it goes through the same.
+    head -c 300000 /dev/urandom >"$disk/s"
+    cp "$disk/s" "$T/model"
+    cp "$mnt/files/d/s" "$dir/b"
+    wrong=''
+    for place in '1 0' '511 4096' '4097 4095' '70001 65535' '300 299900' '5000 350000'; do
+        read -r length at <<<"$place"
+        head -c "$length" /dev/urandom >"$T/piece"
+        for file in "$T/model" "$dir/b"; do
+            dd if="$T/piece" of="$file" bs="$length" oflag=seek_bytes seek="$at" conv=notrunc status=none
+        done
+        holds "$T/model" "$dir/b" || wrong+=" $length@$at"
+        cmp <(dd if="$dir/b" bs="$length" iflag=skip_bytes skip="$at" count=1 status=none) "$T/piece" || wrong+=" read:$length@$at"
+    done
+    equals "$heap: writes and reads at odd offsets" "$wrong" ''
+    wrong=''
+    for size in 100000 99999 300001 4096 8193 1000000 1; do
+        truncate -s "$size" "$T/model" "$dir/b"
+        holds "$T/model" "$dir/b" || wrong+=" $size"
+    done
+    equals "$heap: cut and made longer it reads zeros where nothing was written" "$wrong" ''
+    printf 'more' | tee -a "$T/model" >>"$dir/b"
+    printf 'and more' | tee -a "$T/model" >>"$dir/b"
+    check "$heap: append" holds "$T/model" "$dir/b"
+    rm "$dir/b"
+
+    # Memory that held something else.
+    fill $((8 * mib)) >"$dir/old"
+    cp "$dir/old" "$mnt/files/d/old"
+    rm "$dir/old"
+    cp "$mnt/files/d/old" "$dir/old" && rm "$dir/old" # by a load, too: that is what is kept for the next one
+    head -c $((7 * mib + 777)) /dev/urandom >"$disk/short"
+    cp "$mnt/files/d/short" "$dir/new"
+    clean_of_old() { ! grep -q "$marker" "$1" && ! peek "$1" | grep -q "$marker"; }
+    check "$heap: a file loaded into memory of a removed one has its own bytes" holds "$disk/short" "$dir/new"
+    truncate -s $((8 * mib)) "$dir/new"
+    check "$heap: made longer, none of the old ones come to light" clean_of_old "$dir/new"
+    fill $((8 * mib)) >"$dir/new"
+    cp "$disk/short" "$dir/new"
+    check "$heap: overwritten by a shorter file it is that file" holds "$disk/short" "$dir/new"
+    truncate -s 100 "$dir/new" && truncate -s $((8 * mib)) "$dir/new"
+    check "$heap: cut to almost nothing and made longer, it shows none of them either" clean_of_old "$dir/new"
+    rm "$dir/new"
+
+    head -c $mib /dev/urandom >"$disk/s"
+    cp "$mnt/files/d/s" "$dir/fresh"
+    cmp -s "$disk/s" "$dir/fresh"
+    printf 'by a device' | poke "$dir/fresh" 5000
+    equals "$heap: a read sees what was written to the dma-buf elsewhere" \
+        "$(dd if="$dir/fresh" bs=11 iflag=skip_bytes skip=5000 count=1 status=none)" 'by a device'
+    cp "$dir/fresh" "$mnt/files/d/fresh"
+    equals "$heap: a copy to disk, too" "$(dd if="$disk/fresh" bs=11 iflag=skip_bytes skip=5000 count=1 status=none)" \
+        'by a device'
+    before=$(about "$dir/fresh" inode)
+    head -c $mib /dev/urandom | dd of="$dir/fresh" bs=64K iflag=fullblock conv=notrunc status=none
+    equals "$heap: written in place it stays the same dma-buf" "$(about "$dir/fresh" inode)" "$before"
+    equals "$heap: whose name is the file's" "$(about "$dir/fresh" name)" fresh
+    rm "$dir/fresh" "$disk/fresh"
+done
+
+# Huge pages and 4 KiB pages in one dma-buf.
+check 'huge pages for the test' huge_pages 8
+dir=$mnt/heaps/udmabuf
+wrong=''
+for size in $((3 * mib)) $((5 * mib)) $((5 * mib + 4097)); do
+    head -c "$size" /dev/urandom >"$disk/s"
+    cp "$mnt/files/d/s" "$dir/inside" && holds "$disk/s" "$dir/inside" || wrong+=" inside:$size"
+    cat "$disk/s" >"$dir/cat" && holds "$disk/s" "$dir/cat" || wrong+=" cat:$size"
+    for buffer in inside cat; do
+        [[ $(about "$dir/$buffer" huge_bytes) == $((size / 2 / mib * 2 * mib)) ]] || wrong+=" pages:$buffer:$size"
+        [[ $(about "$dir/$buffer" capacity) -lt $((size + 4096)) ]] || wrong+=" capacity:$buffer:$size"
+    done
+    cp "$dir/inside" "$mnt/files/d/back" && cmp "$disk/s" "$disk/back" || wrong+=" back:$size"
+    rm "$dir"/*
+done
+equals 'udmabuf joins huge pages and 4 KiB pages without losing a byte or memory' "$wrong" ''
+check 'no huge pages from here on' huge_pages 0
+
+# A device that never finishes.
+for heap in udmabuf system; do
+    dir=$mnt/heaps/$heap
+    cp "$mnt/files/d/s" "$dir/stuck"
+    cp "$mnt/files/d/short" "$dir/free"
+    "$tools/dmabuf-fence" "$daemon" "$(about "$dir/stuck" inode)" 8 >"$T/fence" 2>&1 &
+    fence=$!
+    for _ in {1..50}; do grep -q busy "$T/fence" && break; sleep 0.1; done
+    start=$SECONDS
+    cat "$dir/stuck" >"$T/got" 2>"$T/said" &
+    reader=$!
+    sleep 0.5
+    check "$heap: beside a read that waits for a device, ls answers" timeout 2 ls -l "$dir" >"$T/list"
+    check "$heap: and other buffers are read" timeout 4 cmp "$disk/short" "$dir/free"
+    check "$heap: it still waits" kill -0 $reader
+    wait $reader
+    equals "$heap: then it fails" "$? $(cut -d: -f3 <"$T/said")" '1  Input/output error'
+    check "$heap: after some 5 seconds" between $((SECONDS - start)) 4 7
+    kill $fence
+    wait $fence 2>/dev/null
+    check "$heap: when the device is done, it is read" cmp "$disk/s" "$dir/stuck"
+    rm "$dir"/*
+done
+
+# Limits and what they say.
+echo 64 >$size_limit
+truncate -s 100M "$disk/big"
+run cp "$mnt/files/d/big" "$mnt/heaps/udmabuf/big"
+says 'a file beyond the limit of a udmabuf: EFBIG' 1 'File too large'
+check 'and status names the limit and the remedy' jq -e '.refused | any(contains("size_limit_mb") and contains("64"))' \
+    "$mnt/status" >"$T/limit"
+run "$DMABUFFS" cp "$disk/big" "$mnt/heaps/udmabuf/big"
+says 'dmabuffs cp says it itself' 1 size_limit_mb
+echo 128 >$size_limit
+check 'with the limit raised it fits' cp "$mnt/files/d/big" "$mnt/heaps/udmabuf/big"
+rm -f "$mnt"/heaps/*/*
+for heap in udmabuf system memfd; do
+    dir=$mnt/heaps/$heap
+    echo 8192 >$size_limit
+    run fallocate -l 3G "$dir/huge"
+    check "$heap: more than the machine has is refused" grep -Eq 'No space|Cannot allocate' <<<"$out"
+    head -c 100M /dev/urandom >"$dir/still"
+    equals "$heap: and it goes on working" "$? $(stat -c %s "$dir/still")" "0 $((100 * mib))"
+    rm -f "$dir"/*
+done
+run dmesg
+equals 'no process was killed for memory' "$(grep -ci 'out of memory\|oom-kill' <<<"$out")" 0
+check 'unmount' unmount_it
+
+mount_it --files d="$disk" -o size=32M
+for heap in udmabuf system; do
+    dir=$mnt/heaps/$heap
+    run cp "$mnt/files/d/big" "$dir/big"
+    says "$heap: cp of more than -o size= fails with ENOSPC" 1 'No space left'
+    run dd if=/dev/zero of="$dir/written" bs=1M count=40
+    says "$heap: so does writing it" 1 'No space left'
+    check "$heap: what was written until then is there" between "$(stat -c %s "$dir/written")" $((16 * mib)) $((32 * mib))
+    rm -f "$dir"/*
+    equals "$heap: and when it is gone there is room again" "$(jq '.heaps | map(.bytes) | add' "$mnt/status")" 0
+    check "$heap: for as much as the size" fallocate -l 32M "$dir/all"
+    rm -f "$dir"/*
+done
+check 'unmount' unmount_it
+
+# Rights: a mount gives nobody memory that the device node denies him.
+chmod 600 /dev/dma_heap/system /dev/udmabuf
+chmod 755 "$T"
+mount_it -o allow_other
+as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+for heap in system udmabuf; do
+    run as_nobody sh -c 'echo x >"$1"' - "$mnt/heaps/$heap/mine"
+    says "$heap: who may not open the node makes no buffer" 2 'Permission denied'
+    equals "$heap: the directory shows the node's rights" "$(stat -c %U:%G "$mnt/heaps/$heap")" "$(stat -c %U:%G /dev/{udmabuf,dma_heap/system} | head -1)"
+done
+check 'unmount' unmount_it
+chmod 755 "$T" && mkdir -p "$T/his" && chown 65534:65534 "$T/his"
+run as_nobody "$DMABUFFS" mount "$T/his"
+equals 'an ordinary user has a mount of his own' "$status" 0
+run as_nobody sh -c 'echo x >"$1"' - "$T/his/heaps/system/mine"
+says 'in which a heap whose node he may not open gives him nothing' 2 'Permission denied'
+check 'unmount his' as_nobody "$DMABUFFS" umount "$T/his"
+umount "$disk"
+exit $failed

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Beyond 4 GiB, where lengths stop fitting into 32 bits and the kernel cuts a copy_file_range.
+# timeout: 300
+source "$(dirname "$0")/lib.sh"
+available() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
+mount_it -o size=8G
+five=$((5 << 30))
+
+printf 'far' | dd of="$heap/far" bs=1 seek=$((five - 3)) status=none
+is 'a byte can be written beyond 4 GiB' "$(size_of "$heap/far")" "$five"
+is 'and read' "$(tail -c 3 "$heap/far")" far
+check 'what lies between is not held' test "$(stat -c %b "$heap/far")" -lt 100000
+rm "$heap/far"
+
+if (($(available) < 9000)); then
+    echo "skip - a copy of 5 GiB needs 9 GiB of memory, here are $(available) MiB"
+    exit
+fi
+truncate -s $five "$data/source"
+for at in 0 1073741823 2147479552 4294967295 $((five - 9)); do
+    printf 'at %s' "$at" | head -c 9 | dd of="$data/source" bs=1 seek="$at" conv=notrunc status=none
+done
+marks() { for at in 0 1073741823 2147479552 4294967295 $((five - 9)); do dd if="$1" bs=1 skip="$at" count=9 status=none; done; }
+check 'cp of 5 GiB' cp --sparse=never "$files/source" "$heap/source"
+is 'has the size of its source' "$(size_of "$heap/source")" $five
+is 'and its bytes at the places where numbers wrap' "$(marks "$heap/source")" "$(marks "$data/source")"
+check 'and everywhere' cmp "$data/source" "$heap/source"
+check 'cp back' cp --sparse=always "$heap/source" "$files/back"
+is 'has the size' "$(size_of "$data/back")" $five
+is 'and the bytes' "$(marks "$data/back")" "$(marks "$data/source")"

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What df, stat and status say is what the mount holds.
+source "$(dirname "$0")/lib.sh"
+mount_it -o size=1G
+used() { df --output=used -B1 "$mnt" | tail -n 1 | xargs; }
+becomes() { # NAME WANTED COMMAND...: what is freed may be freed a moment later
+    local name=$1 wanted=$2
+    shift 2
+    for _ in {1..50}; do [[ $("$@") == "$wanted" ]] && break; sleep 0.1; done
+    is "$name" "$("$@")" "$wanted"
+}
+heap_row() { jq -c '.heaps[] | select(.name == "memfd") | [.buffers, .bytes]' "$mnt/status"; }
+mib=$((1 << 20))
+
+is 'df shows the size that was asked for' "$(df --output=size -B1 "$mnt" | tail -n 1 | xargs)" $((1 << 30))
+is 'an empty mount uses nothing' "$(used)" 0
+is 'an empty heap has no buffers' "$(heap_row)" '[0,0]'
+random $((10 * mib)) >"$heap/a"
+becomes 'what is written is used' $((10 * mib)) used
+random 5000 >"$heap/b"
+becomes 'in whole pages' $((10 * mib + 8192)) used
+fallocate -l $((20 * mib)) "$heap/c"
+becomes 'what is allocated is used' $((30 * mib + 8192)) used
+cp "$heap/a" "$files/a" && cp "$files/a" "$heap/d"
+becomes 'so is what is copied in directly' $((40 * mib + 8192)) used
+is 'status counts the buffers and their bytes' "$(heap_row)" "[4,$((40 * mib + 8192))]"
+is 'du counts the same' "$(du -B1 -s "$heap" | cut -f1)" $((40 * mib + 8192))
+is 'stat: the size is exact' "$(size_of "$heap/b")" 5000
+is 'stat: the blocks are the pages held' "$(stat -c %b "$heap/b")" 16
+check 'stat: the block size is made for large pieces' test "$(stat -c %o "$heap/a")" -ge $mib
+check 'and not larger than 4 MiB' test "$(stat -c %o "$heap/a")" -le $((4 * mib))
+truncate -s 1 "$heap/a"
+becomes 'truncate gives back' $((30 * mib + 8192 + 4096)) used
+rm "$heap/a" "$heap/b"
+becomes 'rm gives back' $((30 * mib)) used
+: >"$heap/c"
+becomes 'O_TRUNC gives back' $((10 * mib)) used
+rm "$heap/c" "$heap/d"
+becomes 'an empty mount uses nothing, again' 0 used
+is 'and status counts none' "$(heap_row)" '[0,0]'
+is 'df counts free files' "$(df --output=iavail "$mnt" | tail -n 1 | grep -c '[0-9]')" 1

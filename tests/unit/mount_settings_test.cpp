@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "catch.h"
+#include "dmabuffs/cli/mount_settings.h"
+
+using namespace dmabuffs;
+using namespace dmabuffs::cli;
+
+TEST_CASE("sizes are written as people write them") {
+  CHECK(*parse_size("4096") == 4096);
+  CHECK(*parse_size("512M") == 512u << 20);
+  CHECK(*parse_size("1.5G") == 1536u << 20);
+  CHECK(*parse_size("2GiB") == uint64_t{2} << 30);
+  CHECK(*parse_size("1k") == 1024);
+  CHECK(*parse_size("50%") > 0);
+  for (const char* wrong : {"", "G", "12Q", "-1", "1GB2", "0x10", "nan", "1e99"}) {
+    CHECK_FALSE(parse_size(wrong));
+  }
+}
+
+TEST_CASE("options are split at commas that no backslash protects") {
+  CHECK(split_options("a,b=c,,d") == std::vector<std::string>{"a", "b=c", "d"});
+  CHECK(split_options("files=x=/a\\,b,ro") == std::vector<std::string>{"files=x=/a,b", "ro"});
+}
+
+TEST_CASE("the words of mount become settings") {
+  MountWords words;
+  words.mountpoint = "/m";
+  words.files = {"t=/tmp"};
+  words.heaps = {"udmabuf:huge=never"};
+  words.options = {"size=1G,recycle=0", "noatime,nofail,x-systemd.automount,no_passthrough,files=/usr"};
+  const auto settings = understand(words);
+  REQUIRE(settings);
+  CHECK(settings->size == uint64_t{1} << 30);
+  CHECK(settings->recycle == 0);
+  CHECK_FALSE(settings->passthrough);
+  CHECK(settings->fuse_options == std::vector<std::string>{"noatime"});
+  REQUIRE(settings->files.size() == 2);
+  CHECK(settings->files[0].name == "t");
+  CHECK(settings->files[1].name == "usr");
+  REQUIRE(settings->heaps.size() == 1);
+  CHECK(settings->heaps[0].settings.at("huge") == "never");
+}
+
+TEST_CASE("a wrong word of mount is named in the error") {
+  const auto error_of = [](const MountWords& words) {
+    const auto settings = understand(words);
+    return settings ? std::string() : settings.error().message;
+  };
+  MountWords words;
+  words.options = {"sise=1G"};
+  CHECK(error_of(words).find("sise=1G") != std::string::npos);
+  words.options = {"size=lots"};
+  CHECK(error_of(words).find("lots") != std::string::npos);
+  words.options.clear();
+  words.files = {"/tmp", "/usr/../tmp"};
+  CHECK(error_of(words).find("'tmp' is taken") != std::string::npos);
+  words.files = {"/no/such/directory"};
+  CHECK(error_of(words).find("/no/such/directory") != std::string::npos);
+  words.files = {"/etc/passwd"};
+  CHECK(error_of(words).find("not a directory") != std::string::npos);
+}
