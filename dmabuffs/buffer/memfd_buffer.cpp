@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <shared_mutex>
 
 #include "dmabuffs/buffer/limits.h"
@@ -116,9 +117,9 @@ Result<size_t> MemfdBuffer::append(std::span<const std::byte> from, uint64_t& at
 
 Result<size_t> MemfdBuffer::write_within_budget(uint64_t offset, std::span<const std::byte> from) {
   if (auto reserved = reserve_to(offset + from.size()); !reserved) {
-    const std::lock_guard lock(reservation_mutex_);
-    if (offset >= reservation_.bytes()) return pass(std::move(reserved));
-    from = from.first(reservation_.bytes() - offset);  // what still fits; the next write meets the error
+    const uint64_t end = reserve_towards(offset + from.size());
+    if (offset >= end) return pass(std::move(reserved));
+    from = from.first(end - offset);  // what still fits; the next write meets the error
   }
   size_t done = 0;
   while (done < from.size()) {
@@ -138,6 +139,17 @@ Result<void> MemfdBuffer::reserve_to(uint64_t end) {
   auto reserved = reservation_.resize(round_up(std::max(end, file_size()), kPage));
   if (!reserved) return fail(reserved.error().code, name() + ": " + reserved.error().message);
   return {};
+}
+
+uint64_t MemfdBuffer::reserve_towards(uint64_t end) {
+  const std::lock_guard lock(reservation_mutex_);
+  const uint64_t start = reservation_.bytes();
+  if (end <= start) return end;  // another thread reserved it meanwhile
+  for (uint64_t step = std::bit_floor(end - start); step >= kPage; step /= 2) {
+    const uint64_t next = reservation_.bytes() + step;
+    if (next < end) (void)reservation_.resize(next);  // a refusal: half as much may fit
+  }
+  return reservation_.bytes();
 }
 
 void MemfdBuffer::fit_reservation() {

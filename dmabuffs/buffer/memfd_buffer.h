@@ -47,6 +47,8 @@ class MemfdBuffer final : public Buffer {
   Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
   /// Has the budget cover the file up to `end` (and whatever clients wrote beyond).
   Result<void> reserve_to(uint64_t end);
+  /// After a refusal of all up to `end`: reserves what there is room for; returns where the reservation ends.
+  uint64_t reserve_towards(uint64_t end);
   /// Makes the budget's figure that of the file. Does nothing while the file is being written: the next call
   /// will.
   void fit_reservation();

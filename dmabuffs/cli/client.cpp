@@ -152,7 +152,11 @@ Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
 Result<Message> ControlClient::request(const Json& request, std::span<const int> fds,
                                        const Waiting& waiting) {
   using Clock = std::chrono::steady_clock;
-  if (auto sent = send_message(socket_.get(), request, fds); !sent) return pass(std::move(sent));
+  if (auto sent = send_message(socket_.get(), request, fds); !sent) {
+    // A daemon that would not have us has said why before it closed.
+    auto last = sent.error().code == EPIPE ? receive_message(socket_.get()) : Failure(sent.error());
+    return last && *last ? std::move(**last) : Result<Message>(Failure(sent.error()));
+  }
   bool cancelled = false;
   Clock::time_point give_up = Clock::time_point::max();
   while (Clock::now() < give_up) {
@@ -167,7 +171,7 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
     }
     auto message = receive_message(socket_.get());
     if (!message) return pass(std::move(message));
-    if (!message->has_value()) return fail(EPIPE, "the mount's daemon closed the connection");
+    if (!message->has_value()) return fail(ECONNRESET, "the mount's daemon has ended the connection");
     const Json& body = (*message)->body;
     const auto progress = body.find("progress");
     if (progress == body.end()) return std::move(**message);

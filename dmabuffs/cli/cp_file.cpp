@@ -147,12 +147,19 @@ Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& fro
   Interrupt interrupt;
   ControlClient::Waiting waiting{interrupt.fd(),
                                  [&line](uint64_t done, uint64_t total) { line.show(done, total); }};
-  auto answer = (*client)->request({{"op", "copy"},
-                                    {"from", *from_end},
-                                    {"to", *to_end},
-                                    {"require_direct", options_.require_direct},
-                                    {"progress", true}},
-                                   passed.fds, waiting);
+  const Json request{{"op", "copy"},
+                     {"from", *from_end},
+                     {"to", *to_end},
+                     {"require_direct", options_.require_direct},
+                     {"progress", true}};
+  auto answer = (*client)->request(request, passed.fds, waiting);
+  if (!answer && answer.error().code == EPIPE) {
+    // Closed since the last file: the daemon drops clients that are silent for long.
+    clients_.erase(mount.device);
+    client = client_of(mount);
+    if (!client) return pass(std::move(client));
+    answer = (*client)->request(request, passed.fds, waiting);
+  }
   signal_ = interrupt.take();
   if (signal_ == 0 && !answer && answer.error().code == EINTR) signal_ = SIGINT;
   if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);

@@ -20,7 +20,7 @@ void CopyTally::add_reply(const Json& reply) {
   bytes += number_of(reply, "bytes").value_or(0);
   if (const auto found = reply.find("paths"); found != reply.end() && found->is_object())
     for (const auto& [path, count] : found->items())
-      if (count.is_number_unsigned()) add_path(path, count.get<uint64_t>());
+      add_path(path, number_of(*found, path.c_str()).value_or(0));
   if (const auto found = reply.find("reasons"); found != reply.end() && found->is_array())
     for (const Json& reason : *found)
       if (reason.is_object())

@@ -51,8 +51,10 @@ Result<std::string> prepare_mountpoint(const std::string& given) {
   const auto table = read_mount_table();
   const MountEntry* there = table ? mounted_at(*table, *path) : nullptr;
   if (there != nullptr && there->type == "fuse.dmabuffs") {
-    struct stat st {};
-    if (::stat(path->c_str(), &st) == 0 || errno != ENOTCONN) {
+    // Forced: for a second after its daemon died the kernel answers from what it remembers.
+    struct statx found {};
+    if (::statx(AT_FDCWD, path->c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0 ||
+        (errno != ENOTCONN && errno != ECONNABORTED)) {
       return fail(EBUSY, *path + ": a dmabuffs mount is there already; `dmabuffs umount " + *path + "` ends it");
     }
     recover_stale(*path);
@@ -114,7 +116,7 @@ int run(MountSettings settings) {
 
   const auto served = (*session)->serve([&] {
     warn_of(context.heaps->missing());
-    spdlog::info("mounted at {} (libfuse {}, passthrough {})", context.settings.mountpoint, fuse_pkgversion(),
+    spdlog::log(context.settings.private_mount ? spdlog::level::debug : spdlog::level::info, "mounted at {} (libfuse {}, passthrough {})", context.settings.mountpoint, fuse_pkgversion(),
                  (*session)->passthrough().enabled() ? "on" : "off");
     background.ready("mounted at " + context.settings.mountpoint);
   });

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "dmabuffs/fs/control.h"
 
@@ -19,6 +20,7 @@ namespace dmabuffs {
 namespace {
 
 constexpr int kBacklog = 64;
+constexpr std::string_view kUnfinished = ".new";  // bound, but not yet listening
 
 std::pair<std::string, std::string> split(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -77,6 +79,18 @@ Result<void> own_directory(const std::string& path, mode_t mode) {
   return {};
 }
 
+/// A daemon that was killed could not remove its socket, and its mount point may never be used again.
+void remove_dead_sockets(const std::string& directory) {
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(directory, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const std::string path = entry->path().string();
+    const auto client = entry->is_socket(failed) ? connect_to(path) : fail_errno(ENOTSOCK, path);
+    if (!client && client.error().code == ECONNREFUSED && !path.ends_with(kUnfinished))
+      ::unlink(path.c_str());
+  }
+}
+
 Result<ListeningSocket> bind_in(const std::string& directory, const std::string& mountpoint,
                                 bool for_others) {
   ListeningSocket made;
@@ -84,7 +98,7 @@ Result<ListeningSocket> bind_in(const std::string& directory, const std::string&
   if (answers(made.path)) made.path += "-" + std::to_string(::getpid());
   // Bound under a name of its own and renamed, so that a reader of the final name never meets a socket that
   // does not listen yet, and a dead one is replaced at once.
-  const std::string fresh = made.path + ".new";
+  const std::string fresh = made.path + std::string(kUnfinished);
   ::unlink(fresh.c_str());
   auto fd = new_socket(0);
   if (!fd) return pass(std::move(fd));
@@ -144,6 +158,7 @@ Result<ListeningSocket> listen_at(const std::string& mountpoint, uid_t owner, bo
   Result<ListeningSocket> made = fail_errno(ENOENT, "control socket");
   for (const std::string& directory : directories) {
     const auto own = own_directory(directory, for_others || owner == 0 ? 0755 : 0700);
+    if (own) remove_dead_sockets(directory);
     made = own ? bind_in(directory, mountpoint, for_others) : Failure(own.error());
     if (made) return made;
   }

@@ -13,6 +13,8 @@ namespace dmabuffs {
 
 namespace {
 
+constexpr size_t kMaxName = 1024;  // in messages, logs and the status file
+
 /// Attributes as this machine caches them: asking the file system could mean asking ourselves.
 Result<struct statx> cached_attributes(int fd) {
   struct statx st {};
@@ -122,7 +124,7 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
     if (!(::fcntl(direct.get(), F_GETFL) & O_DIRECT))
       return fail(EINVAL, "\"direct_fd\": not open with O_DIRECT");
   }
-  const std::string name = text_of(end, "name").value_or("passed file");
+  const std::string name = printable(text_of(end, "name").value_or("passed file").substr(0, kMaxName));
   // may_reopen is false: a second descriptor would be opened with the daemon's rights, not the client's.
   const auto file = std::make_shared<FileEnd>(made.descriptor.get(), std::move(direct), name, false);
   const auto size = file->size();

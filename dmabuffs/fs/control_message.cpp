@@ -19,6 +19,17 @@ union ControlBytes {
   std::array<char, CMSG_SPACE(sizeof(int) * kMaxMessageFds)> bytes;
 };
 
+/// recvmsg(2). ECONNRESET (the other side closed with a message of ours unread) comes once and before its
+/// last words, which may say why it closed: so it is asked again.
+ssize_t take(int socket, msghdr& header) {
+  bool reset = false;
+  while (true) {
+    const ssize_t got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    if (got >= 0 || (errno != EINTR && errno != ECONNRESET) || (errno == ECONNRESET && reset)) return got;
+    reset = reset || errno == ECONNRESET;
+  }
+}
+
 std::vector<UniqueFd> take_descriptors(msghdr& header) {
   std::vector<UniqueFd> fds;
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
@@ -75,11 +86,9 @@ Result<std::optional<Message>> receive_message(int socket) {
   header.msg_iovlen = 1;
   header.msg_control = control.bytes.data();
   header.msg_controllen = control.bytes.size();
-  ssize_t got = 0;
-  do got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
+  const ssize_t got = take(socket, header);
   if (got < 0) {
-    if (errno == ECONNRESET) return std::nullopt;  // it closed with messages of ours unread
+    if (errno == ECONNRESET) return std::nullopt;
     return fail_errno(errno, "control socket");
   }
   Message message;
@@ -104,13 +113,21 @@ std::optional<std::string> text_of(const Json& object, const char* key) {
 
 std::optional<uint64_t> number_of(const Json& object, const char* key) {
   const auto found = object.find(key);
-  if (found == object.end() || !found->is_number_unsigned()) return std::nullopt;
+  if (found == object.end() || !found->is_number_integer()) return std::nullopt;
+  if (!found->is_number_unsigned() && found->get<int64_t>() < 0) return std::nullopt;
   return found->get<uint64_t>();
 }
 
 bool flag_of(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::string printable(std::string text) {
+  constexpr unsigned char kSpace = 0x20, kDelete = 0x7f;
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < kSpace || c == kDelete; }, '?');
+  return text;
 }
 
 Json error_reply(const Error& error) {

@@ -44,6 +44,10 @@ std::optional<std::string> text_of(const Json& object, const char* key);
 std::optional<uint64_t> number_of(const Json& object, const char* key);
 bool flag_of(const Json& object, const char* key);
 
+/// The text of somebody else in a log or on a terminal: control characters, which could forge lines or drive
+/// the terminal, become '?'.
+std::string printable(std::string text);
+
 /// {"ok":false,"code":"ENOSPC","message":…} and back; a missing code counts as EIO.
 Json error_reply(const Error& error);
 Error error_of(const Json& reply);

@@ -62,12 +62,13 @@ size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntr
   return fuse_add_direntry_plus(request, at, room, entry.name.c_str(), &param, next);
 }
 
-void read_directory(fuse_req_t request, size_t size, off_t offset, fuse_file_info* info, bool plus) {
-  DirectoryHandle& handle = directory_of(info);
+/// The part of the listing from `offset` on that fits into `size` bytes.
+Result<std::vector<char>> read_entries(fuse_req_t request, DirectoryHandle& handle, size_t size, off_t offset,
+                                       bool plus) {
   const std::lock_guard lock(handle.mutex);
   if (offset == 0) {
     auto listed = handle.directory->list();
-    if (!listed) return reply_error(request, listed.error());
+    if (!listed) return pass(std::move(listed));
     const NodePtr parent = handle.node->parent();
     handle.entries = {{".", handle.node->ino(), S_IFDIR},
                       {"..", parent ? parent->ino() : handle.node->ino(), S_IFDIR}};
@@ -85,7 +86,14 @@ void read_directory(fuse_req_t request, size_t size, off_t offset, fuse_file_inf
     if (taken > room) break;
     used += taken;
   }
-  fuse_reply_buf(request, out.data(), used);
+  out.resize(used);
+  return out;
+}
+
+void read_directory(fuse_req_t request, size_t size, off_t offset, fuse_file_info* info, bool plus) {
+  const auto out = read_entries(request, directory_of(info), size, offset, plus);
+  // From the answer on RELEASEDIR may free the handle at any moment, so its mutex is let go before.
+  out ? (void)fuse_reply_buf(request, out->data(), out->size()) : reply_error(request, out.error());
 }
 
 void op_readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {

@@ -129,22 +129,29 @@ Result<NodePtr> FilesNode::link(const Caller& caller, Node& existing, const std:
   return as_node(room_->find(self(), here->get(), name));
 }
 
-Result<void> FilesNode::remove(const Caller& caller, const std::string& name, int flags) {
+Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
   const auto rights = room_->act_as(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
   // The node keeps its name: whoever goes by it finds that it leads nowhere, or to another inode.
-  if (::unlinkat(here->get(), name.c_str(), flags) != 0) return fail_errno(errno, name);
+  if (::unlinkat(here->get(), name.c_str(), 0) != 0) return fail_errno(errno, name);
   return {};
 }
 
-Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
-  return remove(caller, name, 0);
-}
-
 Result<void> FilesNode::rmdir(const Caller& caller, const std::string& name) {
-  return remove(caller, name, AT_REMOVEDIR);
+  const auto rights = room_->act_as(caller);
+  if (!rights) return Failure(rights.error());
+  const auto here = directory(name);
+  if (!here) return Failure(here.error());
+  auto doomed = open_entry(here->get(), name);
+  if (!doomed) return pass(std::move(doomed));
+  const auto identity = identify(doomed->get());
+  if (::unlinkat(here->get(), name.c_str(), AT_REMOVEDIR) != 0) return fail_errno(errno, name);
+  // It may be a process's working directory: even leaving it by ".." asks for its attributes.
+  const auto node = identity ? room_->known(*identity) : nullptr;
+  if (node) node->keep_removed(std::make_shared<const UniqueFd>(std::move(*doomed)));
+  return {};
 }
 
 Result<void> FilesNode::rename(const Caller& caller, const std::string& name, Node& new_parent,

@@ -33,7 +33,9 @@ bool only_drops_privilege(mode_t now, mode_t wanted) {
 
 }  // namespace
 
-uint64_t FilesNode::shown_ino() const { return shown_inode(identity_.device, identity_.inode); }
+uint64_t FilesNode::shown_ino() const {
+  return shown_inode(identity_.device, identity_.inode);
+}
 
 uint64_t shown_inode(dev_t device, uint64_t inode) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;  // spreads small device numbers over the upper bits
@@ -65,6 +67,12 @@ void FilesNode::add_handle(const SharedFd& fd) {
   const std::lock_guard lock(mutex_);
   std::erase_if(handles_, [](const auto& handle) { return handle.expired(); });
   handles_.push_back(fd);
+}
+
+void FilesNode::keep_removed(SharedFd fd) {
+  add_handle(fd);
+  const std::lock_guard lock(mutex_);
+  removed_ = std::move(fd);
 }
 
 SharedFd FilesNode::handle() {

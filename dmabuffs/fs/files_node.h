@@ -30,6 +30,9 @@ class FilesNode final : public Node {
   [[nodiscard]] FileLocks& locks() { return locks_; }
   /// `fd` is open on this inode; it is used for as long as others hold it.
   void add_handle(const SharedFd& fd);
+  /// It has no name any more; `fd` (O_PATH) is kept until the kernel forgets it, which it does when no
+  /// process has it as working directory.
+  void keep_removed(SharedFd fd);
 
   Result<struct stat> getattr(const Caller&, OpenFile* open) override;
   Result<void> setattr(const Caller&, const AttributeChange&, OpenFile* open) override;
@@ -69,7 +72,6 @@ class FilesNode final : public Node {
   Result<UniqueFd> directory(const std::string& name);
   Result<Created> create_in(int directory, const Credentials& opener, const std::string& name, mode_t mode,
                             int flags);
-  Result<void> remove(const Caller&, const std::string& name, int flags);
 
   const std::shared_ptr<FilesRoom> room_;
   const HostIdentity identity_;
@@ -77,6 +79,7 @@ class FilesNode final : public Node {
   std::vector<FilesName> names_;  // newest first; guarded by the room
   std::mutex mutex_;
   std::vector<std::weak_ptr<const UniqueFd>> handles_;
+  SharedFd removed_;
 };
 
 /// st_ino as the mount shows it: the host's, mixed with the host's device and with the top bit set. Plain

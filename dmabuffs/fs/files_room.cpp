@@ -20,6 +20,10 @@ constexpr size_t kLongestWay = size_t{16} * PATH_MAX;
 
 }  // namespace
 
+FilesRoom::Key FilesRoom::key_of(const HostIdentity& identity) {
+  return {identity.mount, identity.device, identity.inode, identity.type};
+}
+
 FilesRoom::FilesRoom(MountContext& context, std::string directory, UniqueFd root, HostIdentity identity,
                      bool as_caller)
     : context_(context),
@@ -31,7 +35,7 @@ FilesRoom::FilesRoom(MountContext& context, std::string directory, UniqueFd root
 std::shared_ptr<FilesNode> FilesRoom::make_root() {
   auto root = std::make_shared<FilesNode>(shared_from_this(), root_identity_, context_.numbers.next());
   const std::lock_guard lock(mutex_);
-  nodes_[{root_identity_.mount, root_identity_.device, root_identity_.inode, root_identity_.type}] = root;
+  nodes_[key_of(root_identity_)] = root;
   return root;
 }
 
@@ -162,25 +166,33 @@ Result<std::shared_ptr<FilesNode>> FilesRoom::adopt(const HostIdentity& identity
                                                     const std::shared_ptr<FilesNode>& parent,
                                                     const std::string& name) {
   const std::lock_guard lock(mutex_);
-  auto& known = nodes_[{identity.mount, identity.device, identity.inode, identity.type}];
-  auto node = known.lock();
-  // The same inode number with another birth: the old file is gone, its node finds that out when it is used.
-  if (node && !node->identity().same_as(identity)) node = nullptr;
+  auto node = known_locked(identity);
   if (!node) {
     // Not make_shared: the table's weak pointer would keep the whole node's memory.
     node.reset(new FilesNode(shared_from_this(), identity, context_.numbers.next()));
-    known = node;
+    nodes_[key_of(identity)] = node;
   }
   if (!add_name(*node, {parent, name})) return fail_errno(ESTALE, name);
   sweep();
   return node;
 }
 
+std::shared_ptr<FilesNode> FilesRoom::known_locked(const HostIdentity& identity) const {
+  const auto found = nodes_.find(key_of(identity));
+  const auto node = found == nodes_.end() ? nullptr : found->second.lock();
+  // The same inode number with another birth: the old file is gone, its node finds that out when it is used.
+  return node && node->identity().same_as(identity) ? node : nullptr;
+}
+
+std::shared_ptr<FilesNode> FilesRoom::known(const HostIdentity& identity) {
+  const std::lock_guard lock(mutex_);
+  return known_locked(identity);
+}
+
 void FilesRoom::renamed(const HostIdentity& identity, const FilesName& from, const FilesName& to) {
   const std::lock_guard lock(mutex_);
-  const auto found = nodes_.find({identity.mount, identity.device, identity.inode, identity.type});
-  const auto node = found == nodes_.end() ? nullptr : found->second.lock();
-  if (!node || !node->identity().same_as(identity)) return;
+  const auto node = known_locked(identity);
+  if (!node) return;
   std::erase_if(node->names_,
                 [&](const FilesName& n) { return n.parent == from.parent && n.name == from.name; });
   add_name(*node, to);

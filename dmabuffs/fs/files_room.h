@@ -59,6 +59,8 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
   /// now.
   Result<std::shared_ptr<FilesNode>> adopt(const HostIdentity& identity,
                                            const std::shared_ptr<FilesNode>& parent, const std::string& name);
+  /// The node of `identity` if there is one.
+  std::shared_ptr<FilesNode> known(const HostIdentity& identity);
   /// The inode `identity` was renamed.
   void renamed(const HostIdentity& identity, const FilesName& from, const FilesName& to);
 
@@ -73,6 +75,7 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
     uint64_t mount = 0;  // the mount it is on
   };
   using Key = std::tuple<uint64_t, dev_t, uint64_t, mode_t>;
+  static Key key_of(const HostIdentity& identity);
 
   [[nodiscard]] std::vector<FilesName> names_of(const FilesNode& node) const;
   [[nodiscard]] Result<std::vector<Step>> way_to(const FilesName& name, uint64_t mount) const;
@@ -81,6 +84,7 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
   Result<void> check_entered(const HostIdentity& identity, uint64_t from_mount, int fd,
                              const std::string& name) const;
   [[nodiscard]] bool lies_below(const FilesNode* node, const FilesNode* ancestor) const;
+  [[nodiscard]] std::shared_ptr<FilesNode> known_locked(const HostIdentity& identity) const;
   bool add_name(FilesNode& node, const FilesName& name);
   void sweep();
 

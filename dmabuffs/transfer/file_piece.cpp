@@ -102,7 +102,8 @@ bool FilePiece::explain_shortfall(const Part& part, const Moved& moved) {
 
 /// Why a direct read must not be believed; empty when it may, or when the part is none.
 std::string FilePiece::distrust(const Part& part) {
-  if (!setting_.to_buffer || part.path == Path::Buffered || !known_.trust.unknown(setting_.file)) return {};
+  if (!setting_.to_buffer || part.path == Path::Buffered) return {};
+  if (auto verdict = known_.trust.verdict(setting_.file)) return *verdict;
   auto loan = shop_.bounce.borrow(1, setting_.cancel);
   if (!loan) return {};  // cancelled, or no memory: the path itself will say so
   const uint64_t unit = direct_unit(setting_.file.offset_alignment());

@@ -32,17 +32,15 @@ std::optional<bool> reads_agree(const FileEnd& file, uint64_t offset, std::span<
 
 }  // namespace
 
-bool DirectTrust::unknown(const FileEnd& file) const {
+std::optional<std::string> DirectTrust::verdict(const FileEnd& file) const {
   const std::lock_guard lock(mutex_);
-  return honest_.find(file.device()) == honest_.end();
+  const auto known = honest_.find(file.device());
+  if (known == honest_.end()) return std::nullopt;
+  return known->second ? "" : kLie;
 }
 
 std::string DirectTrust::check(const FileEnd& file, uint64_t offset, std::span<std::byte> block) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto known = honest_.find(file.device()); known != honest_.end())
-      return known->second ? "" : kLie;
-  }
+  if (auto known = verdict(file)) return *known;
   std::optional<bool> agree;
   for (int attempt = 0; attempt < kAttempts && agree != true; ++attempt)
     agree = reads_agree(file, offset, block);

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "dmabuffs/transfer/end.h"
@@ -19,8 +21,8 @@ class DirectTrust {
   /// before, and through the page cache. `block`: writable, direct_unit() bytes, aligned for direct I/O on
   /// the file; its bytes are undefined afterwards.
   std::string check(const FileEnd& file, uint64_t offset, std::span<std::byte> block);
-  /// True when check() would read.
-  [[nodiscard]] bool unknown(const FileEnd& file) const;
+  /// What check() would answer without reading; nothing when it has not heard of the file system yet.
+  [[nodiscard]] std::optional<std::string> verdict(const FileEnd& file) const;
 
  private:
   mutable std::mutex mutex_;

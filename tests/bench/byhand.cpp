@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// What dmabuffs is held against: allocates a buffer of FILE's size and reads FILE into it as a careful user
-/// would by hand. Prints the milliseconds from opening FILE to its last byte being in the buffer; starting the
-/// process and freeing the memory are not counted.
+/// would by hand. Prints the milliseconds from opening FILE to its last byte being in the buffer; starting
+/// the process and freeing the memory are not counted.
 ///
 ///   byhand udmabuf|system|memfd FILE
 ///

@@ -8,10 +8,10 @@ echo 300 >/proc/sys/vm/nr_hugepages
 mkdir -p /mnt/disk
 mount /dev/vda /mnt/disk
 file=/mnt/disk/x
-printf 'guest: kernel %s, %s CPUs (%s), %s MiB, ext4 on virtio-blk, %s huge pages reserved, %s runs\n' "$(uname -r)" \
-    "$(nproc)" "$(grep -qE '^flags.* hypervisor' /proc/cpuinfo && cat /sys/devices/system/clocksource/clocksource0/current_clocksource)" \
-    "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(</proc/sys/vm/nr_hugepages)" "$RUNS"
+printf 'guest (QEMU, TCG): kernel %s, %s CPUs, %s MiB, ext4 on virtio-blk, %s huge pages reserved, %s runs\n' \
+    "$(uname -r)" "$(nproc)" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(</proc/sys/vm/nr_hugepages)" "$RUNS"
 
+ways=()
 # A mount for each run: in it, the first copy finds no recycled memory, the second does.
 for ((run = 0; run < RUNS; run++)); do
     for heap in udmabuf system; do
@@ -25,7 +25,7 @@ for ((run = 0; run < RUNS; run++)); do
         rm "$mnt/heaps/$heap/y"
         forget "$file"
         timed "$heap cp, recycled memory" cp "$mnt/files/d/x" "$mnt/heaps/$heap/y"
-        way[${#way[@]}]="$heap $(moved)"
+        ways+=("$heap $(moved)")
         "$DMABUFFS" umount "$mnt"
     done
 done
@@ -38,4 +38,4 @@ row 'system by hand'
 row 'system cp' 'system by hand' 0.5
 row 'system cp, recycled memory' 'system cp' 0.3
 row 'cp of 4 KiB'
-printf '%s\n' "${way[@]}" | sort | uniq -c
+printf '%s\n' "${ways[@]}" | sort | uniq -c

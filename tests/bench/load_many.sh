@@ -7,7 +7,7 @@ echo 2048 >/sys/module/udmabuf/parameters/size_limit_mb
 echo 560 >/proc/sys/vm/nr_hugepages
 mkdir -p /mnt/disk
 mount /dev/vda /mnt/disk
-printf 'guest: kernel %s, %s MiB, %s huge pages reserved, %s runs\n' "$(uname -r)" \
+printf 'guest (QEMU, TCG): kernel %s, %s MiB, %s huge pages reserved, %s runs\n' "$(uname -r)" \
     "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(</proc/sys/vm/nr_hugepages)" "$RUNS"
 # Without recycling each load is a first one.
 mount_it /mnt/m --files d=/mnt/disk -o recycle=0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// stopwatch COMMAND...: runs it and prints the milliseconds from before its process is made until it has ended.
-/// The command's own output goes to stderr. Exit status: the command's.
+/// stopwatch COMMAND...: runs it and prints the milliseconds from before its process is made until it has
+/// ended. The command's own output goes to stderr. Exit status: the command's.
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>

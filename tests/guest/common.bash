@@ -17,6 +17,7 @@ check() { # NAME COMMAND...: the command must succeed
     shift
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
 }
+quiet() { "$@" >/dev/null; }
 equals() { # NAME SEEN WANTED
     if [[ $2 == "$3" ]]; then echo "ok - $1"; else
         echo "not ok - $1"
@@ -37,9 +38,11 @@ says() { # NAME STATUS TEXT: what the last run said
 between() { (($2 <= $1 && $1 <= $3)) || { echo "# $1 is not in $2...$3"; return 1; }; }
 
 make_disk() { # the scratch disk, with ext4
-    mkfs.ext4 -q -F /dev/vda && mkdir -p "$disk" && mount /dev/vda "$disk" && return
-    echo 'not ok - a file system on the scratch disk'
-    exit 1
+    if ! { mkfs.ext4 -q -F /dev/vda && mkdir -p "$disk" && mount /dev/vda "$disk"; }; then
+        echo 'not ok - a file system on the scratch disk'
+        exit 1
+    fi
+    trap 'umount "$disk"' EXIT
 }
 daemon=''
 mount_it() { # OPTION...
@@ -62,7 +65,6 @@ huge_pages() { # COUNT: of the pool; the kernel may need to be asked again while
 drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 cached() { fincore -n -b -o RES "$1" | tr -d ' '; } # bytes of the file in the page cache
 
-sha() { sha256sum "$@" | cut -d' ' -f1; }
 about() { "$DMABUFFS" info --json "$1" | jq -r ".[0].$2"; } # BUFFER MEMBER
 # The bytes of the dma-buf itself, past the mount and its daemon; without LENGTH all of its capacity.
 peek() { "$tools/dmabuf-peek" "$daemon" "$(about "$1" inode)" ${2+"$2"}; } # BUFFER [LENGTH]

@@ -3,21 +3,23 @@
 # `cp` between a disk and a dma-buf is direct: the counters say so, the page cache stays empty and the disk moves
 # each byte once, and the dma-buf itself holds the bytes.
 # vm: --memory 4096 --scratch 2G
-# timeout: 300
+# timeout: 400
 source "$(dirname "$0")/common.bash"
 
 size=$((256 << 20))
 make_disk
-head -c $size /dev/urandom >"$disk/x"
+# Made of a piece whose length is no multiple of any unit of a transfer: bytes in a wrong place differ.
+head -c $((5246976 + 4096)) /dev/urandom >"$T/piece"
+for ((i = 0; i < 60; i++)); do cat "$T/piece"; done | head -c $size >"$disk/x"
 head -c 12345 /dev/urandom >"$disk/odd"
 sync
-sum=$(sha "$disk/x")
 echo 2048 >$size_limit
 
 sectors() { awk -v field="$1" '{ print $field }' /sys/block/vda/stat; }
 read_sectors() { sectors 3; }
 written_sectors() { sectors 7; }
-# The programs come from a slow file system; without them in the cache their pages are noise, not a fault.
+# What a device would find in the dma-buf.
+same_bytes() { cmp "$disk/x" <(peek "$1" $size); }
 near() { between $(($1 * 512)) $((size - size / 50)) $((size + size / 50)); }
 
 both_ways() { # HEAP PATH NAME
@@ -31,7 +33,7 @@ both_ways() { # HEAP PATH NAME
     check "$3: the disk read each byte once" near $((after - before))
     equals "$3: every byte went $2" "$(moved)" "{\"$2\":$size}"
     equals "$3: it is a dma-buf of the right length" "$(about "$heap/y" is_dmabuf) $(stat -c %s "$heap/y")" "true $size"
-    equals "$3: the dma-buf itself holds the bytes" "$(peek "$heap/y" $size | sha)" "$sum"
+    check "$3: the dma-buf itself holds the bytes" same_bytes "$heap/y"
     check "$3: the file reads the same" cmp "$disk/x" "$heap/y"
 
     drop_caches
@@ -43,7 +45,7 @@ both_ways() { # HEAP PATH NAME
     check "$3: the disk wrote each byte once" near $((after - before))
     equals "$3: every byte back went $2, too" "$(moved)" "{\"$2\":$((2 * size))}"
     drop_caches
-    equals "$3: the bytes are on the disk" "$(sha "$disk/back")" "$sum"
+    check "$3: the bytes are on the disk" cmp "$disk/x" "$disk/back"
     rm "$disk/back" "$heap/y"
     check "$3: unmount" unmount_it
 }
@@ -65,7 +67,7 @@ drop_caches
 equals 'dmabuffs cp from outside into udmabuf is direct' "$(paths --require-direct "$disk/x" "$mnt/heaps/udmabuf/o")" \
     "{\"pinned-direct\":$size}"
 equals 'and leaves nothing in the page cache' "$(cached "$disk/x")" 0
-equals 'the dma-buf holds the bytes' "$(peek "$mnt/heaps/udmabuf/o" $size | sha)" "$sum"
+check 'the dma-buf holds the bytes' same_bytes "$mnt/heaps/udmabuf/o"
 equals 'dmabuffs cp back to the outside is direct' "$(paths --require-direct "$mnt/heaps/udmabuf/o" "$disk/out")" \
     "{\"pinned-direct\":$size}"
 check 'with the same bytes' cmp "$disk/x" "$disk/out"
@@ -73,7 +75,7 @@ rm "$disk/out" "$mnt/heaps/udmabuf/o"
 drop_caches
 equals 'dmabuffs cp from outside into the system heap is direct' "$(paths "$disk/x" "$mnt/heaps/system/o")" \
     "{\"bounce-direct\":$size}"
-equals 'the dma-buf of the system heap holds the bytes' "$(peek "$mnt/heaps/system/o" $size | sha)" "$sum"
+check 'the dma-buf of the system heap holds the bytes' same_bytes "$mnt/heaps/system/o"
 run "$DMABUFFS" cp --require-direct "$disk/x" "$mnt/heaps/system/refused"
 says '--require-direct refuses the copy that the system heap needs' 1 "$mnt/heaps/system/refused"
 check 'and leaves no bytes' test ! -s "$mnt/heaps/system/refused"
@@ -82,16 +84,15 @@ run "$DMABUFFS" cp --json "$disk/odd" "$mnt/heaps/udmabuf/odd"
 equals 'a length that is no whole block goes direct but for its end' "$(jq -c .paths <<<"$out")" \
     '{"bounce-direct":57,"pinned-direct":12288}'
 check 'and is right' cmp "$disk/odd" "$mnt/heaps/udmabuf/odd"
-check 'the reason is told' jq -e '.reasons[] | select(.path == "bounce-direct") | .why | contains("unaligned")' \
-    <<<"$out" >"$T/reason"
+check 'the reason is told' quiet jq -e '.reasons[] | select(.path == "bounce-direct") | .why | contains("unaligned")' \
+    <<<"$out"
 check 'unmount' unmount_it
 
 # The mount's own rule, met by a plain cp.
 mount_it --require-direct --files d="$disk"
 run cp "$mnt/files/d/x" "$mnt/heaps/system/y"
 says 'mount --require-direct: cp into the system heap fails with EIO' 1 'Input/output error'
-check 'status says why' jq -e '.refused | any(contains("heaps/system") or contains("pin") or contains("system"))' \
-    "$mnt/status" >"$T/refused"
+check 'status says why' quiet jq -e '.refused | any(contains("VM_PFNMAP"))' "$mnt/status"
 equals 'no byte was moved' "$(moved)" '{}'
 check 'mount --require-direct: cp into udmabuf succeeds' cp "$mnt/files/d/x" "$mnt/heaps/udmabuf/y"
 equals 'pinned-direct alone' "$(moved)" "{\"pinned-direct\":$size}"

@@ -21,13 +21,15 @@ path_of() { "$DMABUFFS" doctor --json | jq -r --arg name "$1" '.heaps[] | select
 parameters=/sys/module/udmabuf/parameters
 echo 64 >$parameters/size_limit_mb
 echo 0 >/proc/sys/vm/nr_overcommit_hugepages
-check 'with real devices: exit 0' "$DMABUFFS" doctor
+doctor() { "$@" "$DMABUFFS" doctor >/dev/null; } # as whom, if not as root
+fix() { "$DMABUFFS" doctor --fix >/dev/null 2>&1; }
+check 'with real devices: exit 0' doctor
 check 'udmabuf goes pinned-direct' [ "$(path_of udmabuf)" == pinned-direct ]
 check 'the system heap goes bounce-direct' [ "$(path_of system)" == bounce-direct ]
 check 'the 64 MiB limit is a warning' [ "$(state udmabuf-size)" == warn ]
 check 'huge pages that are off are a warning' [ "$(state huge-pages)" == warn ]
 
-check '--fix succeeds' "$DMABUFFS" doctor --fix
+check '--fix succeeds' fix
 check 'the limit is raised' [ "$(<$parameters/size_limit_mb)" -gt 64 ]
 check 'huge pages are allowed' [ "$(</proc/sys/vm/nr_overcommit_hugepages)" -gt 0 ]
 check 'the limit is ok now' [ "$(state udmabuf-size)" == ok ]
@@ -38,7 +40,7 @@ check 'a second --fix has nothing to run' [ -z "$("$DMABUFFS" doctor --fix 2>&1 
 number=$(</sys/class/misc/udmabuf/dev)
 rm /dev/udmabuf
 check 'a missing node is told' [ "$(state udmabuf)" == missing ]
-"$DMABUFFS" doctor --fix >/dev/null 2>&1
+fix
 check 'and made again' [ "$(stat -c '%Hr:%Lr' /dev/udmabuf)" == "$number" ]
 
 # For an ordinary user, as sudo calls it.
@@ -48,13 +50,14 @@ as_user() { setpriv --reuid "$uid" --regid "$(id -g tester)" --init-groups "$@";
 chown root:root /dev/udmabuf /dev/dma_heap/system
 chmod 600 /dev/udmabuf /dev/dma_heap/system
 chmod 666 /dev/fuse
-check 'a user without rights: exit 1' bash -c "! setpriv --reuid $uid --clear-groups --regid $uid '$DMABUFFS' doctor >/dev/null"
+denied() { ! doctor as_user; }
+check 'a user without rights: exit 1' denied
 chgrp kvm /dev/udmabuf
 chmod 660 /dev/udmabuf
-SUDO_UID=$uid "$DMABUFFS" doctor --fix >/dev/null 2>&1
+SUDO_UID=$uid fix
 check '--fix puts the user who called sudo into the group' bash -c 'id -nG tester | grep -qw kvm'
 check 'and gives him the other node by an access control list' bash -c 'getfacl -cp /dev/dma_heap/system | grep -q user:tester:rw'
-check 'he has a direct path now' as_user "$DMABUFFS" doctor >/dev/null
+check 'he has a direct path now' doctor as_user
 check 'and exec works for him on udmabuf, by his group' as_user "$DMABUFFS" exec -- sh -c \
     'head -c 100000 /dev/urandom >/tmp/in && cp /tmp/in "$DMABUFFS_MOUNT/heaps/udmabuf/b" && cmp /tmp/in "$DMABUFFS_MOUNT/heaps/udmabuf/b"'
 exit "$failed"

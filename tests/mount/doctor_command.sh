@@ -10,6 +10,7 @@ check() { # NAME COMMAND...: the command must succeed
     shift
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
 }
+json_has() { jq -e "$1" "$T/json" >/dev/null; }
 settings() { # what --fix would touch
     cat /proc/sys/vm/nr_overcommit_hugepages /sys/module/udmabuf/parameters/* 2>/dev/null
     stat -c '%a %U:%G %n' /dev/fuse /dev/udmabuf /dev/dma_heap/* 2>/dev/null
@@ -19,13 +20,13 @@ status=0
 "$DMABUFFS" doctor --json >"$T/json" || status=$?
 direct=$(jq .direct "$T/json")
 check 'the JSON has checks, heaps and direct' \
-    jq -e '(.checks | length > 5) and (.heaps | length > 0) and (.direct | type == "boolean")' "$T/json" >/dev/null
+    json_has '(.checks | length > 5) and (.heaps | length > 0) and (.direct | type == "boolean")'
 check 'each check is ok, warn or missing' \
-    jq -e 'all(.checks[]; .state == "ok" or .state == "warn" or .state == "missing")' "$T/json" >/dev/null
+    json_has 'all(.checks[]; .state == "ok" or .state == "warn" or .state == "missing")'
 check 'the exit status says whether a direct path is there' \
     [ "$status" == "$([[ $direct == true ]] && echo 0 || echo 1)" ]
 check 'the memfd heap is there and is no dma-buf' \
-    jq -e 'any(.heaps[]; .name == "memfd" and .usable and (.is_dmabuf | not))' "$T/json" >/dev/null
+    json_has 'any(.heaps[]; .name == "memfd" and .usable and (.is_dmabuf | not))'
 "$DMABUFFS" doctor >"$T/text"
 check 'no line but a fix is wider than 80 columns' bash -c "! grep -v 'fix: ' '$T/text' | grep -qE '.{81}'"
 check 'no colours go into a file' bash -c "! grep -q $'\033' '$T/text'"

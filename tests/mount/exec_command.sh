@@ -66,7 +66,8 @@ check 'a --files directory that is not there: 1' status_is 1 "${run[@]}" --files
 check 'failing leaves nothing over' clean
 
 for signal in INT TERM HUP; do
-    "${run[@]}" -- bash -c "trap 'kill %1; exit 40' $signal; sleep 60 & echo up >'$T/up'; wait" &
+    # The shell lets background jobs ignore SIGINT, which they would pass on.
+    env --default-signal=INT "${run[@]}" -- bash -c "trap 'kill %1; exit 40' $signal; sleep 60 & echo up >'$T/up'; wait" &
     pid=$!
     until_true 20 test -s "$T/up"
     kill -s "$signal" "$pid"

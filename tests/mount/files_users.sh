@@ -74,16 +74,19 @@ wait
 check 'users at the same time do not get in each other'\''s way' test "$(wc -l <"$T/roots")" = 50
 
 if [[ -w /dev/fuse ]]; then
-    install -d -o 21001 -g 21001 "$T/theirs" "$T/theirs/mnt" "$T/theirs/data"
-    as "$DMABUFFS" mount -o allow_other --files "$T/theirs/data" "$T/theirs/mnt" 2>"$T/err"
+    # fusermount3 wants a user with a name.
+    nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR)
+    install -d -o 65534 -g 65534 "$T/theirs" "$T/theirs/mnt" "$T/theirs/data"
+    "${nobody[@]}" "$DMABUFFS" mount -o allow_other --files "$T/theirs/data" "$T/theirs/mnt" 2>"$T/err"
     check 'an ordinary user may not show his directory to others' test $? = 1
     check 'and is told why' grep -q 'with your rights' "$T/err"
-    chmod 711 "$T/theirs"
-    if as "$DMABUFFS" mount --files data="$T/theirs/data" "$T/theirs/mnt"; then
-        as touch "$T/theirs/mnt/files/data/new"
-        check 'for himself he may' test "$(stat -c %u "$T/theirs/data/new")" = 21001
-        check 'with his own rights' refuses as ls "$T/theirs/mnt/files/data/../../../../secret"
-        as "$DMABUFFS" umount "$T/theirs/mnt"
+    if "${nobody[@]}" "$DMABUFFS" mount --files data="$T/theirs/data" --files all="$T" "$T/theirs/mnt"; then
+        "${nobody[@]}" touch "$T/theirs/mnt/files/data/new"
+        check 'for himself he may' test "$(stat -c %u "$T/theirs/data/new")" = 65534
+        check 'with his own rights' refuses "${nobody[@]}" cat "$T/theirs/mnt/files/all/data/secret"
+        check 'and no more in directories' refuses "${nobody[@]}" ls "$T/theirs/mnt/files/all/data/closed"
+        check 'that he may write to he reaches' "${nobody[@]}" touch "$T/theirs/mnt/files/all/data/tmp/theirs"
+        "${nobody[@]}" "$DMABUFFS" umount "$T/theirs/mnt"
     else
         echo 'not ok - an ordinary user mounts a directory of his'
         failed=1

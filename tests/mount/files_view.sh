@@ -38,7 +38,8 @@ exercise() {
     stat -c '%n %h %s %A' a/one a/moved a/kept
     chmod 4711 a/moved
     touch -d '2001-02-03 04:05:06.7' a/kept
-    stat -c '%n %A %Y' a/moved a/kept
+    stat -c '%n %A' a/moved a/kept
+    stat -c %Y a/kept
     rmdir a
     mkdir a/b
     rm a/b/c
@@ -68,7 +69,7 @@ exercise() {
     setfattr -x user.note a/one && getfattr -d a/one
     cp -a a again && diff -r --no-dereference a/b again/b
     rm -r deep again
-    cd a && rmdir ../a/b/c && cd b && rm soft && rmdir ../b && ls
+    (cd a/b && rmdir c && rm soft && rmdir ../b && ls && ls .. && touch new)
     find "$1" -printf '%P %y %m %n %s %l\n' | sort
 }
 mkdir "$T/plain" "$data/view"

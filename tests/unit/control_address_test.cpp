@@ -91,6 +91,13 @@ TEST_CASE("a control socket that a dead daemon left is replaced, a living one is
     remove_socket(*first);  // not its own any more
     CHECK(connect_to(second->path));
   }
+  SECTION("dead, of another mount") {
+    first->fd.reset();
+    const auto second = listen_at("/elsewhere", kNobody, true);
+    REQUIRE(second);
+    CHECK(::access(first->path.c_str(), F_OK) != 0);
+    CHECK(connect_to(second->path));
+  }
   SECTION("living") {
     const auto second = listen_at("/somewhere", kNobody, true);
     REQUIRE(second);

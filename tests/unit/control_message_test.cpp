@@ -157,3 +157,8 @@ TEST_CASE("an error keeps its code and message in a control reply") {
   }
   CHECK(error_of(Json::object()).code == EIO);
 }
+
+TEST_CASE("what others named can't drive a terminal or forge a line of a log") {
+  CHECK(printable("a\033[2J\nb\x7f") == "a?[2J?b?");
+  CHECK(printable("h\xc3\xa4 ") == "h\xc3\xa4 ");
+}

@@ -296,6 +296,11 @@ TEST_CASE("the control socket has room for a bounded number of clients at once")
   }
   const UniqueFd late = server.connect();
   CHECK(code_of(next(late)) == "EBUSY");
+  for (int i = 0; i < 20; ++i) {  // whether the request or the refusal comes first
+    const UniqueFd hasty = server.connect();
+    (void)send_message(hasty.get(), {{"op", "hello"}});
+    CHECK(code_of(next(hasty)) == "EBUSY");
+  }
   clients.clear();
   CHECK(soon([&] {
     const UniqueFd again = server.connect();

@@ -131,6 +131,19 @@ TEST_CASE("rename flags do what renameat2 says") {
   CHECK(code(a->getattr(host.me, nullptr)) != 0);
 }
 
+TEST_CASE("a directory removed while a process works in it is empty, not an error") {
+  Host host;
+  REQUIRE(host.root->mkdir(host.me, "dir", 0755));
+  const NodePtr dir = host.at("dir");
+  REQUIRE(host.root->rmdir(host.me, "dir"));
+  CHECK(dir->getattr(host.me, nullptr)->st_nlink == 0);
+  CHECK(dir->opendir(host.me).value()->list()->empty());
+  CHECK(code(dir->lookup(host.me, "x")) == ENOENT);
+  CHECK(code(dir->mkdir(host.me, "x", 0755)) == ENOENT);
+  REQUIRE(host.root->mkdir(host.me, "dir", 0755));
+  CHECK(host.at("dir") != dir);
+}
+
 TEST_CASE("between two host directories there is no rename and no link") {
   Host one, two;
   put(one.tree.path("a"), "");

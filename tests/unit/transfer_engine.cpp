@@ -394,8 +394,15 @@ TEST_CASE("engine: a file system that lies about direct reads is read through th
   REQUIRE(!outcome.error);
   CHECK(by(outcome, Path::Buffered) == bytes.size());
   CHECK(content(*buffer) == bytes);
+
+  // It is remembered of the file system, not of the file only.
+  copy.from = other.end();
+  const Outcome next = engine.copy(copy);
+  REQUIRE(!next.error);
+  CHECK(by(next, Path::Buffered) == bytes.size());
   copy.require_direct = true;
-  CHECK(engine.copy(copy).error);
+  REQUIRE(engine.copy(copy).error);
+  CHECK(engine.copy(copy).error->code == EIO);
 }
 
 TEST_CASE("engine: a file whose direct reads fail with EINVAL is read through the page cache") {

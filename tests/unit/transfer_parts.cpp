@@ -296,12 +296,13 @@ TEST_CASE("trust: a file system whose direct reads bring other bytes is found ou
   const auto block = loan->unit(0).first(4096);
 
   DirectTrust trust;
-  CHECK(trust.unknown(good));
+  CHECK(!trust.verdict(good));
   CHECK(trust.check(good, 4096, block).empty());
-  CHECK(!trust.unknown(good));
+  CHECK(trust.verdict(good) == "");
   DirectTrust doubtful;
   CHECK(!doubtful.check(bad, 4096, block).empty());
   CHECK(!doubtful.check(good, 4096, block).empty());
+  CHECK(doubtful.verdict(good) != "");
 }
 
 TEST_CASE("trust: a direct read that leaves zeros in place of zeros is not taken for a proof") {

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What is asked wrongly is refused with the reason, and nothing is left mounted.
+source "$(dirname "$0")/lib.sh"
+place=$T/place
+mkdir "$place"
+echo text >"$T/file"
+wrong() { # NAME STATUS TEXT ARGUMENT...
+    run within 20 "$DMABUFFS" mount "${@:4}"
+    says "$1: $2" "$2" "$3"
+    check 'and nothing is mounted' refuses is_mounted "$place"
+}
+wrong 'no mount point' 2 MOUNTPOINT
+wrong 'an unknown switch' 2 wrong --wrong "$place"
+wrong 'an unknown option' 2 'unknown option' -o wrong "$place"
+wrong 'which lists those there are' 2 'size=' -o wrong=1 "$place"
+wrong 'a size that is none' 2 "write 512M" -o size=lots "$place"
+wrong 'a negative size' 2 'is no size' -o size=-1 "$place"
+wrong 'two mount points' 2 '' "$place" "$place"
+wrong 'two --files of one name' 2 'is taken' --files a="$T" --files a="$data" "$place"
+wrong '--files with a strange name' 2 'no name' --files ..="$T" "$place"
+wrong '--files of what is not there' 1 'No such file' --files "$T/none" "$place"
+wrong '--files of a file' 1 'not a directory' --files "$T/file" "$place"
+wrong '--heap without a name' 2 'name is missing' --heap :a=b "$place"
+wrong '--heap with half a setting' 2 'not KEY=VALUE' --heap memfd:wrong "$place"
+wrong 'a mount point that is not there' 1 'mkdir -p' "$T/none"
+wrong 'a mount point that is a file' 1 'not a directory' "$T/file"
+
+check 'a heap that is not there may come' "$DMABUFFS" mount --heap none-such "$place"
+check 'so it is mounted' is_mounted "$place"
+is 'and shows none' "$(ls "$place/heaps")" ''
+"$DMABUFFS" umount "$place"
+mount_it
+run "$DMABUFFS" mount "$mnt"
+says 'where a mount is there is no other: 1' 1 'there already'
+check 'and it goes on' test -r "$mnt/status"
+run "$DMABUFFS" nonsense
+says 'a command there is not: 2' 2 ''
