@@ -17,9 +17,10 @@ Json text_or_null(const std::string& text) {
 
 /// `head` (`column` wide), then the words of `body` in a column of their own.
 std::string in_column(std::string head, size_t column, const std::string& body) {
+  const auto trimmed = [](const std::string& full) { return full.substr(0, full.find_last_not_of(' ') + 1); };
   std::string text, line = std::move(head);
-  if (line.size() >= column) {
-    text = line + "\n";
+  if (line.size() > column) {
+    text = trimmed(line) + "\n";
     line.clear();
   }
   line.resize(column, ' ');
@@ -33,7 +34,7 @@ std::string in_column(std::string head, size_t column, const std::string& body) 
     }
     line += (first ? "" : " ") + word;
   }
-  return text + line + "\n";
+  return text + trimmed(line) + "\n";
 }
 
 std::string coloured(const std::string& text, CheckState state) {

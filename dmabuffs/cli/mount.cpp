@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <malloc.h>
+
 #include <csignal>
 #include <memory>
 
@@ -80,7 +82,8 @@ Result<void> check(const MountSettings& settings) {
 
 void warn_of(const std::vector<std::string>& missing) {
   for (const std::string& name : missing) {
-    spdlog::warn("--heap {}: not on this machine now; it is shown when it comes (see `dmabuffs doctor`)", name);
+    // Before the terminal is let go, so that a misspelt name is seen.
+    report("--heap " + name + ": not on this machine now; it is shown when it comes (see `dmabuffs doctor`)");
   }
 }
 
@@ -90,6 +93,8 @@ int run(MountSettings settings) {
   std::signal(SIGPIPE, SIG_IGN);
   ::umask(0);
   raise_descriptor_limit();
+  // Each thread that renders a long status would else keep an arena of that size for good.
+  ::mallopt(M_ARENA_MAX, 2);
 
   auto mountpoint = prepare_mountpoint(settings.mountpoint);
   if (!mountpoint) return background.failed(mountpoint.error().message);
@@ -103,10 +108,15 @@ int run(MountSettings settings) {
 
   MountContext context(std::move(settings));
   auto heaps = HeapRegistry::make(context.budget, context.settings.heaps);
-  if (!heaps) return background.failed(heaps.error().message);
+  if (!heaps) {
+    // The parent exits 1 for us; in the foreground a wrong setting is a usage error as any other.
+    const int status = background.failed(heaps.error().message);
+    return heaps.error().code == EINVAL ? 2 : status;
+  }
   context.heaps = std::move(*heaps);
   auto session = Session::make(context);
   if (!session) return background.failed(session.error().message);
+  warn_of(context.heaps->missing());
   if (auto mounted = (*session)->mount(); !mounted) return background.failed(mounted.error().message);
   auto socket =
       ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });
@@ -115,7 +125,6 @@ int run(MountSettings settings) {
   ::chdir("/") == 0 ? void() : spdlog::warn("chdir /: {}", std::strerror(errno));
 
   const auto served = (*session)->serve([&] {
-    warn_of(context.heaps->missing());
     spdlog::log(context.settings.private_mount ? spdlog::level::debug : spdlog::level::info, "mounted at {} (libfuse {}, passthrough {})", context.settings.mountpoint, fuse_pkgversion(),
                  (*session)->passthrough().enabled() ? "on" : "off");
     background.ready("mounted at " + context.settings.mountpoint);

@@ -59,11 +59,17 @@ Result<UniqueFd> new_socket(int flags) {
   return fd;
 }
 
-bool answers(const std::string& path) {
+/// What connect(2) says without waiting: 0, EAGAIN (busy), ECONNREFUSED (its daemon is dead), ENOENT, …
+int knock(const std::string& path) {
   auto fd = new_socket(SOCK_NONBLOCK);
   auto address = Address::of(path);
-  if (!fd || !address) return false;
-  return ::connect(fd->get(), address->get(), Address::size()) == 0 || errno == EAGAIN;
+  if (!fd || !address) return !fd ? fd.error().code : address.error().code;
+  return ::connect(fd->get(), address->get(), Address::size()) == 0 ? 0 : errno;
+}
+
+bool answers(const std::string& path) {
+  const int said = knock(path);
+  return said == 0 || said == EAGAIN;
 }
 
 /// Whoever can write the directory could put his own socket in our place, so it must be ours and closed to
@@ -81,12 +87,11 @@ Result<void> own_directory(const std::string& path, mode_t mode) {
 
 /// A daemon that was killed could not remove its socket, and its mount point may never be used again.
 void remove_dead_sockets(const std::string& directory) {
-  std::error_code failed;
+  std::error_code failed, vanished;
   for (std::filesystem::directory_iterator entry(directory, failed), end; !failed && entry != end;
        entry.increment(failed)) {
     const std::string path = entry->path().string();
-    const auto client = entry->is_socket(failed) ? connect_to(path) : fail_errno(ENOTSOCK, path);
-    if (!client && client.error().code == ECONNREFUSED && !path.ends_with(kUnfinished))
+    if (!path.ends_with(kUnfinished) && entry->is_socket(vanished) && knock(path) == ECONNREFUSED)
       ::unlink(path.c_str());
   }
 }

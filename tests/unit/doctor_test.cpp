@@ -243,8 +243,10 @@ TEST_CASE("doctor's text keeps to 80 columns and has no colours unless asked") {
   made.machine.libfuse = 314;
   const std::string text = diagnosis_text(made.machine, diagnose(made.machine), false);
   std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
+  for (std::string line; std::getline(lines, line);) {
     if (!contains(line, "fix: ")) CHECK(line.size() <= 80);
+    CHECK((line.empty() || line.back() != ' '));
+  }
   CHECK_FALSE(contains(text, "\033"));
   CHECK(contains(text, "fix: echo 4096 >/sys/module/udmabuf/parameters/size_limit_mb"));
   CHECK(contains(text, "kernel-direct: not available"));
