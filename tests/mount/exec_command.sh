@@ -92,8 +92,10 @@ check 'two at once do not disturb each other' bash -c '
 
 # The same as an ordinary user, who has no privilege at all.
 if ((EUID == 0)); then
+    chmod 0666 /dev/fuse # as udev makes it
     user=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all env -u XDG_RUNTIME_DIR)
     if "${user[@]}" unshare -Um true 2>/dev/null && [[ -w /dev/fuse ]]; then
+        chmod 0711 "$T"
         install -d -o 65534 -g 65534 "$T/theirs"
         "${user[@]}" cp "$T/data/in" "$T/theirs/in"
         check 'an ordinary user may do it' "${user[@]}" "${run[@]}" --files "d=$T/theirs" -- sh -c '
