@@ -8,7 +8,7 @@ mount_it
 job() { # NAME OPTION...
     local name=$1
     shift
-    run fio --name=job --directory="$heap" --size=4m --verify=crc32c --verify_fatal=1 --do_verify=1 --randrepeat=0 \
+    run fio --name=job --directory="$heap" --size=4m --verify=crc32c --verify_state_save=0 --verify_fatal=1 --do_verify=1 --randrepeat=0 \
         --output-format=terse "$@"
     says "fio $name" 0 ''
     rm -f "$heap"/job*
