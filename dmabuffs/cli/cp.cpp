@@ -105,7 +105,7 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     if (copier_.signal() != 0) return;
-    copy_one(from + "/" + name, to + "/" + name);
+    copy_one(fs::path(from) / name, fs::path(to) / name);
   }
   // Only now may a directory become one that its owner can't write.
   if (made && (st.st_mode & 0700) != 0700) (void)::chmod(to.c_str(), st.st_mode & 0777);

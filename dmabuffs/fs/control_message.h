@@ -22,7 +22,7 @@ inline constexpr size_t kMaxMessageFds = 16;
 /// Raised when a client of an older protocol would misunderstand a message.
 inline constexpr int kControlProtocol = 1;
 
-struct Message {
+struct Message {  // NOLINT(bugprone-exception-escape): moving nlohmann's json does not throw
   Json body;
   std::vector<UniqueFd> fds;
 };
