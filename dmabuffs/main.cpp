@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// Parses the command line and hands over to one command.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,7 +14,10 @@
 
 namespace {
 
-constexpr int kUsageError = 2;
+using namespace dmabuffs::cli;
+
+/// What main runs after parsing: set by the chosen command's callback.
+using Action = std::function<int()>;
 
 std::string version() {
   return std::string("dmabuffs ") + DMABUFFS_VERSION + "\nlibfuse " + fuse_pkgversion();
@@ -23,8 +29,119 @@ std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
   return std::string("dmabuffs: ") + error.what() + "\nTry '" + help + " --help'.\n";
 }
 
+void add_mount(CLI::App& app, Action& action) {
+  auto words = std::make_shared<MountWords>();
+  CLI::App* mount = app.add_subcommand("mount", "Mount the heaps of this machine as directories of buffers");
+  mount->add_option("MOUNTPOINT", words->mountpoint, "Directory to mount on")->required();
+  mount->add_option("--files", words->files, "Show host directory DIR as files/NAME ([NAME=]DIR; repeatable)")
+      ->type_name("[NAME=]DIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  mount->add_option("--heap", words->heaps, "Show this heap only (NAME[:key=value,...]; repeatable)")
+      ->type_name("NAME")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  mount->add_flag("--require-direct", words->require_direct, "Fail a transfer that can't run by direct I/O");
+  mount->add_flag("-f,--foreground", words->foreground, "Stay in the foreground, log to stderr");
+  mount->add_option("-o", words->options, "Options, comma-separated; see below")
+      ->type_name("OPT,...")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  mount->footer(
+      "Options of -o:\n"
+      "  size=SIZE          most memory the mount may hold: 512M, 2G, 25% (default: half of RAM)\n"
+      "  recycle=SIZE       memory of removed buffers kept for the next load (0: none)\n"
+      "  allow_other        other users may use the mount\n"
+      "  ro                 nothing can be changed\n"
+      "  require_direct, files=[NAME=]DIR, heap=NAME, foreground   as the options above, for fstab\n"
+      "  xattr              extended attributes on buffers (with libfuse 3.14 writes get slower)\n"
+      "  no_passthrough     reads and writes of memfd buffers go through the daemon\n"
+      "  no_auto_unmount    the mount stays when the daemon dies\n"
+      "  fsname=NAME, debug, and what every file system takes: nodev, nosuid, noexec, noatime, ...");
+  mount->callback([&action, words] { action = [words] { return run_mount(*words); }; });
+}
+
+void add_umount(CLI::App& app, Action& action) {
+  auto path = std::make_shared<std::string>();
+  auto lazy = std::make_shared<bool>(false);
+  CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemon to end");
+  umount->add_flag("-l,--lazy", *lazy, "Detach a busy mount now; it ends with its last user");
+  umount->add_option("MOUNTPOINT", *path, "Where it is mounted")->required();
+  umount->callback([&action, path, lazy] { action = [path, lazy] { return run_umount(*path, *lazy); }; });
+}
+
+void add_cp(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("cp", "Copy files; directly where a side lies in a mount");
+  const auto options = std::make_shared<CpOptions>();
+  command->add_flag("--require-direct", options->copy.require_direct,
+                    "Fail instead of copying by way of the CPU");
+  command->add_flag_callback(
+      "--no-progress", [options] { options->copy.progress = false; }, "Show no progress on the terminal");
+  command->add_flag("--json", options->json, "Print what was done as JSON (docs/json.md)");
+  command->add_flag("-r,-R,--recursive", options->recursive, "Copy directories with all that is in them");
+  command->add_flag("-f,--force", options->copy.force, "Replace a destination that can't be opened");
+  command->add_flag("-p,--preserve", options->copy.preserve, "Keep mode, owner and times");
+  command->add_flag("-v,--verbose", options->verbose, "Print each file and the path its bytes took");
+  command->add_option("SRC DST", options->paths, "Files to copy, then where to: a file or a directory")
+      ->required()
+      ->expected(2, 1 << 20);
+  command->callback([&action, options] { action = [options] { return run_cp(*options); }; });
+}
+
+void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
+  auto settings = std::make_shared<ExecSettings>();
+  CLI::App* exec = app.add_subcommand("exec", "Run a command with a private mount, in $DMABUFFS_MOUNT");
+  exec->footer(
+      "The command stands behind --, as in: dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  exec->add_option("--files", settings->files, "Show the host directory DIR as files/NAME")
+      ->type_name("[NAME=]DIR")
+      ->allow_extra_args(false);
+  exec->add_option("--heap", settings->heaps, "Show this heap (default: all that are found)")
+      ->type_name("NAME[:KEY=VALUE,...]")
+      ->allow_extra_args(false);
+  exec->add_option("-o", settings->options, "Options, as for mount")
+      ->type_name("OPT,...")
+      ->allow_extra_args(false);
+  exec->add_flag("--require-direct", settings->require_direct, "Fail transfers that can't go by direct I/O");
+  exec->add_option("buffers", settings->buffers)->group("");
+  exec->callback([&action, settings, command = std::move(command)] {
+    action = [settings, command] { return run_exec(*settings, command); };
+  });
+}
+
+void add_info(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("info", "Show what is known of buffers: heap, sizes, dma-buf");
+  const auto options = std::make_shared<InfoOptions>();
+  command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
+  command->add_option("FILE", options->files, "Buffers: files below a mount's heaps/")->required();
+  command->callback([&action, options] { action = [options] { return run_info(*options); }; });
+}
+
+void add_status(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("status", "Show what a mount holds and how its transfers ran");
+  const auto json = std::make_shared<bool>(false);
+  const auto path = std::make_shared<std::string>();
+  command->add_flag("--json", *json, "Print the status file as it is (docs/json.md)");
+  command->add_option("MOUNTPOINT", *path, "The mount point, or any path in the mount")->required();
+  command->callback([&action, json, path] { action = [json, path] { return run_status(*path, *json); }; });
+}
+
+void add_socket(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("socket", "Print the path of a mount's control socket");
+  const auto path = std::make_shared<std::string>();
+  command->add_option("MOUNTPOINT", *path, "The mount point, or any path in the mount")->required();
+  command->callback([&action, path] { action = [path] { return run_socket(*path); }; });
+}
+
+void add_doctor(CLI::App& app, Action& action) {
+  auto settings = std::make_shared<DoctorSettings>();
+  CLI::App* doctor = app.add_subcommand("doctor", "Tell what this machine can do, and what to change");
+  doctor->add_flag("--json", settings->json, "Print JSON");
+  doctor->add_flag("--fix", settings->fix, "Run the commands shown as fixes (needs root)");
+  doctor->callback([&action, settings] { action = [settings] { return run_doctor(*settings); }; });
+}
+
 int run(int argc, char** argv) {
-  using namespace dmabuffs::cli;
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (is_mount_helper(argc, argv)) {
     words = from_mount_helper(argc, argv);

@@ -19,7 +19,8 @@ namespace {
 
 constexpr char kReady = '\0';
 
-/// The parent: passes on what the child says. A child that dies says nothing.
+/// The parent: passes on what the child says: kReady, or a message and behind it the exit status. A child that dies
+/// says nothing.
 [[noreturn]] void wait_for(int child) {
   std::string said;
   char part[512];
@@ -28,7 +29,11 @@ constexpr char kReady = '\0';
     if (got > 0) said.append(part, static_cast<size_t>(got));
     if (!said.empty() && said.back() == kReady) ::_exit(0);
   }
-  ::_exit(report(said.empty() ? "the daemon died at its start; `dmabuffs mount -f` shows more" : said));
+  if (said.empty()) ::_exit(report("the daemon died at its start; `dmabuffs mount -f` shows more"));
+  const int status = said.back();
+  said.pop_back();
+  report(said);
+  ::_exit(status);
 }
 
 /// sd_notify(3): one datagram to $NOTIFY_SOCKET. Nobody there, or an error: nobody asked.
@@ -75,11 +80,15 @@ void Background::ready(const std::string& what) {
   parent_.reset();
 }
 
-int Background::failed(const std::string& message) {
-  if (foreground_ || !parent_) return report(message);
-  (void)!::write(parent_.get(), message.data(), message.size());
+int Background::failed(const std::string& message, int status) {
+  if (foreground_ || !parent_) {
+    report(message);
+    return status;
+  }
+  const std::string said = message + static_cast<char>(status);
+  (void)!::write(parent_.get(), said.data(), said.size());
   parent_.reset();
-  return 1;
+  return status;
 }
 
 }  // namespace dmabuffs::cli

@@ -14,8 +14,8 @@ class Background {
   static Background split(bool foreground);
   /// The mount is usable: lets the parent exit 0, closes the terminal, tells systemd.
   void ready(const std::string& what);
-  /// Failed before it was usable: the parent (or we) print `message`. Returns the exit status.
-  int failed(const std::string& message);
+  /// Failed before it was usable: the parent (or we) print `message` and exit with `status`, which is returned.
+  int failed(const std::string& message, int status = 1);
 
  private:
   bool foreground_ = true;

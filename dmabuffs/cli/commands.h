@@ -1,26 +1,53 @@
 // SPDX-License-Identifier: MIT
-/// The commands: each adds itself to the parser and returns the exit status through `exit_status`.
-/// Exit: 0 done, 1 failed, 2 usage; exec: the command's own (126/127).
+/// The commands, and what the command line told them. Each returns the exit status: 0 done, 1 failed, 2 usage;
+/// exec: the command's own (126/127).
 #pragma once
-#include <CLI/CLI.hpp>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "dmabuffs/cli/mount_settings.h"
+
 namespace dmabuffs::cli {
 
-/// What main runs after parsing: set by the chosen command's callback.
-using Action = std::function<int()>;
+inline constexpr int kUsageError = 2;
 
-void add_mount(CLI::App& app, Action& action);
-void add_umount(CLI::App& app, Action& action);
-void add_cp(CLI::App& app, Action& action);
+int run_mount(const MountWords& words);
+/// `lazy`: detach a busy mount now.
+int run_umount(const std::string& path, bool lazy);
+
+struct CopyOptions {
+  bool require_direct = false;
+  bool progress = true;
+  bool preserve = false;  ///< mode, owner (as far as allowed) and times
+  bool force = false;     ///< a destination that can't be opened is removed and made anew
+};
+struct CpOptions {
+  CopyOptions copy;
+  bool json = false, recursive = false, verbose = false;
+  std::vector<std::string> paths;
+};
+int run_cp(const CpOptions& options);
+
+struct ExecSettings {
+  std::vector<std::string> files, heaps, options, buffers;
+  bool require_direct = false;
+};
 /// `command`: what stood behind "--" (see cut_command).
-void add_exec(CLI::App& app, Action& action, std::vector<std::string> command);
-void add_info(CLI::App& app, Action& action);
-void add_status(CLI::App& app, Action& action);
-void add_socket(CLI::App& app, Action& action);
-void add_doctor(CLI::App& app, Action& action);
+int run_exec(const ExecSettings& settings, std::vector<std::string> command);
+
+struct InfoOptions {
+  bool json = false;
+  std::vector<std::string> files;
+};
+int run_info(const InfoOptions& options);
+
+int run_status(const std::string& path, bool json);
+int run_socket(const std::string& path);
+
+struct DoctorSettings {
+  bool json = false, fix = false;
+};
+int run_doctor(const DoctorSettings& settings);
 
 /// True when mount(8) called: as mount.dmabuffs or mount.fuse.dmabuffs, or (mount.fuse3, for type
 /// fuse.dmabuffs) as `dmabuffs SOURCE MOUNTPOINT -o OPTIONS` with no command.

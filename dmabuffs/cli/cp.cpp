@@ -19,12 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct CpOptions {
-  CopyOptions copy;
-  bool no_progress = false, json = false, recursive = false, verbose = false;
-  std::vector<std::string> paths;
-};
-
 class Cp {
  public:
   Cp(const CpOptions& options, std::vector<MountPoint> mounts)
@@ -150,32 +144,12 @@ int Cp::run() {
   return errors_.empty() ? 0 : 1;
 }
 
+}  // namespace
+
 int run_cp(const CpOptions& options) {
   auto mounts = dmabuffs_mounts();
   if (!mounts) return report(mounts.error().message);
   return Cp(options, std::move(*mounts)).run();
-}
-
-}  // namespace
-
-void add_cp(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("cp", "Copy files; directly where a side lies in a mount");
-  const auto options = std::make_shared<CpOptions>();
-  command->add_flag("--require-direct", options->copy.require_direct,
-                    "Fail instead of copying by way of the CPU");
-  command->add_flag("--no-progress", options->no_progress, "Show no progress on the terminal");
-  command->add_flag("--json", options->json, "Print what was done as JSON (docs/json.md)");
-  command->add_flag("-r,-R,--recursive", options->recursive, "Copy directories with all that is in them");
-  command->add_flag("-f,--force", options->copy.force, "Replace a destination that can't be opened");
-  command->add_flag("-p,--preserve", options->copy.preserve, "Keep mode, owner and times");
-  command->add_flag("-v,--verbose", options->verbose, "Print each file and the path its bytes took");
-  command->add_option("SRC DST", options->paths, "Files to copy, then where to: a file or a directory")
-      ->required()
-      ->expected(2, 1 << 20);
-  command->callback([&action, options] {
-    options->copy.progress = !options->no_progress;
-    action = [options] { return run_cp(*options); };
-  });
 }
 
 }  // namespace dmabuffs::cli

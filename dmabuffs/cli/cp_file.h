@@ -9,17 +9,11 @@
 #include <vector>
 
 #include "dmabuffs/cli/client.h"
+#include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp_local.h"
 #include "dmabuffs/cli/progress.h"
 
 namespace dmabuffs::cli {
-
-struct CopyOptions {
-  bool require_direct = false;
-  bool progress = true;
-  bool preserve = false;  ///< mode, owner (as far as allowed) and times
-  bool force = false;     ///< a destination that can't be opened is removed and made anew
-};
 
 /// What a copy did, summed over files.
 struct CopyTally {

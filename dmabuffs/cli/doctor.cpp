@@ -17,10 +17,6 @@ namespace {
 /// A fix may bring forth what needs the next one (a module, then its limits).
 constexpr int kRounds = 4;
 
-struct DoctorSettings {
-  bool json = false, fix = false;
-};
-
 bool run_line(const std::string& line) {
   std::cerr << "+ " << line << std::endl;
   const int status = std::system(line.c_str());
@@ -49,6 +45,8 @@ void tell_the_rest(const Diagnosis& diagnosis) {
       report("doctor: " + check.name + " can't be fixed by a command here: " + check.detail);
 }
 
+}  // namespace
+
 int run_doctor(const DoctorSettings& settings) {
   if (settings.fix && ::geteuid() != 0) return report("doctor: --fix needs root: sudo dmabuffs doctor --fix");
   const bool fixed = !settings.fix || run_fixes();
@@ -59,16 +57,6 @@ int run_doctor(const DoctorSettings& settings) {
             << std::flush;
   if (settings.fix) tell_the_rest(diagnosis);
   return diagnosis.direct && fixed ? 0 : 1;
-}
-
-}  // namespace
-
-void add_doctor(CLI::App& app, Action& action) {
-  auto settings = std::make_shared<DoctorSettings>();
-  CLI::App* doctor = app.add_subcommand("doctor", "Tell what this machine can do, and what to change");
-  doctor->add_flag("--json", settings->json, "Print JSON");
-  doctor->add_flag("--fix", settings->fix, "Run the commands shown as fixes (needs root)");
-  doctor->callback([&action, settings] { action = [settings] { return run_doctor(*settings); }; });
 }
 
 }  // namespace dmabuffs::cli

@@ -17,26 +17,21 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr int kUsageError = 2, kNotExecutable = 126, kNotFound = 127;
+constexpr int kNotExecutable = 126, kNotFound = 127;
 
-struct ExecSettings {
-  std::vector<std::string> files, heaps, options, buffers;
-  bool require_direct = false;
-
-  /// As `mount` takes them.
-  [[nodiscard]] std::vector<std::string> mount_arguments() const {
-    // The namespace ends with us, so fusermount3, which could not enter it, has nothing to watch.
-    std::vector<std::string> words = {"-o", "private,no_auto_unmount"};
-    const auto add = [&words](const char* option, const std::vector<std::string>& values) {
-      for (const std::string& value : values) words.insert(words.end(), {option, value});
-    };
-    add("--files", files);
-    add("--heap", heaps);
-    add("-o", options);
-    if (require_direct) words.emplace_back("--require-direct");
-    return words;
-  }
-};
+/// As `mount` takes them.
+std::vector<std::string> mount_arguments(const ExecSettings& settings) {
+  // The namespace ends with us, so fusermount3, which could not enter it, has nothing to watch.
+  std::vector<std::string> words = {"-o", "private,no_auto_unmount"};
+  const auto add = [&words](const char* option, const std::vector<std::string>& values) {
+    for (const std::string& value : values) words.insert(words.end(), {option, value});
+  };
+  add("--files", settings.files);
+  add("--heap", settings.heaps);
+  add("-o", settings.options);
+  if (settings.require_direct) words.emplace_back("--require-direct");
+  return words;
+}
 
 /// The signals that are meant for the command; blocked here and read from fd(). Children call restore().
 class SignalReader {
@@ -118,7 +113,7 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
   if (!ready) return pass(std::move(ready));
 
   auto daemon =
-      start_daemon(settings.mount_arguments(), scratch->path(), *ready, [&] { signals->restore(); });
+      start_daemon(mount_arguments(settings), scratch->path(), *ready, [&] { signals->restore(); });
   if (!daemon) return pass(std::move(daemon));
   if (auto status = wait_until_ready(*daemon, *ready, *signals, scratch->path())) return *status;
 
@@ -136,6 +131,8 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
   return status;
 }
 
+}  // namespace
+
 int run_exec(const ExecSettings& settings, std::vector<std::string> command) {
   const auto misuse = [](const std::string& message) {
     report(message + "\nTry 'dmabuffs exec --help'.");
@@ -149,29 +146,6 @@ int run_exec(const ExecSettings& settings, std::vector<std::string> command) {
         "private mount in $DMABUFFS_MOUNT");
   auto status = run_with_mount(settings, command);
   return status ? *status : report("exec: " + status.error().message);
-}
-
-}  // namespace
-
-void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
-  auto settings = std::make_shared<ExecSettings>();
-  CLI::App* exec = app.add_subcommand("exec", "Run a command with a private mount, in $DMABUFFS_MOUNT");
-  exec->footer(
-      "The command stands behind --, as in: dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
-  exec->add_option("--files", settings->files, "Show the host directory DIR as files/NAME")
-      ->type_name("[NAME=]DIR")
-      ->allow_extra_args(false);
-  exec->add_option("--heap", settings->heaps, "Show this heap (default: all that are found)")
-      ->type_name("NAME[:KEY=VALUE,...]")
-      ->allow_extra_args(false);
-  exec->add_option("-o", settings->options, "Options, as for mount")
-      ->type_name("OPT,...")
-      ->allow_extra_args(false);
-  exec->add_flag("--require-direct", settings->require_direct, "Fail transfers that can't go by direct I/O");
-  exec->add_option("buffers", settings->buffers)->group("");
-  exec->callback([&action, settings, command = std::move(command)] {
-    action = [settings, command] { return run_exec(*settings, command); };
-  });
 }
 
 }  // namespace dmabuffs::cli

@@ -14,11 +14,6 @@ namespace dmabuffs::cli {
 
 namespace {
 
-struct InfoOptions {
-  bool json = false;
-  std::vector<std::string> files;
-};
-
 using Clients = std::map<dev_t, ControlClient>;
 
 /// The client of the mount; connected on first use.
@@ -79,6 +74,8 @@ void print(const Json& info) {
   std::fputs(table(rows, {}).c_str(), stdout);
 }
 
+}  // namespace
+
 int run_info(const InfoOptions& options) {
   Clients clients;
   Json list = Json::array();
@@ -96,16 +93,6 @@ int run_info(const InfoOptions& options) {
   }
   if (options.json) std::printf("%s\n", to_text(list, 2).c_str());
   return status;
-}
-
-}  // namespace
-
-void add_info(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("info", "Show what is known of buffers: heap, sizes, dma-buf");
-  const auto options = std::make_shared<InfoOptions>();
-  command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
-  command->add_option("FILE", options->files, "Buffers: files below a mount's heaps/")->required();
-  command->callback([&action, options] { action = [options] { return run_info(*options); }; });
 }
 
 }  // namespace dmabuffs::cli

@@ -108,11 +108,7 @@ int run(MountSettings settings) {
 
   MountContext context(std::move(settings));
   auto heaps = HeapRegistry::make(context.budget, context.settings.heaps);
-  if (!heaps) {
-    // The parent exits 1 for us; in the foreground a wrong setting is a usage error as any other.
-    const int status = background.failed(heaps.error().message);
-    return heaps.error().code == EINVAL ? 2 : status;
-  }
+  if (!heaps) return background.failed(heaps.error().message, heaps.error().code == EINVAL ? kUsageError : 1);
   context.heaps = std::move(*heaps);
   auto session = Session::make(context);
   if (!session) return background.failed(session.error().message);
@@ -137,34 +133,11 @@ int run(MountSettings settings) {
 
 }  // namespace
 
-void add_mount(CLI::App& app, Action& action) {
-  auto words = std::make_shared<MountWords>();
-  CLI::App* mount = app.add_subcommand("mount", "Mount the heaps of this machine as directories of buffers");
-  mount->add_option("MOUNTPOINT", words->mountpoint, "Directory to mount on")->required();
-  mount->add_option("--files", words->files, "Show host directory DIR as files/NAME ([NAME=]DIR; repeatable)")
-      ->type_name("[NAME=]DIR")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  mount->add_option("--heap", words->heaps, "Show this heap only (NAME[:key=value,...]; repeatable)")
-      ->type_name("NAME")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  mount->add_flag("--require-direct", words->require_direct, "Fail a transfer that can't run by direct I/O");
-  mount->add_flag("-f,--foreground", words->foreground, "Stay in the foreground, log to stderr");
-  mount->add_option("-o", words->options, "Options, comma-separated: size=, recycle=, allow_other, ro, …")
-      ->type_name("OPT,...")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  mount->callback([words, &action] {
-    action = [words] {
-      auto settings = understand(*words);
-      if (!settings) {
-        report(settings.error().message);
-        return settings.error().code == EINVAL ? 2 : 1;
-      }
-      return run(std::move(*settings));
-    };
-  });
+int run_mount(const MountWords& words) {
+  auto settings = understand(words);
+  if (settings) return run(std::move(*settings));
+  report(settings.error().message);
+  return settings.error().code == EINVAL ? kUsageError : 1;
 }
 
 }  // namespace dmabuffs::cli

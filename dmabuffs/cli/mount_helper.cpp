@@ -24,7 +24,7 @@ bool is_for_others(std::string_view option) {
 }
 
 /// At every comma that has no backslash before it. The parts keep their backslashes.
-std::vector<std::string> split_options(const std::string& list) {
+std::vector<std::string> split_keeping_backslashes(const std::string& list) {
   std::vector<std::string> parts(1);
   for (size_t i = 0; i < list.size(); ++i) {
     if (list[i] == '\\' && i + 1 < list.size()) {
@@ -82,7 +82,7 @@ std::vector<std::string> from_mount_helper(int argc, char** argv) {
   std::vector<std::string> result = {"mount"};
   std::string passed;
   if (!operands.empty()) passed = "fsname=" + escaped(operands.front());
-  for (const std::string& option : split_options(options))
+  for (const std::string& option : split_keeping_backslashes(options))
     if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + option;
   if (!passed.empty()) result.insert(result.end(), {"-o", passed});
   result.insert(result.end(), unknown.begin(), unknown.end());

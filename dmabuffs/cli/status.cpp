@@ -81,6 +81,8 @@ void print_transfers(const Json& status) {
     if (refused.is_string()) std::printf("refused: %s\n", printable(refused.get<std::string>()).c_str());
 }
 
+}  // namespace
+
 int run_status(const std::string& path, bool json) {
   const auto mount = mount_of(path);
   if (!mount) return report(mount.error().message);
@@ -100,17 +102,6 @@ int run_status(const std::string& path, bool json) {
   print_buffers(status);
   print_transfers(status);
   return 0;
-}
-
-}  // namespace
-
-void add_status(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("status", "Show what a mount holds and how its transfers ran");
-  const auto json = std::make_shared<bool>(false);
-  const auto path = std::make_shared<std::string>();
-  command->add_flag("--json", *json, "Print the status file as it is (docs/json.md)");
-  command->add_option("MOUNTPOINT", *path, "The mount point, or any path in the mount")->required();
-  command->callback([&action, json, path] { action = [json, path] { return run_status(*path, *json); }; });
 }
 
 }  // namespace dmabuffs::cli

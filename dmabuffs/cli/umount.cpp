@@ -165,18 +165,9 @@ Result<void> take_away(const std::string& path, bool lazy) {
 
 }  // namespace
 
-void add_umount(CLI::App& app, Action& action) {
-  auto path = std::make_shared<std::string>();
-  auto lazy = std::make_shared<bool>(false);
-  CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemon to end");
-  umount->add_flag("-l,--lazy", *lazy, "Detach a busy mount now; it ends with its last user");
-  umount->add_option("MOUNTPOINT", *path, "Where it is mounted")->required();
-  umount->callback([&action, path, lazy] {
-    action = [path, lazy] {
-      const auto done = take_away(*path, *lazy);
-      return done ? 0 : report("umount: " + done.error().message);
-    };
-  });
+int run_umount(const std::string& path, bool lazy) {
+  const auto done = take_away(path, lazy);
+  return done ? 0 : report("umount: " + done.error().message);
 }
 
 }  // namespace dmabuffs::cli

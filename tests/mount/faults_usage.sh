@@ -23,6 +23,7 @@ wrong '--files of what is not there' 1 'No such file' --files "$T/none" "$place"
 wrong '--files of a file' 1 'not a directory' --files "$T/file" "$place"
 wrong '--heap without a name' 2 'name is missing' --heap :a=b "$place"
 wrong '--heap with half a setting' 2 'not KEY=VALUE' --heap memfd:wrong "$place"
+wrong '--heap with a setting that heap has not' 2 'unknown setting' --heap memfd:wrong=1 "$place"
 wrong 'a mount point that is not there' 1 'mkdir -p' "$T/none"
 wrong 'a mount point that is a file' 1 'not a directory' "$T/file"
 
