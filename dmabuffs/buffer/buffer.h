@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -53,6 +54,8 @@ struct BufferInfo {
   int pid_fd = -1;            ///< the daemon's descriptor number, for debugging (pidfd_getfd by root)
 };
 
+using Look = std::function<void(std::span<const std::byte>)>;
+
 class Buffer {
  public:
   /// A new, empty buffer of `heap`; holds no memory yet. `name` is given to the dma-buf (DMA_BUF_SET_NAME,
@@ -67,6 +70,10 @@ class Buffer {
 
   /// Bytes read, 0 at and past the end.
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> to) = 0;
+  /// As read(), but instead of copying them calls `look` once with the bytes where they lie, in pages that the
+  /// kernel can pin; they stay there during the call. False, and no call: this memory can't be looked at like
+  /// that (a dma-heap's mapping, a hole that a look would allocate), or there is nothing to read.
+  virtual Result<bool> view(uint64_t offset, size_t length, const Look& look) = 0;
   /// Bytes written (fewer only when memory ran out in the middle); grows the buffer, a gap reads zero.
   /// ENOSPC, ENOMEM, EBUSY (identity is fixed and capacity used up), EIO (fence, publish).
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from) = 0;

@@ -67,21 +67,33 @@ Result<CpuAccess> DmaBuffer::begin_access(Access access) {
   return bracket;
 }
 
+Result<bool> DmaBuffer::view(uint64_t offset, size_t length, const Look& look) {
+  const std::shared_lock use(use_);
+  if (offset >= size_ || length == 0 || !storage_->pinnable()) return false;
+  return look_at(offset, std::min<uint64_t>(length, size_ - offset), look);
+}
+
 Result<size_t> DmaBuffer::read(uint64_t offset, std::span<std::byte> to) {
   const std::shared_lock use(use_);
   if (offset >= size_ || to.empty()) return 0;
-  to = to.first(std::min<uint64_t>(to.size(), size_ - offset));
+  const size_t length = std::min<uint64_t>(to.size(), size_ - offset);
+  auto read = look_at(offset, length, [to](auto bytes) { std::copy(bytes.begin(), bytes.end(), to.begin()); });
+  if (!read) return pass(std::move(read));
+  return length;
+}
+
+Result<bool> DmaBuffer::look_at(uint64_t offset, size_t length, const Look& look) {
   const auto bracket = begin_access(Access::Read);
   if (!bracket) return Failure(bracket.error());
   const auto bytes = storage_->map();
   if (!bytes) return Failure(bytes.error());
-  const auto source = bytes->subspan(offset, to.size());
+  const auto source = bytes->subspan(offset, length);
   if (storage_->growable()) {
-    // A page not there yet would be allocated by the memcpy, where failing is SIGBUS.
+    // A page not there yet would be allocated by the access, where failing is SIGBUS.
     if (auto there = populate(source); !there) return pass(std::move(there));
   }
-  std::copy(source.begin(), source.end(), to.begin());
-  return to.size();
+  look(source);
+  return true;
 }
 
 Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from) {

@@ -39,6 +39,7 @@ class DmaBuffer final : public Buffer {
   [[nodiscard]] uint64_t size() const override;
   [[nodiscard]] const Heap& heap() const override { return *heap_; }
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<bool> view(uint64_t offset, size_t length, const Look& look) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
   Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
   Result<void> resize(uint64_t size) override;
@@ -65,6 +66,8 @@ class DmaBuffer final : public Buffer {
   /// The bracket round an access to storage_; brackets nothing while there is no dma-buf.
   Result<CpuAccess> begin_access(Access access);
 
+  /// Shows `look` bytes that are there, within the bracket; true.
+  Result<bool> look_at(uint64_t offset, size_t length, const Look& look);
   Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from);
   Result<void> extend(uint64_t capacity, uint64_t size);
   Result<void> shrink(uint64_t size);

@@ -2,6 +2,7 @@
 #include "dmabuffs/buffer/memfd_buffer.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,6 +92,37 @@ Result<size_t> MemfdBuffer::read(uint64_t offset, std::span<std::byte> to) {
     done += static_cast<size_t>(got);
   }
   return done;
+}
+
+Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look) {
+  if (!made_) return Failure(made_.error());
+  const std::shared_lock use(use_);
+  struct stat st {};
+  if (::fstat(memfd_.get(), &st) != 0) return fail_errno(errno, name());
+  const auto size = static_cast<uint64_t>(st.st_size);
+  if (offset >= size || length == 0) return false;
+  // Looking at a hole would allocate it; pread(2) does not.
+  if (static_cast<uint64_t>(st.st_blocks) * 512 < size || allocated_end_ > size) return false;
+  const auto mapping = readable(size);
+  if (!mapping) return Failure(mapping.error());
+  look((*mapping)->bytes().subspan(offset, std::min<uint64_t>(length, size - offset)));
+  return true;
+}
+
+Result<std::shared_ptr<const Mapping>> MemfdBuffer::readable(uint64_t length) {
+  const std::lock_guard lock(mapping_mutex_);
+  if (mapping_ && mapping_->size() >= length) return mapping_;
+  // More than there is (which costs nothing but addresses), so that a file that grows is not mapped each time.
+  auto mapping = Mapping::of_file(memfd_.get(), 0, std::max(std::bit_ceil(length), kHugePage), PROT_READ);
+  if (!mapping) return fail(mapping.error().code, name() + ": " + mapping.error().message);
+  mapping_ = std::make_shared<const Mapping>(std::move(*mapping));
+  return mapping_;
+}
+
+void MemfdBuffer::idle() {
+  fit_reservation();
+  const std::lock_guard lock(mapping_mutex_);
+  mapping_.reset();
 }
 
 Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 
+#include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/use_lock.h"
@@ -23,6 +24,7 @@ class MemfdBuffer final : public Buffer {
   [[nodiscard]] uint64_t size() const override;
   [[nodiscard]] const Heap& heap() const override { return *heap_; }
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<bool> view(uint64_t offset, size_t length, const Look& look) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
   Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
   Result<void> resize(uint64_t size) override;
@@ -35,7 +37,7 @@ class MemfdBuffer final : public Buffer {
   [[nodiscard]] int passthrough_fd() const override { return memfd_.get(); }
   /// The memfd is never replaced.
   void pin_identity() override {}
-  void idle() override { fit_reservation(); }
+  void idle() override;
   void set_name(const std::string& name) override;
 
  private:
@@ -45,6 +47,8 @@ class MemfdBuffer final : public Buffer {
   /// The file's size as it is, an extending lease included.
   [[nodiscard]] uint64_t file_size() const;
   Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
+  /// A view of the file's first `length` bytes at least, to be read only; it outlives the next one made.
+  Result<std::shared_ptr<const Mapping>> readable(uint64_t length);
   /// Has the budget cover the file up to `end` (and whatever clients wrote beyond).
   Result<void> reserve_to(uint64_t end);
   /// After a refusal of all up to `end`: reserves what there is room for; returns where the reservation ends.
@@ -60,6 +64,9 @@ class MemfdBuffer final : public Buffer {
 
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
   std::atomic<unsigned> leases_{0};
+
+  std::mutex mapping_mutex_;
+  std::shared_ptr<const Mapping> mapping_;  // of the file, for view()
 
   std::mutex reservation_mutex_;
   Reservation reservation_;     // after memfd_, which it watches

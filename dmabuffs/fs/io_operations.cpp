@@ -74,33 +74,33 @@ void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   session.waiting().run([handle = std::shared_ptr<Handle>(std::move(handle))] {});
 }
 
-/// Where a FUSE worker puts what it read before the kernel takes it: never straight from a buffer's mapping, which
-/// the kernel can't pin (EFAULT), and small enough to stay in the CPU's cache.
-std::span<std::byte> worker_bytes(size_t size) {
-  thread_local std::unique_ptr<std::byte[]> bytes;
-  thread_local size_t capacity = 0;
-  if (capacity < size) {
-    bytes.reset(new std::byte[size]);
-    capacity = size;
-  }
-  return {bytes.get(), size};
-}
-
-void read_into(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<std::byte> bytes) {
+/// By a copy: what was read can't be pinned by the kernel where it lies (EFAULT).
+void reply_copy(fuse_req_t request, OpenFile& file, uint64_t offset, size_t size) {
+  const auto memory = session_of(request).reply_memory().borrow(size);
+  if (!memory) return reply_error(request, memory.error());
+  const auto bytes = memory->bytes();
   const auto got = file.read(offset, bytes);
   if (!got) return reply_error(request, got.error());
   session_of(request).context().read_bytes.fetch_add(*got, std::memory_order_relaxed);
   fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), *got);
 }
 
-void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
-  const OpenPtr& file = handle_of(info).file;
-  const auto at = static_cast<uint64_t>(offset);
-  if (!file->would_block(Access::Read)) return read_into(request, *file, at, worker_bytes(size));
-  session_of(request).waiting().run([request, file, at, size] {
-    std::vector<std::byte> bytes(size);
-    read_into(request, *file, at, bytes);
+void read_and_reply(fuse_req_t request, OpenFile& file, uint64_t offset, size_t size) {
+  Session& session = session_of(request);
+  const auto viewed = file.view(offset, size, [&](std::span<const std::byte> bytes) {
+    session.context().read_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
+    fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), bytes.size());
   });
+  if (!viewed) return reply_error(request, viewed.error());
+  if (!*viewed) reply_copy(request, file, offset, size);
+}
+
+void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
+  // A reference of its own: the reply may let the kernel release the file while it is still being looked at.
+  const OpenPtr file = handle_of(info).file;
+  const auto at = static_cast<uint64_t>(offset);
+  if (!file->would_block(Access::Read)) return read_and_reply(request, *file, at, size);
+  session_of(request).waiting().run([request, file, at, size] { read_and_reply(request, *file, at, size); });
 }
 
 void write_from(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<const std::byte> bytes) {

@@ -56,6 +56,8 @@ class OpenFile {
  public:
   virtual ~OpenFile() = default;
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> to) = 0;
+  /// As Buffer::view: shows the bytes where they lie; false: use read().
+  virtual Result<bool> view(uint64_t /*offset*/, size_t /*length*/, const Look&) { return false; }
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from);
   /// A close(2) of one of its descriptors; errors reach the caller.
   virtual Result<void> flush() { return {}; }

@@ -13,6 +13,9 @@ class OpenBuffer : public OpenFile {
   ~OpenBuffer() override;
 
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
+  Result<bool> view(uint64_t offset, size_t length, const Look& look) override {
+    return buffer_.view(offset, length, look);
+  }
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
   Result<void> flush() override;
   Result<void> fsync(bool data_only) override;

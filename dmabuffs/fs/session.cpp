@@ -15,11 +15,6 @@ namespace dmabuffs {
 
 namespace {
 
-/// Threads that read requests. Each costs a request buffer and a reply buffer of 1 MiB, and the daemon promises to
-/// stay small; what waits runs in the pools.
-constexpr unsigned kWorkers = 8;
-constexpr unsigned kMaxRequest = 1u << 20;
-
 void op_init(void* data, fuse_conn_info* connection) { static_cast<Session*>(data)->initialised(connection); }
 
 void log_from_libfuse(fuse_log_level level, const char* format, va_list arguments) {

@@ -13,11 +13,17 @@
 #include "dmabuffs/fs/mount.h"
 #include "dmabuffs/fs/node_table.h"
 #include "dmabuffs/fs/passthrough.h"
+#include "dmabuffs/fs/reply_memory.h"
 
 namespace dmabuffs {
 
 class Session {
  public:
+  /// Threads that read requests. Each costs a request buffer and a reply buffer of 1 MiB, and the daemon promises
+  /// to stay small; what waits runs in the pools.
+  static constexpr unsigned kWorkers = 8;
+  static constexpr unsigned kMaxRequest = 1u << 20;  ///< bytes of a read or write
+
   /// Builds the tree; mounts nothing yet.
   static Result<std::unique_ptr<Session>> make(MountContext& context);
   ~Session();
@@ -40,6 +46,7 @@ class Session {
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
   /// For transfers.
   [[nodiscard]] BlockingPool& transfers() { return transfers_; }
+  [[nodiscard]] ReplyMemory& reply_memory() { return reply_memory_; }
   [[nodiscard]] const std::shared_ptr<HeapsRoot>& heaps() { return heaps_; }
   void initialised(fuse_conn_info* connection);
   /// Registers a running transfer, so that unmount() can cancel it.
@@ -55,6 +62,7 @@ class Session {
   std::shared_ptr<HeapsRoot> heaps_;
   std::unique_ptr<NodeTable> nodes_;
   Passthrough passthrough_;
+  ReplyMemory reply_memory_{kMaxRequest, kWorkers};
   BlockingPool waiting_{64};
   BlockingPool transfers_{16};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
