@@ -82,7 +82,8 @@ void add_cp(CLI::App& app, Action& action) {
   command->add_flag("-f,--force", options->copy.force, "Replace a destination that can't be opened");
   command->add_flag("-p,--preserve", options->copy.preserve, "Keep mode, owner and times");
   command->add_flag("-v,--verbose", options->verbose, "Print each file and the path its bytes took");
-  command->add_option("SRC DST", options->paths, "Files to copy, then where to: a file or a directory")
+  // No space: CLI11 2.4 refuses it in a name.
+  command->add_option("SRC...DST", options->paths, "Files to copy, then where to: a file or a directory")
       ->required()
       ->expected(2, 1 << 20);
   command->callback([&action, options] { action = [options] { return run_cp(*options); }; });
