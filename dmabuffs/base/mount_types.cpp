@@ -21,7 +21,7 @@ std::string MountTypes::type_of(uint64_t mount_id) {
 /// what was read before then says nothing.
 bool MountTypes::changed() {
   if (!table_) {
-    table_.reset(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+    table_.reset(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
     return true;
   }
   pollfd polled{table_.get(), POLLPRI, 0};

@@ -9,8 +9,8 @@
 
 namespace dmabuffs {
 
-/// File system types of this process's mounts, from the kernel's table alone: statfs(2) on a FUSE mount is a request
-/// to its daemon, who may never answer. Thread-safe.
+/// File system types of the mounts that the first caller sees (a daemon's threads all see the same), from the kernel's
+/// table alone: statfs(2) on a FUSE mount is a request to its daemon, who may never answer. Thread-safe.
 class MountTypes {
  public:
   /// The type of the mount with this STATX_MNT_ID ("ext4", "fuse.sshfs"); empty: there is no such mount, or the table

@@ -25,6 +25,8 @@ namespace dmabuffs::cli {
 
 namespace {
 
+constexpr unsigned kPatienceAtEnd = 60;  // seconds
+
 /// Two descriptors a buffer: as many as the system gives.
 void raise_descriptor_limit() {
   struct rlimit limit {};
@@ -137,9 +139,13 @@ int run(MountSettings settings) {
                  (*session)->passthrough().enabled() ? "on" : "off");
     background.ready("mounted at " + context.settings.mountpoint);
   });
-  // First the mount: a client's copy may hang in a file system that does not answer, and stop() waits for it.
+  // A client's file may lie in a file system that never answers, and even closing it asks that: the process ends then
+  // without its threads. All else takes a few seconds at most.
+  std::signal(SIGALRM, SIG_DFL);
+  ::alarm(kPatienceAtEnd);
   (*session)->unmount();
   (*socket)->stop();
+  ::alarm(0);
   if (!served) return background.failed(served.error().message);
   return 0;
 }
