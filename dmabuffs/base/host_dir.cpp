@@ -2,11 +2,9 @@
 #include "dmabuffs/base/host_dir.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace dmabuffs {
@@ -50,11 +48,6 @@ Result<HostIdentity> identify(int fd) {
   identity.type = st.stx_mode & S_IFMT;
   if (st.stx_mask & STATX_BTIME) identity.born = st.stx_btime.tv_sec * 1'000'000'000 + st.stx_btime.tv_nsec;
   return identity;
-}
-
-bool is_procfs(int fd) {
-  struct statfs fs {};
-  return ::fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
 Result<UniqueFd> open_directory_beneath(int directory, const std::string& path) {

@@ -30,9 +30,6 @@ struct HostIdentity {
 /// (AT_STATX_DONT_SYNC): it never sends a request to a FUSE daemon or a server.
 Result<HostIdentity> identify(int fd);
 
-/// True when `fd` lies in procfs, whose answers depend on who asks.
-bool is_procfs(int fd);
-
 /// The directory `path` (several components) below `directory`, as O_PATH. EXDEV where a mount is in the way,
 /// ELOOP for a symbolic link. At most PATH_MAX bytes.
 Result<UniqueFd> open_directory_beneath(int directory, const std::string& path);

@@ -36,6 +36,11 @@ constexpr char kReady = '\0';
   ::_exit(status);
 }
 
+/// Going on in the calling shell's own process would leave it waiting for as long as the mount lasts.
+[[noreturn]] void give_up() {
+  ::_exit(report(std::string("no background process for the mount: ") + std::strerror(errno)));
+}
+
 /// sd_notify(3): one datagram to $NOTIFY_SOCKET. Nobody there, or an error: nobody asked.
 void notify_service_manager(const std::string& what) {
   const char* path = std::getenv("NOTIFY_SOCKET");
@@ -58,8 +63,9 @@ Background Background::split(bool foreground) {
   self.foreground_ = foreground;
   if (foreground) return self;
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return self;
+  if (::pipe2(ends, O_CLOEXEC) != 0) give_up();
   const pid_t child = ::fork();
+  if (child < 0) give_up();
   if (child > 0) {
     ::close(ends[1]);
     wait_for(ends[0]);

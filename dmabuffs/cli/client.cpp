@@ -124,14 +124,10 @@ Result<MountPoint> mount_of(const std::string& path) {
   return *mount;
 }
 
-Result<std::string> socket_of(const MountPoint& mount) {
+Result<std::string> ControlClient::told_by_status(const MountPoint& mount) {
   auto text = read_file(mount.path + "/status");
-  if (!text) {
-    // A bind mount of a part of the mount does not show the status file.
-    const std::string usual = control_socket_path(mount.path, mount.owner);
-    if (::access(usual.c_str(), F_OK) == 0) return usual;
+  if (!text)
     return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
-  }
   const Json status = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object()) return fail(EIO, mount.path + "/status: not JSON");
   auto socket = text_of(status, "socket");
@@ -139,14 +135,26 @@ Result<std::string> socket_of(const MountPoint& mount) {
   return *socket;
 }
 
-Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
-  auto path = socket_of(mount);
-  if (!path) return pass(std::move(path));
-  auto socket = connect_to(*path);
+Result<ControlClient> ControlClient::connect_at(std::string path, const MountPoint& mount) {
+  auto socket = connect_to(path);
   if (!socket)
     return fail(socket.error().code, mount.path + ": no connection to its daemon: " + socket.error().message);
   if (auto checked = check_daemon(socket->get(), mount); !checked) return pass(std::move(checked));
-  return ControlClient(std::move(*socket));
+  return ControlClient(std::move(*socket), std::move(path));
+}
+
+bool ControlClient::serves(const MountPoint& mount) {
+  const auto hello = request({{"op", "hello"}}, {}, Waiting{});
+  return hello && number_of(hello->body, "device") == uint64_t{mount.device};
+}
+
+/// Where the socket usually is first: the status file lists every buffer of the mount.
+Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
+  auto usual = connect_at(control_socket_path(mount.path, mount.owner), mount);
+  if (usual && usual->serves(mount)) return usual;
+  auto path = told_by_status(mount);
+  if (!path) return pass(std::move(path));
+  return connect_at(std::move(*path), mount);
 }
 
 Result<Message> ControlClient::request(const Json& request, std::span<const int> fds,

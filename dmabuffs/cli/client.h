@@ -33,14 +33,13 @@ const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t d
 /// The mount that `path` (which exists) lies in. ENODEV naming the path when it lies in none; ENOTCONN with
 /// the remedy when the mount's daemon has died.
 Result<MountPoint> mount_of(const std::string& path);
-/// Path of its control socket, as its `status` file tells. ENOENT: it has none.
-Result<std::string> socket_of(const MountPoint& mount);
-
 /// A connection to one mount's daemon.
 class ControlClient {
  public:
-  /// EPERM: what answers is not the mount's daemon.
+  /// ENOENT: the mount has no control socket. EPERM: what answers is not the mount's daemon.
   static Result<ControlClient> connect(const MountPoint& mount);
+  /// Path of the socket.
+  [[nodiscard]] const std::string& path() const { return path_; }
 
   struct Waiting {
     /// When it becomes readable the request is cancelled: "cancel" is sent and the reply awaited for a
@@ -53,8 +52,14 @@ class ControlClient {
   Result<Message> request(const Json& request, std::span<const int> fds, const Waiting& waiting);
 
  private:
-  explicit ControlClient(UniqueFd socket) : socket_(std::move(socket)) {}
+  ControlClient(UniqueFd socket, std::string path) : socket_(std::move(socket)), path_(std::move(path)) {}
+  static Result<ControlClient> connect_at(std::string path, const MountPoint& mount);
+  static Result<std::string> told_by_status(const MountPoint& mount);
+  /// True when this is the daemon of that very mount, as it says.
+  bool serves(const MountPoint& mount);
+
   UniqueFd socket_;
+  std::string path_;
 };
 
 /// An O_PATH descriptor of the file that `fd` has open: how the daemon is told of one of its own files.

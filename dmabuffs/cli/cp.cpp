@@ -3,8 +3,10 @@
 /// is called.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -49,7 +51,38 @@ bool is_directory(const std::string& path) {
 
 std::string last_name(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
-  return path.substr(path.rfind('/') + 1);
+  const std::string name = path.substr(path.rfind('/') + 1);
+  // What SRC/.. names goes into the target itself, not beside it.
+  return name == ".." ? "." : name;
+}
+
+bool same_inode(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
+
+/// Makes the symbolic link `to`; what has that name already is replaced in one step, so that it is never missing, and
+/// stays where a link can't be made (in a heap).
+Result<void> make_link(const std::string& target, const std::string& to) {
+  if (::symlink(target.c_str(), to.c_str()) == 0) return {};
+  if (errno != EEXIST) return fail_errno(errno, to + ": can't make this symbolic link");
+  struct stat there {};
+  if (::lstat(to.c_str(), &there) == 0 && S_ISDIR(there.st_mode))
+    return fail(EISDIR, to + ": a directory; not overwriting it with a symbolic link");
+  const std::string aside = to.substr(0, to.rfind('/') + 1) + ".dmabuffs-cp-" + std::to_string(::getpid());
+  if (::symlink(target.c_str(), aside.c_str()) != 0 || ::rename(aside.c_str(), to.c_str()) != 0) {
+    const int code = errno;
+    ::unlink(aside.c_str());
+    return fail_errno(code, to + ": can't make this symbolic link");
+  }
+  return {};
+}
+
+/// Owner, mode and times, as cp -p gives them to a directory once it is full.
+Result<void> preserve_directory(const std::string& path, const struct stat& from) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return path_error(errno, path);
+  const std::array<timespec, 2> times{from.st_atim, from.st_mtim};
+  if (::fchmod(fd.get(), mode_after_chown(fd.get(), from)) != 0 || ::futimens(fd.get(), times.data()) != 0)
+    return path_error(errno, path);
+  return {};
 }
 
 void Cp::trouble(const std::string& message) {
@@ -80,9 +113,11 @@ void Cp::copy_link(const std::string& from, const std::string& to) {
   std::error_code failed;
   const fs::path target = fs::read_symlink(from, failed);
   if (failed) return trouble(from + ": " + failed.message());
-  if (options_.copy.force) ::unlink(to.c_str());
-  if (::symlink(target.c_str(), to.c_str()) != 0)
-    return trouble(to + ": can't make this symbolic link: " + std::strerror(errno));
+  struct stat behind {
+  }, there{};
+  if (::stat(from.c_str(), &behind) == 0 && ::lstat(to.c_str(), &there) == 0 && same_inode(behind, there))
+    return trouble("'" + from + "' and '" + to + "' are the same file");
+  if (auto made = make_link(target, to); !made) trouble(made.error().message);
 }
 
 void Cp::copy_directory(const std::string& from, const std::string& to, const struct stat& st) {
@@ -91,7 +126,11 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   const std::string outer = fs::weakly_canonical(from, failed).string() + "/";
   if (inner.rfind(outer, 0) == 0) return trouble("'" + from + "': can't be copied into itself, '" + to + "'");
   const bool made = ::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) == 0;
-  if (!made && !(errno == EEXIST && is_directory(to))) return trouble(path_error(errno, to).value().message);
+  if (!made && errno != EEXIST) return trouble(path_error(errno, to).value().message);
+  struct stat there {};
+  // A symbolic link to a directory is none: what is copied would land wherever it leads.
+  if (!made && (::lstat(to.c_str(), &there) != 0 || !S_ISDIR(there.st_mode)))
+    return trouble(to + ": no directory; not overwriting it with the directory '" + from + "'");
   std::vector<std::string> names;
   for (fs::directory_iterator entry(from, failed), end; !failed && entry != end; entry.increment(failed))
     names.push_back(entry->path().filename().string());
@@ -102,7 +141,9 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
     copy_one(fs::path(from) / name, fs::path(to) / name);
   }
   // Only now may a directory become one that its owner can't write.
-  if (made && (st.st_mode & 0700) != 0700) (void)::chmod(to.c_str(), st.st_mode & 0777);
+  if (options_.copy.preserve) {
+    if (auto kept = preserve_directory(to, st); !kept) trouble(kept.error().message);
+  } else if (made && (st.st_mode & 0700) != 0700) (void)::chmod(to.c_str(), st.st_mode & 0777);
 }
 
 void Cp::copy_one(const std::string& from, const std::string& to) {

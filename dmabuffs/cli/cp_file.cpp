@@ -26,6 +26,12 @@ UniqueFd open_direct(int fd, int mode) {
 
 }  // namespace
 
+mode_t mode_after_chown(int fd, const struct stat& from) {
+  if (::fchown(fd, from.st_uid, from.st_gid) == 0) return from.st_mode & 07777;
+  (void)::fchown(fd, static_cast<uid_t>(-1), from.st_gid);
+  return from.st_mode & kPermissions;
+}
+
 uint64_t FileCopier::Passed::add(UniqueFd fd) {
   fds.push_back(fd.get());
   owned.push_back(std::move(fd));
@@ -54,7 +60,8 @@ Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
   return side;
 }
 
-/// Opening truncates nothing yet, so that a file can't be emptied before it is known to be the source.
+/// Opening truncates nothing yet, so that a file can't be emptied before it is known not to be the source, nor for a
+/// transfer that is refused.
 Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, const Side& from) {
   Side side{name};
   const mode_t mode = S_ISREG(from.st.st_mode) ? (from.st.st_mode & kPermissions) | kWhileCopying : 0666;
@@ -75,8 +82,6 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
   }
   if (!side.fd) return path_error(errno, name);
   if (auto looked = look(side); !looked) return pass(std::move(looked));
-  if (S_ISREG(side.st.st_mode) && side.st.st_size > 0 && ::ftruncate(side.fd.get(), 0) != 0)
-    return path_error(errno, name);
   made_.emplace(side.st.st_dev, side.st.st_ino);
   return side;
 }
@@ -88,7 +93,10 @@ Result<void> FileCopier::check_overwrite(const struct stat& to, const std::strin
   const bool shown =
       (from.mount && from.st.st_ino == shown_inode(to.st_dev, to.st_ino)) ||
       (mount_of_device(mounts_, to.st_dev) && to.st_ino == shown_inode(from.st.st_dev, from.st.st_ino));
-  if (same || shown) return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
+  // One host directory shown by two mounts: the same number in both, of the kind that only files/ gives.
+  const bool shown_twice = from.mount && mount_of_device(mounts_, to.st_dev) && to.st_ino == from.st.st_ino &&
+                           (to.st_ino & kShownInode) != 0;
+  if (same || shown || shown_twice) return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
   if (made_.count({to.st_dev, to.st_ino}) != 0 && S_ISREG(to.st_mode))
     return fail(EEXIST, name + ": made by this very command; not overwriting it with '" + from.name + "'");
   return {};
@@ -103,8 +111,25 @@ Result<void> FileCopier::copy(const std::string& from_name, const std::string& t
   CopyTally mine;
   auto moved = move(*from, *to, mine);
   tally.add(mine);
+  if (!moved && to->created && mine.bytes == 0) take_back(*to);
   if (!moved) return moved;
   return finish(*from, *to);
+}
+
+/// A new file in which nothing was stored: as if it had never been made, unless the name is another's by now.
+void FileCopier::take_back(Side& side) {
+  struct stat there {};
+  const bool same = ::lstat(side.name.c_str(), &there) == 0 && there.st_dev == side.st.st_dev &&
+                    there.st_ino == side.st.st_ino;
+  side.fd.reset();
+  if (!same || ::unlink(side.name.c_str()) != 0) return;
+  made_.erase({side.st.st_dev, side.st.st_ino});
+}
+
+Result<void> FileCopier::empty(Side& side) {
+  if (S_ISREG(side.st.st_mode) && side.st.st_size > 0 && ::ftruncate(side.fd.get(), 0) != 0)
+    return path_error(errno, side.name);
+  return {};
 }
 
 Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
@@ -112,6 +137,12 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   // A size of 0 may be a file that does not tell it (/proc): read(2) knows.
   const bool for_daemon =
       mount && from.has_ranges() && to.has_ranges() && (from.st.st_size > 0 || S_ISBLK(from.st.st_mode));
+  if (options_.require_direct && !for_daemon && !(S_ISREG(from.st.st_mode) && S_ISREG(to.st.st_mode)))
+    return fail(EIO, "'" + from.name + "' -> '" + to.name + "': can't be copied directly (--require-direct)");
+  if (for_daemon) {
+    if (auto allowed = check_direct(*mount, from, to); !allowed) return allowed;
+  }
+  if (auto emptied = empty(to); !emptied) return emptied;
   if (!for_daemon) return by_itself(from, to, tally);
   auto done = through_daemon(*mount, from, to, tally);
   if (!done) return pass(std::move(done));
@@ -133,9 +164,8 @@ Result<Json> FileCopier::end_for(const MountPoint& mount, const Side& side, Pass
   return end;
 }
 
-/// False: the daemon can't transfer this file, but it can be read and written.
-Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& from, const Side& to,
-                                        CopyTally& tally) {
+Result<Message> FileCopier::ask(const MountPoint& mount, const Side& from, const Side& to, Json request,
+                                const Waiting& waiting) {
   auto client = client_of(mount);
   if (!client) return pass(std::move(client));
   Passed passed;
@@ -143,23 +173,39 @@ Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& fro
   if (!from_end) return pass(std::move(from_end));
   auto to_end = end_for(mount, to, passed);
   if (!to_end) return pass(std::move(to_end));
+  request["op"] = "copy";
+  request["from"] = *from_end;
+  request["to"] = *to_end;
+  request["require_direct"] = options_.require_direct;
+  auto answer = (*client)->request(request, passed.fds, waiting);
+  if (answer || answer.error().code != EPIPE) return answer;
+  // Closed since the last file: the daemon drops clients that are silent for long.
+  clients_.erase(mount.device);
+  client = client_of(mount);
+  if (!client) return pass(std::move(client));
+  return (*client)->request(request, passed.fds, waiting);
+}
+
+/// Whether a direct transfer is required and would be refused, asked with a copy of no bytes: before an existing
+/// destination loses its content.
+Result<void> FileCopier::check_direct(const MountPoint& mount, const Side& from, const Side& to) {
+  if (to.created || to.st.st_size == 0) return {};
+  auto answer = ask(mount, from, to, {{"length", 0}}, Waiting{});
+  if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);
+  if (flag_of(answer->body, "ok")) return {};
+  const Error error = error_of(answer->body);
+  // Can't be transferred, but read and written.
+  if (error.code == EOPNOTSUPP && !options_.require_direct) return {};
+  return fail(error.code, "'" + from.name + "' -> '" + to.name + "': " + error.message);
+}
+
+/// False: the daemon can't transfer this file, but it can be read and written.
+Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& from, const Side& to,
+                                        CopyTally& tally) {
   Progress line(to.name, options_.progress);
   Interrupt interrupt;
-  ControlClient::Waiting waiting{interrupt.fd(),
-                                 [&line](uint64_t done, uint64_t total) { line.show(done, total); }};
-  const Json request{{"op", "copy"},
-                     {"from", *from_end},
-                     {"to", *to_end},
-                     {"require_direct", options_.require_direct},
-                     {"progress", true}};
-  auto answer = (*client)->request(request, passed.fds, waiting);
-  if (!answer && answer.error().code == EPIPE) {
-    // Closed since the last file: the daemon drops clients that are silent for long.
-    clients_.erase(mount.device);
-    client = client_of(mount);
-    if (!client) return pass(std::move(client));
-    answer = (*client)->request(request, passed.fds, waiting);
-  }
+  const Waiting waiting{interrupt.fd(), [&line](uint64_t done, uint64_t total) { line.show(done, total); }};
+  auto answer = ask(mount, from, to, {{"progress", true}}, waiting);
   signal_ = interrupt.take();
   if (signal_ == 0 && !answer && answer.error().code == EINTR) signal_ = SIGINT;
   if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);
@@ -202,9 +248,8 @@ Result<void> FileCopier::finish(const Side& from, Side& to) {
     (void)::statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st);
   }
   if (options_.preserve && S_ISREG(to.st.st_mode)) {
-    (void)::fchown(fd, from.st.st_uid, from.st.st_gid);  // as far as allowed, like cp -p by an ordinary user
     const std::array<timespec, 2> times{from.st.st_atim, from.st.st_mtim};
-    if (::fchmod(fd, from.st.st_mode & 07777) != 0 || ::futimens(fd, times.data()) != 0)
+    if (::fchmod(fd, mode_after_chown(fd, from.st)) != 0 || ::futimens(fd, times.data()) != 0)
       return path_error(errno, to.name);
   } else if (to.created && S_ISREG(from.st.st_mode) && (from.st.st_mode & kWhileCopying) != kWhileCopying) {
     if (::fchmod(fd, from.st.st_mode & kPermissions & ~current_umask()) != 0)

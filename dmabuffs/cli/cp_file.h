@@ -32,6 +32,11 @@ struct CopyTally {
   void add(const CopyTally& other);
 };
 
+/// Gives `fd` the owner and group of `from`, as far as allowed, like cp -p by an ordinary user. Returns the mode it
+/// may have then: without setuid and setgid where the owner is another, for they would give his rights, not the
+/// source's owner's.
+mode_t mode_after_chown(int fd, const struct stat& from);
+
 class FileCopier {
  public:
   FileCopier(CopyOptions options, std::vector<MountPoint> mounts)
@@ -64,6 +69,12 @@ class FileCopier {
   Result<void> look(Side& side);
   Result<void> check_overwrite(const struct stat& to, const std::string& name, const Side& from) const;
   Result<void> move(Side& from, Side& to, CopyTally& tally);
+  Result<void> empty(Side& side);
+  void take_back(Side& side);
+  using Waiting = ControlClient::Waiting;
+  Result<Message> ask(const MountPoint& mount, const Side& from, const Side& to, Json request,
+                      const Waiting& waiting);
+  Result<void> check_direct(const MountPoint& mount, const Side& from, const Side& to);
   Result<bool> through_daemon(const MountPoint& mount, const Side& from, const Side& to, CopyTally& tally);
   Result<Json> end_for(const MountPoint& mount, const Side& side, Passed& passed);
   Result<void> by_itself(const Side& from, const Side& to, CopyTally& tally);

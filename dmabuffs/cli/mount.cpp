@@ -16,6 +16,7 @@
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/mount_settings.h"
 #include "dmabuffs/cli/mount_table.h"
+#include "dmabuffs/fs/caller_rights.h"
 #include "dmabuffs/fs/control.h"
 #include "dmabuffs/fs/files.h"
 #include "dmabuffs/fs/session.h"
@@ -23,6 +24,8 @@
 namespace dmabuffs::cli {
 
 namespace {
+
+constexpr unsigned kPatienceAtEnd = 60;  // seconds
 
 /// Two descriptors a buffer: as many as the system gives.
 void raise_descriptor_limit() {
@@ -32,6 +35,14 @@ void raise_descriptor_limit() {
   if (limit.rlim_max < more.rlim_max && ::setrlimit(RLIMIT_NOFILE, &more) == 0) return;  // needs CAP_SYS_RESOURCE
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// What a client stores is the client's affair, not that of the shell the daemon was started from.
+void raise_file_size_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_FSIZE, &limit);
 }
 
 /// Takes away a mount whose daemon is gone.
@@ -91,8 +102,11 @@ int run(MountSettings settings) {
   Background background = Background::split(settings.foreground);
   start_log(settings.foreground, settings.debug);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // EFBIG for one client instead of death for all
   ::umask(0);
   raise_descriptor_limit();
+  raise_file_size_limit();
+  if (settings.allow_other) give_up_reserved_resources();
   // Each thread that renders a long status would else keep an arena of that size for good.
   ::mallopt(M_ARENA_MAX, 2);
 
@@ -125,8 +139,13 @@ int run(MountSettings settings) {
                  (*session)->passthrough().enabled() ? "on" : "off");
     background.ready("mounted at " + context.settings.mountpoint);
   });
-  (*socket)->stop();
+  // A client's file may lie in a file system that never answers, and even closing it asks that: the process ends then
+  // without its threads. All else takes a few seconds at most.
+  std::signal(SIGALRM, SIG_DFL);
+  ::alarm(kPatienceAtEnd);
   (*session)->unmount();
+  (*socket)->stop();
+  ::alarm(0);
   if (!served) return background.failed(served.error().message);
   return 0;
 }

@@ -176,6 +176,8 @@ Result<MountSettings> understand(const MountWords& given) {
       if (auto applied = apply_option(settings, words, option); !applied) return pass(std::move(applied));
     }
   }
+  if (settings.allow_other && settings.allow_root)
+    return fail(EINVAL, "-o allow_other,allow_root: one of them; allow_other lets root in, too");
   std::set<std::string> names;
   for (const std::string& word : words.files) {
     auto option = parse_files(word);

@@ -10,9 +10,9 @@ namespace dmabuffs::cli {
 int run_socket(const std::string& path) {
   const auto mount = mount_of(path);
   if (!mount) return report(mount.error().message);
-  const auto socket = socket_of(*mount);
-  if (!socket) return report(socket.error().message);
-  std::printf("%s\n", socket->c_str());
+  const auto client = ControlClient::connect(*mount);
+  if (!client) return report(client.error().message);
+  std::printf("%s\n", client->path().c_str());
   return 0;
 }
 

@@ -152,4 +152,23 @@ CallerRights::~CallerRights() {
   std::abort();
 }
 
+void give_up_reserved_resources() {
+  CapabilityWords words{};
+  if (!get_capabilities(words)) return;
+  constexpr auto kBit = static_cast<uint32_t>(1u << CAP_SYS_RESOURCE);
+  words[0].effective &= ~kBit;
+  words[0].permitted &= ~kBit;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  if (::syscall(SYS_capset, &header, words.data()) != 0)
+    spdlog::warn("CAP_SYS_RESOURCE can't be given up: {}", std::strerror(errno));
+}
+
+void drop_privilege_bits(int fd) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return;
+  mode_t bits = st.st_mode & S_ISUID;
+  if (st.st_mode & S_IXGRP) bits |= st.st_mode & S_ISGID;
+  if (bits != 0) (void)::fchmod(fd, (st.st_mode & ~bits) & 07777);
+}
+
 }  // namespace dmabuffs

@@ -54,9 +54,9 @@ class Listener : public ControlSocket {
     if (!socket_.fd) return;
     (void)::eventfd_write(stop_.get(), 1);  // never read back: everyone who polls sees it
     if (acceptor_.joinable()) acceptor_.join();
+    remove_socket(socket_);  // whether or not a client's thread ends
     for (Client& client : clients_) client.thread.join();
     clients_.clear();
-    remove_socket(socket_);
     socket_.fd.reset();
   }
 

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <limits>
 
+#include "dmabuffs/transfer/file_piece.h"
+
 namespace dmabuffs {
 
 namespace {
@@ -44,9 +46,25 @@ Result<std::unique_ptr<ControlCopy>> ControlCopy::make(const ControlScope& scope
   if (copy->length_ > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()) - copy->to_.offset)
     return fail(EFBIG, "copy: would end beyond the largest file offset");
   copy->require_direct_ = scope.context.settings.require_direct || flag_of(request, "require_direct");
+  if (auto allowed = copy->check_direct(there); !allowed) return pass(std::move(allowed));
   copy->event_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!copy->event_) return fail_errno(errno, "copy");
   return copy;
+}
+
+/// Refuses before anything is moved; a copy of no bytes asks about all there are.
+Result<void> ControlCopy::check_direct(uint64_t there) const {
+  const auto* from_file = std::get_if<std::shared_ptr<FileEnd>>(&from_.end);
+  const auto* to_file = std::get_if<std::shared_ptr<FileEnd>>(&to_.end);
+  if (!require_direct_ || (from_file == nullptr) == (to_file == nullptr)) return {};
+  const bool loads = from_file != nullptr;
+  FileEnd& file = loads ? **from_file : **to_file;
+  const Buffer& buffer = *std::get<std::shared_ptr<Buffer>>(loads ? to_.end : from_.end);
+  const FilePiece::Setting setting{file, loads ? from_.offset : to_.offset, loads, true, nullptr};
+  const std::string why = FilePiece::refusal(setting, loads ? to_.offset : from_.offset,
+                                             length_ != 0 ? length_ : there, buffer.heap().not_pinnable_reason());
+  if (!why.empty()) return Failure(FilePiece::refused(file, why));
+  return {};
 }
 
 ControlCopy::~ControlCopy() {
@@ -114,7 +132,7 @@ void ControlCopy::move_pieces() {
 }
 
 void ControlCopy::finish_destination() {
-  if (!to_.open || sum_.error) return;
+  if (!to_.open || sum_.error || length_ == 0) return;
   // Making the dma-buf may fail, and the client must hear of it.
   if (auto flushed = to_.open->flush(); !flushed) sum_.error = flushed.error();
 }

@@ -32,6 +32,7 @@ class ControlCopy {
  private:
   ControlCopy(MountContext& context, OpenEnd from, OpenEnd to)
       : context_(context), from_(std::move(from)), to_(std::move(to)) {}
+  [[nodiscard]] Result<void> check_direct(uint64_t there) const;
   void run();
   void move_pieces();
   void finish_destination();

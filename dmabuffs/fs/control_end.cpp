@@ -2,11 +2,11 @@
 #include "dmabuffs/fs/control_end.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
+#include <unistd.h>
 
+#include "dmabuffs/fs/caller_rights.h"
 #include "dmabuffs/fs/heaps.h"
 
 namespace dmabuffs {
@@ -18,7 +18,7 @@ constexpr size_t kMaxName = 1024;  // in messages, logs and the status file
 /// Attributes as this machine caches them: asking the file system could mean asking ourselves.
 Result<struct statx> cached_attributes(int fd) {
   struct statx st {};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &st) != 0)
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID, &st) != 0)
     return fail_errno(errno, "passed descriptor");
   return st;
 }
@@ -77,17 +77,23 @@ Result<void> check_access_mode(int fd, Access access) {
   return {};
 }
 
-/// A user's own FUSE file system may hang whoever reads from it, so only those the daemon serves anyway may
-/// pass one.
-Result<void> check_file_system(const ControlScope& scope, int fd) {
+/// A user's own FUSE file system may hang whoever touches a file in it (statfs(2) is a request, too), so only those
+/// the daemon serves anyway may pass one. A mount that this process can't see may be such a one.
+Result<void> check_file_system(const ControlScope& scope, const struct statx& st) {
   if (is_trusted(scope.peer, scope.context)) return {};
-  struct statfs fs {};
-  if (::fstatfs(fd, &fs) != 0) return fail_errno(errno, "passed descriptor");
-  if (fs.f_type == FUSE_SUPER_MAGIC)
-    return fail(
-        EPERM,
-        "passed descriptor: on a FUSE file system, which this mount takes from its owner only; use cp");
+  const std::string type = scope.context.mount_types.type_of(st.stx_mnt_id);
+  if (type.empty())
+    return fail(EOPNOTSUPP, "passed descriptor: of a mount that the daemon does not see, so it is read and written");
+  if (is_fuse(type))
+    return fail(EOPNOTSUPP,
+                "passed descriptor: on a FUSE file system, which this mount takes from its owner only, so it is "
+                "read and written");
   return {};
+}
+
+/// The transfer writes with the daemon's rights, which leave these bits where his own would not.
+void drop_privilege_bits_for(const Peer& peer, int fd) {
+  if (::geteuid() == 0 && peer.uid != 0) drop_privilege_bits(fd);
 }
 
 Result<void> check_same(const struct statx& a, const struct statx& b) {
@@ -112,7 +118,7 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
   if (!S_ISREG(st->stx_mode) && !S_ISBLK(st->stx_mode))
     return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
   if (auto mode = check_access_mode(made.descriptor.get(), access); !mode) return pass(std::move(mode));
-  if (auto fs = check_file_system(scope, made.descriptor.get()); !fs) return pass(std::move(fs));
+  if (auto fs = check_file_system(scope, *st); !fs) return pass(std::move(fs));
   if (end.contains("direct_fd")) {
     auto second = take(end, "direct_fd", fds);
     if (!second) return pass(std::move(second));
@@ -124,6 +130,7 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
     if (!(::fcntl(direct.get(), F_GETFL) & O_DIRECT))
       return fail(EINVAL, "\"direct_fd\": not open with O_DIRECT");
   }
+  if (access == Access::Write) drop_privilege_bits_for(scope.peer, made.descriptor.get());
   const std::string name = printable(text_of(end, "name").value_or("passed file").substr(0, kMaxName));
   // may_reopen is false: a second descriptor would be opened with the daemon's rights, not the client's.
   const auto file = std::make_shared<FileEnd>(made.descriptor.get(), std::move(direct), name, false);

@@ -27,6 +27,8 @@ uint64_t size_of(const End& end) {
   return static_cast<uint64_t>(st.st_size);
 }
 
+void interrupted(fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }
+
 void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uint64_t from_offset,
               uint64_t to_offset, uint64_t length) {
   Session& session = session_of(request);
@@ -53,9 +55,13 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
   copy.require_direct = session.context().settings.require_direct;
   copy.cancel = running.cancel.get();
 
+  // May call back at once, when the interrupt overtook the request.
+  fuse_req_interrupt_func(request, interrupted, running.cancel.get());
   const auto start = std::chrono::steady_clock::now();
   const Outcome outcome = session.context().engine.copy(copy);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  // Before the answer: a callback may run beside it, and after it the token goes.
+  fuse_req_interrupt_func(request, nullptr, nullptr);
   {
     const std::lock_guard lock(to_handle.mutex);
     to_handle.piece.took(outcome.bytes, took.count());
@@ -68,19 +74,16 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
   fuse_reply_write(request, outcome.bytes);
 }
 
-void interrupted(fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }
-
 void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t,
                         off_t to_offset, fuse_file_info* to, size_t length, int) {
   Session& session = session_of(request);
   Handle& to_handle = handle_of(to);
   Running running{session.new_transfer(), handle_of(from).file, to_handle.file};
-  // May call back at once, when the interrupt overtook the request. The token lives as long as the work below, and
-  // libfuse does not call back once the request is answered.
-  fuse_req_interrupt_func(request, interrupted, running.cancel.get());
   session.transfers().run([=, &to_handle] {
-    run_copy(request, to_handle, running, static_cast<uint64_t>(from_offset), static_cast<uint64_t>(to_offset),
-             length);
+    answering(request, [&] {
+      run_copy(request, to_handle, running, static_cast<uint64_t>(from_offset), static_cast<uint64_t>(to_offset),
+               length);
+    });
   });
 }
 

@@ -37,7 +37,7 @@ Result<NodePtr> make_files_root(MountContext& context, const FilesOption& option
   if (::faccessat(root.get(), ".", X_OK, AT_EACCESS) != 0) return fail_errno(errno, what);
   const auto identity = identify(root.get());
   if (!identity) return fail(identity.error().code, what + ": " + identity.error().message);
-  if (is_procfs(root.get()))
+  if (context.mount_types.type_of(identity->mount) == "proc")
     return fail(EACCES, what + ": procfs answers about who asks, which would be the daemon");
   if (::access("/proc/self/fd", X_OK) != 0)
     return fail(ENOENT, what + ": /proc is not mounted; files/ works through it");

@@ -40,7 +40,7 @@ uint64_t FilesNode::shown_ino() const {
 uint64_t shown_inode(dev_t device, uint64_t inode) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;  // spreads small device numbers over the upper bits
   const uint64_t upper = (static_cast<uint64_t>(device) * kGolden) & 0xffff'0000'0000'0000;
-  return (inode ^ upper) | uint64_t{1} << 63;
+  return (inode ^ upper) | kShownInode;
 }
 
 FilesNode::FilesNode(std::shared_ptr<FilesRoom> room, const HostIdentity& identity, uint64_t number)

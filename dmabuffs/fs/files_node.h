@@ -86,5 +86,6 @@ class FilesNode final : public Node {
 /// host numbers would not do: within one mount they may equal those of buffers and of other host file
 /// systems, and `cp` takes two files of the same number for one ("are the same file").
 uint64_t shown_inode(dev_t device, uint64_t inode);
+inline constexpr uint64_t kShownInode = uint64_t{1} << 63;  ///< set in all of them and in no other of a mount
 
 }  // namespace dmabuffs

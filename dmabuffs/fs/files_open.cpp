@@ -122,12 +122,7 @@ Result<End> FilesFile::transfer_end(Access access) {
 /// the daemon's rights, so the host would leave them.
 void FilesFile::drop_privilege_bits() {
   const bool may_keep = opener_.uid == 0 && (opener_.capabilities & uint64_t{1} << CAP_FSETID) != 0;
-  if (!room().as_caller() || may_keep) return;
-  struct stat st {};
-  if (::fstat(fd_->get(), &st) != 0) return;
-  mode_t bits = st.st_mode & S_ISUID;
-  if (st.st_mode & S_IXGRP) bits |= st.st_mode & S_ISGID;
-  if (bits != 0) (void)::fchmod(fd_->get(), (st.st_mode & ~bits) & 07777);
+  if (room().as_caller() && !may_keep) dmabuffs::drop_privilege_bits(fd_->get());
 }
 
 UniqueFd FilesFile::open_direct() {

@@ -135,19 +135,25 @@ Result<UniqueFd> FilesRoom::walk(const std::vector<Step>& way) const {
     const auto identity = identify(next->get());
     if (!identity) return Failure(identity.error());
     if (identity->mount != step.mount) return fail_errno(ESTALE, step.name);
-    if (auto may = check_entered(*identity, mount, next->get(), step.name); !may) return pass(std::move(may));
+    if (auto may = check_entered(*identity, mount, step.name); !may) return pass(std::move(may));
     mount = step.mount;
     reached = std::move(*next);
   }
   return reached;
 }
 
-Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t from_mount, int fd,
+Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t from_mount,
                                       const std::string& name) const {
   if (identity.mount == from_mount) return {};
   if (identity.device == context_.own_device.load())
     return fail(ELOOP, name + ": this mount itself lies there");
-  if (is_procfs(fd)) return fail(EACCES, name + ": procfs answers about who asks, which would be the daemon");
+  const std::string type = context_.mount_types.type_of(identity.mount);
+  if (type == "proc") return fail(EACCES, name + ": procfs answers about who asks, which would be the daemon");
+  // Gone again, or out of sight: what it is can't be told without asking it.
+  if (type.empty()) return fail(EACCES, name + ": a mount that is not in the daemon's mount table");
+  // Where the daemon serves others one of them could hang it: by a FUSE mount of his own that does not answer.
+  if (as_caller_ && is_fuse(type))
+    return fail(EACCES, name + ": a FUSE mount, which may be anybody's, is not entered in a mount with allow_other");
   return {};
 }
 
@@ -157,7 +163,7 @@ Result<std::shared_ptr<FilesNode>> FilesRoom::find(const std::shared_ptr<FilesNo
   if (!fd) return Failure(fd.error());
   const auto identity = identify(fd->get());
   if (!identity) return Failure(identity.error());
-  if (auto may = check_entered(*identity, parent->identity().mount, fd->get(), name); !may)
+  if (auto may = check_entered(*identity, parent->identity().mount, name); !may)
     return Failure(may.error());
   return adopt(*identity, parent, name);
 }

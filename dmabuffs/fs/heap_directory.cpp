@@ -43,9 +43,10 @@ std::string HeapDirectory::path() const {
   return "heaps/" + tree_->heap->name() + path;
 }
 
-bool HeapDirectory::empty() const {
+bool HeapDirectory::retire() {
   const std::lock_guard lock(tree_->names);
-  return children_.empty();
+  if (children_.empty()) removed_ = true;
+  return removed_;
 }
 
 void HeapDirectory::each_buffer(const std::function<void(BufferNode&)>& visit) {
@@ -66,8 +67,7 @@ void HeapDirectory::each_buffer(const std::function<void(BufferNode&)>& visit) {
 Result<struct stat> HeapDirectory::getattr(const Caller&, OpenFile*) {
   std::unique_lock lock(tree_->names);
   Attributes attributes = attributes_;
-  nlink_t links = removed_ ? 0 : 2;
-  for (const auto& [name, child] : children_) links += is_directory(child) ? 1 : 0;
+  const nlink_t links = removed_ ? 0 : 2 + subdirectories_;
   if (!is_heap_itself()) return attributes.to_stat(ino(), links);
   lock.unlock();
   auto access = tree_->heap->access();
@@ -130,7 +130,10 @@ Attributes HeapDirectory::attributes_for_child(const Caller& caller, mode_t mode
 }
 
 void HeapDirectory::place(const std::string& name, const NodePtr& child) {
-  children_[name] = child;
+  NodePtr& place = children_[name];
+  if (place && is_directory(place)) --subdirectories_;
+  place = child;
+  if (is_directory(child)) ++subdirectories_;
   attributes_.touch();
   if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
     directory->parent_ = weak_from_this();
@@ -138,6 +141,12 @@ void HeapDirectory::place(const std::string& name, const NodePtr& child) {
   } else {
     static_cast<BufferFile&>(*child).placed(self(), name);
   }
+}
+
+void HeapDirectory::take_away(Children::const_iterator child) {
+  if (is_directory(child->second)) --subdirectories_;
+  children_.erase(child);
+  attributes_.touch();
 }
 
 Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& caller, const std::string& name,
@@ -186,9 +195,8 @@ Result<void> HeapDirectory::unlink(const Caller&, const std::string& name) {
   if (found == children_.end()) return fail_errno(ENOENT, name);
   if (is_directory(found->second)) return fail_errno(EISDIR, name);
   gone = found->second;
-  children_.erase(found);
+  take_away(found);
   static_cast<BufferFile&>(*gone).unlinked();
-  attributes_.touch();
   return {};
 }
 
@@ -202,8 +210,7 @@ Result<void> HeapDirectory::rmdir(const Caller&, const std::string& name) {
   if (!directory->children_.empty()) return fail_errno(ENOTEMPTY, name);
   directory->removed_ = true;
   gone = found->second;
-  children_.erase(found);
-  attributes_.touch();
+  take_away(found);
   return {};
 }
 
@@ -256,8 +263,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
       static_cast<BufferFile&>(*replaced).unlinked();
     }
   }
-  children_.erase(from);
-  attributes_.touch();
+  take_away(from);
   target->place(new_name, moved);
   return {};
 }

@@ -29,7 +29,8 @@ class HeapDirectory : public Node {
   [[nodiscard]] double timeout() const override { return 1; }
   [[nodiscard]] NodePtr parent() const override;
   [[nodiscard]] std::string path() const;
-  [[nodiscard]] bool empty() const;
+  /// Nothing is made in it any more; false when something is in it, which leaves it as it was.
+  bool retire();
   [[nodiscard]] const std::shared_ptr<Heap>& heap() const { return tree_->heap; }
   void each_buffer(const std::function<void(BufferNode&)>& visit);
 
@@ -57,6 +58,7 @@ class HeapDirectory : public Node {
   Attributes attributes_for_child(const Caller&, mode_t mode) const;
   Result<std::shared_ptr<BufferFile>> add_buffer(const Caller&, const std::string& name, mode_t mode);
   void place(const std::string& name, const NodePtr& child);
+  void take_away(Children::const_iterator child);
   [[nodiscard]] bool has_ancestor(const Node* node) const;
 
   std::shared_ptr<HeapTree> tree_;
@@ -65,6 +67,7 @@ class HeapDirectory : public Node {
   std::string name_;  ///< empty for the heap itself
   Attributes attributes_;
   Children children_;
+  nlink_t subdirectories_ = 0;  ///< directories among the children
   bool removed_ = false;
 };
 

@@ -70,7 +70,7 @@ class Heaps : public HeapsRoot {
     }
     std::vector<DirectoryEntry> entries;
     for (auto at = directories_.begin(); at != directories_.end();) {
-      if (!there.contains(at->first) && at->second->empty()) {
+      if (!there.contains(at->first) && at->second->retire()) {
         at = directories_.erase(at);
         continue;
       }
@@ -84,7 +84,7 @@ class Heaps : public HeapsRoot {
   std::shared_ptr<HeapDirectory> directory_of(const std::string& name, const std::shared_ptr<Heap>& heap) {
     const auto known = directories_.find(name);
     if (known != directories_.end()) {
-      if (heap == known->second->heap() || !known->second->empty()) return known->second;
+      if (heap == known->second->heap() || !known->second->retire()) return known->second;
       directories_.erase(known);
     }
     if (!heap) return nullptr;

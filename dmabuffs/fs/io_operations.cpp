@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <sys/file.h>
 
-#include <chrono>
-#include <thread>
-
 #include "dmabuffs/fs/open_reply.h"
 #include "dmabuffs/fs/operations.h"
 
@@ -14,13 +11,11 @@ namespace {
 /// O_DIRECT is the client's wish of the kernel; the request's data has no alignment here. O_TRUNC comes as SETATTR.
 constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
 
-std::unique_ptr<Handle> make_handle(fuse_req_t request, const NodePtr& node, OpenPtr file, OpenReply& reply) {
+std::unique_ptr<Handle> make_handle(Session& session, const NodePtr& node, OpenPtr file, OpenReply& reply) {
   auto handle = std::make_unique<Handle>();
-  Session& session = session_of(request);
   reply.handle = reinterpret_cast<uint64_t>(handle.get());
   reply.direct_io = file->direct_io();
-  int backing = file->passthrough_fd();
-  if (backing >= 0) reply.backing_id = session.passthrough().acquire(request, node->ino(), backing);
+  reply.backing_id = session.passthrough().acquire(node->ino(), file->passthrough_fd());
   handle->passthrough = reply.backing_id > 0;
   if (handle->passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
   handle->node = node;
@@ -34,40 +29,41 @@ void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     auto file = node->open(caller_of(request), info->flags & ~kDroppedFlags);
     if (!file) return reply_error(request, file.error());
     OpenReply reply;
-    auto handle = make_handle(request, node, std::move(*file), reply);
     Session& session = session_of(request);
+    auto handle = make_handle(session, node, std::move(*file), reply);
     const bool passthrough = handle->passthrough;
     if (reply_open(request, *info, reply) == 0) {
       (void)handle.release();
     } else if (passthrough) {
       // The request is gone; only the count can be put right.
-      session.passthrough().release(nullptr, node->ino());
+      session.passthrough().release(node->ino());
     }
   });
 }
 
 void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
   with_node(request, parent, [&](const NodePtr& node) {
-    auto created = node->create(caller_of(request), name, mode, info->flags & ~kDroppedFlags);
+    // With O_EXCL a room must not open what somebody else has made since the kernel looked.
+    auto created = node->create(caller_of(request), name, mode, info->flags & ~(kDroppedFlags & ~O_EXCL));
     if (!created) return reply_error(request, created.error());
     const auto entry = make_entry(request, created->node);
     if (!entry) return reply_error(request, entry.error());
     OpenReply reply;
-    auto handle = make_handle(request, created->node, std::move(created->open), reply);
     Session& session = session_of(request);
+    auto handle = make_handle(session, created->node, std::move(created->open), reply);
     const bool passthrough = handle->passthrough;
     if (reply_create(request, *entry, *info, reply) == 0) {
       (void)handle.release();
       return;
     }
-    if (passthrough) session.passthrough().release(nullptr, entry->ino);
+    if (passthrough) session.passthrough().release(entry->ino);
     forget(session, entry->ino, 1);
   });
 }
 
 void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   std::unique_ptr<Handle> handle(&handle_of(info));
-  if (handle->passthrough) session_of(request).passthrough().release(request, handle->node->ino());
+  if (handle->passthrough) session_of(request).passthrough().release(handle->node->ino());
   Session& session = session_of(request);
   fuse_reply_err(request, 0);
   // The last close of an unlinked buffer frees its memory, which may take long.
@@ -125,7 +121,9 @@ void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off
 template <class Work>
 void wait_elsewhere(fuse_req_t request, const fuse_file_info* info, Work work) {
   const OpenPtr file = handle_of(info).file;
-  session_of(request).waiting().run([request, file, work] { reply_done(request, work(*file)); });
+  session_of(request).waiting().run([request, file, work] {
+    answering(request, [&] { reply_done(request, work(*file)); });
+  });
 }
 
 void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
@@ -159,22 +157,10 @@ void op_getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock
   done ? (void)fuse_reply_lock(request, lock) : reply_error(request, done.error());
 }
 
-/// Tries again until the lock is there or the caller was interrupted: a lock that waits inside the host's kernel
-/// could not be called off.
 template <class Try>
 void wait_for_lock(fuse_req_t request, Try attempt) {
-  Session& session = session_of(request);
-  session.waiting().run([request, attempt, &session] {
-    for (auto pause = std::chrono::milliseconds(1);; pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
-      const Result<void> done = attempt();
-      if (done || (done.error().code != EAGAIN && done.error().code != EACCES)) { reply_done(request, done); return; }
-      if (fuse_req_interrupted(request) != 0 || session.ending()) {
-        fuse_reply_err(request, EINTR);
-        return;
-      }
-      std::this_thread::sleep_for(pause);
-    }
-  });
+  session_of(request).locks().add({attempt, [request] { return fuse_req_interrupted(request) != 0; },
+                                   [request](const Result<void>& done) { reply_done(request, done); }});
 }
 
 void op_setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock, int sleep) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "dmabuffs/base/mount_types.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/fs/node.h"
 #include "dmabuffs/heap/heap.h"
@@ -50,6 +51,7 @@ struct MountContext {
   Engine engine;
   std::unique_ptr<HeapRegistry> heaps;
   InodeNumbers numbers;
+  MountTypes mount_types;
   uid_t owner_uid;
   gid_t owner_gid;
   /// st_dev of the mount itself once it is mounted (0 before): files/ refuses to enter it.

@@ -102,7 +102,8 @@ void op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat* attributes, int
       reply_attributes(request, node, open.get());
     };
     // A new size allocates, copies or zeroes: not on a thread that must stay free.
-    change.size ? session_of(request).waiting().run(apply) : apply();
+    if (!change.size) return apply();
+    session_of(request).waiting().run([request, apply] { answering(request, apply); });
   });
 }
 

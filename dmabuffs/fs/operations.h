@@ -32,18 +32,26 @@ void reply_done(fuse_req_t request, const Result<T>& result) {
   fuse_reply_err(request, 0);
 }
 
-/// Runs `work(node)`, or answers ESTALE when the kernel names a node we do not know. No exception leaves it.
+/// Runs `work`, whose last act is the answer; an exception becomes the answer. None leaves it.
 template <class Work>
-void with_node(fuse_req_t request, fuse_ino_t ino, Work&& work) {
+void answering(fuse_req_t request, Work&& work) {
   try {
-    const NodePtr node = session_of(request).nodes().find(ino);
-    if (!node) return reply_error(request, Error{ESTALE, "unknown inode"});
-    work(node);
+    work();
   } catch (const std::bad_alloc&) {
     reply_error(request, Error{ENOMEM, "out of memory"});
   } catch (const std::exception& problem) {
     reply_error(request, Error{EIO, problem.what()});
   }
+}
+
+/// Runs `work(node)`, or answers ESTALE when the kernel names a node we do not know. No exception leaves it.
+template <class Work>
+void with_node(fuse_req_t request, fuse_ino_t ino, Work&& work) {
+  answering(request, [&] {
+    const NodePtr node = session_of(request).nodes().find(ino);
+    if (!node) return reply_error(request, Error{ESTALE, "unknown inode"});
+    work(node);
+  });
 }
 
 /// An open file as the kernel holds it (fuse_file_info.fh).

@@ -5,43 +5,41 @@
 
 namespace dmabuffs {
 
-#if DMABUFFS_HAS_PASSTHROUGH
-
-int Passthrough::acquire(fuse_req_t request, uint64_t node, int fd) {
-  if (!enabled_) return 0;
+void Passthrough::enable(Kernel kernel) {
   const std::lock_guard lock(mutex_);
-  Backing& backing = backings_[node];
-  if (backing.opens == 0) {
-    backing.id = fuse_passthrough_open(request, fd);
-    if (backing.id <= 0) {
-      backings_.erase(node);
-      // EPERM without CAP_SYS_ADMIN in the first user namespace: it will be the same each time.
-      if (enabled_.exchange(false)) spdlog::info("passthrough is not possible here; reads and writes go through the daemon");
-      return 0;
-    }
-  }
-  ++backing.opens;
-  return backing.id;
+  kernel_ = std::move(kernel);
+  enabled_ = true;
 }
 
-void Passthrough::release(fuse_req_t request, uint64_t node) {
+int Passthrough::acquire(uint64_t node, int fd) {
+  const std::lock_guard lock(mutex_);
+  // Before anything else: an open without the backing that others of the node have would get EIO from the kernel.
+  if (const auto known = backings_.find(node); known != backings_.end()) {
+    ++known->second.opens;
+    return known->second.id;
+  }
+  const int id = fd >= 0 && enabled_ ? register_backing(fd) : 0;
+  if (id > 0) backings_[node] = {id, 1};
+  return id;
+}
+
+int Passthrough::register_backing(int fd) {
+  const auto id = kernel_.open(fd);
+  if (id) return *id;
+  // Without CAP_SYS_ADMIN in the first user namespace it is the same each time; anything else is about this file, or
+  // this moment.
+  if (id.error().code == EPERM && enabled_.exchange(false))
+    spdlog::info("passthrough is not possible here; reads and writes go through the daemon");
+  if (id.error().code != EPERM) spdlog::debug("{}", id.error().message);
+  return 0;
+}
+
+void Passthrough::release(uint64_t node) {
   const std::lock_guard lock(mutex_);
   const auto found = backings_.find(node);
   if (found == backings_.end() || --found->second.opens > 0) return;
-  fuse_passthrough_close(request, found->second.id);
+  kernel_.close(found->second.id);
   backings_.erase(found);
-}
-
-#else
-
-int Passthrough::acquire(fuse_req_t, uint64_t, int) { return 0; }
-void Passthrough::release(fuse_req_t, uint64_t) {}
-
-#endif
-
-bool Passthrough::active(uint64_t node) const {
-  const std::lock_guard lock(mutex_);
-  return backings_.contains(node);
 }
 
 }  // namespace dmabuffs

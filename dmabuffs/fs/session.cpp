@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "dmabuffs/base/fuse_backing.h"
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/fs/operations.h"
 #include "dmabuffs/fs/static_directory.h"
@@ -27,6 +28,23 @@ void log_from_libfuse(fuse_log_level level, const char* format, va_list argument
                         : level <= FUSE_LOG_WARNING ? spdlog::warn("{}", line) : spdlog::debug("{}", line);
 }
 
+bool is_descriptor_path(const std::string& path) { return path.starts_with("/dev/fd/"); }
+
+/// For libfuse, which reads its options as a list with commas.
+std::string escaped(const std::string& option) {
+  std::string text;
+  for (const char c : option) {
+    if (c == ',' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text;
+}
+
+[[maybe_unused]] Passthrough::Kernel backings_of(int device) {
+  return {[device](int fd) { return open_fuse_backing(device, fd); },
+          [device](int id) { close_fuse_backing(device, id); }};
+}
+
 }  // namespace
 
 Session::Session(MountContext& context) : context_(context) {}
@@ -39,6 +57,8 @@ Result<std::unique_ptr<Session>> Session::make(MountContext& context) {
 }
 
 Result<void> Session::build_tree() {
+  if (!context_.settings.files.empty() && is_descriptor_path(context_.settings.mountpoint))
+    return fail(EINVAL, "--files: not together with drop_privileges, where the mount can't tell itself from the host");
   auto root = std::make_shared<StaticDirectory>(context_, FUSE_ROOT_ID, nullptr);
   heaps_ = make_heaps_root(context_);
   root->add("heaps", heaps_);
@@ -60,11 +80,12 @@ Result<void> Session::create_fuse() {
   const MountSettings& settings = context_.settings;
   fuse_set_log_func(log_from_libfuse);
 
-  std::string options = "fsname=" + settings.fsname + ",subtype=dmabuffs,default_permissions";
+  std::string options = "fsname=" + escaped(settings.fsname) + ",subtype=dmabuffs,default_permissions";
   if (settings.allow_other) options += ",allow_other";
+  if (settings.allow_root) options += ",allow_root";
   if (settings.read_only) options += ",ro";
   if (settings.auto_unmount) options += ",auto_unmount";
-  for (const std::string& option : settings.fuse_options) options += "," + option;
+  for (const std::string& option : settings.fuse_options) options += "," + escaped(option);
   std::vector<std::string> words{"dmabuffs", "-o", options};
   if (settings.debug) words.emplace_back("-d");
   std::vector<char*> argv;
@@ -73,9 +94,9 @@ Result<void> Session::create_fuse() {
 
   fuse_lowlevel_ops ops{};
   ops.init = op_init;
-  // With a getxattr callback every write asks for security.capability first (libfuse 3.14 can't say HANDLE_KILLPRIV_V2),
-  // so it is there only where it is wanted: asked for, or needed for a host directory's attributes.
-  add_name_operations(ops, settings.xattr || !settings.files.empty() || DMABUFFS_HAS_PASSTHROUGH != 0);
+  // With a getxattr callback every write, also to a buffer, asks for security.capability first (libfuse 3.14 can't say
+  // HANDLE_KILLPRIV_V2), so it is there only where it is asked for.
+  add_name_operations(ops, settings.xattr || DMABUFFS_HAS_PASSTHROUGH != 0);
   add_directory_operations(ops);
   add_io_operations(ops);
   add_copy_operation(ops);
@@ -91,6 +112,8 @@ Result<void> Session::mount() {
     return fail(EIO, at + ": can't be mounted; `dmabuffs doctor` says what is missing");
   }
   mounted_ = true;
+  // A descriptor that mount.fuse3 opened still names the directory below the mount; nothing of the host is shown there.
+  if (is_descriptor_path(at)) return {};
   // Asked of the kernel only (no request to ourselves): files/ refuses to enter this device.
   struct statx found {};
   if (::statx(AT_FDCWD, at.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &found) == 0) {
@@ -121,7 +144,7 @@ void Session::initialised(fuse_conn_info* connection) {
   if (context_.settings.passthrough && (connection->capable & FUSE_CAP_PASSTHROUGH) != 0) {
     connection->want |= FUSE_CAP_PASSTHROUGH;
     connection->max_backing_stack_depth = 1;
-    passthrough_.enable();
+    passthrough_.enable(backings_of(fuse_session_fd(fuse_.get())));
   }
 #endif
   if (ready_) ready_();
@@ -160,6 +183,7 @@ void Session::unmount() {
   }
   // Before the unmount: what these still answer needs the session.
   transfers_.stop();
+  locks_.stop();
   waiting_.stop();
   if (mounted_) fuse_session_unmount(fuse_.get());
   mounted_ = false;

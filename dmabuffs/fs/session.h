@@ -10,6 +10,7 @@
 #include "dmabuffs/fs/blocking_pool.h"
 #include "dmabuffs/fs/fuse_version.h"
 #include "dmabuffs/fs/heaps.h"
+#include "dmabuffs/fs/lock_waiters.h"
 #include "dmabuffs/fs/mount.h"
 #include "dmabuffs/fs/node_table.h"
 #include "dmabuffs/fs/passthrough.h"
@@ -44,6 +45,8 @@ class Session {
   [[nodiscard]] Passthrough& passthrough() { return passthrough_; }
   /// For work that waits a moment: a fence, a lock, an allocation.
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
+  /// For who waits for a file lock.
+  [[nodiscard]] LockWaiters& locks() { return locks_; }
   /// For transfers.
   [[nodiscard]] BlockingPool& transfers() { return transfers_; }
   [[nodiscard]] ReplyMemory& reply_memory() { return reply_memory_; }
@@ -51,7 +54,6 @@ class Session {
   void initialised(fuse_conn_info* connection);
   /// Registers a running transfer, so that unmount() can cancel it.
   std::shared_ptr<CancelToken> new_transfer();
-  [[nodiscard]] bool ending() const { return ending_; }
 
  private:
   explicit Session(MountContext& context);
@@ -63,6 +65,7 @@ class Session {
   std::unique_ptr<NodeTable> nodes_;
   Passthrough passthrough_;
   ReplyMemory reply_memory_{kMaxRequest, kWorkers};
+  LockWaiters locks_;
   BlockingPool waiting_{64};
   BlockingPool transfers_{16};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
@@ -70,7 +73,7 @@ class Session {
   std::function<void()> ready_;
   std::mutex mutex_;
   std::list<std::weak_ptr<CancelToken>> running_;
-  std::atomic<bool> ending_{false};
+  bool ending_ = false;  ///< guarded by mutex_
 };
 
 }  // namespace dmabuffs

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/status.h"
 
+#include <malloc.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <ctime>
+#include <map>
 
 #include "dmabuffs/fs/caller_rights.h"
 #include "dmabuffs/fs/control_message.h"
@@ -15,6 +18,8 @@
 namespace dmabuffs {
 
 namespace {
+
+constexpr size_t kLongText = size_t{1} << 20;
 
 using BufferNodes = std::vector<std::shared_ptr<BufferNode>>;
 
@@ -27,16 +32,31 @@ BufferNodes named_buffers(HeapsRoot& heaps) {
   return found;
 }
 
-/// By mode bits of the buffer and search permission on all directories above it, as the kernel would decide.
-bool may_read(const Caller& caller, const std::vector<gid_t>& groups, Node& node) {
-  const auto st = node.getattr(caller, nullptr);
-  if (!st || !permitted(*st, caller.uid, caller.gid, groups, 4)) return false;
-  for (NodePtr above = node.parent(); above; above = above->parent()) {
-    const auto directory = above->getattr(caller, nullptr);
-    if (!directory || !permitted(*directory, caller.uid, caller.gid, groups, 1)) return false;
+/// Whether one caller may read buffers: by their mode bits and search permission on all directories above, as the
+/// kernel would decide. Thousands of buffers share a few directories, each of which is asked once.
+class Reader {
+ public:
+  explicit Reader(const Caller& caller) : caller_(caller), groups_(credentials_of(caller).groups) {}
+
+  bool may_read(Node& node) {
+    const auto st = node.getattr(caller_, nullptr);
+    return st && permitted(*st, caller_.uid, caller_.gid, groups_, 4) && may_reach(node.parent());
   }
-  return true;
-}
+
+ private:
+  bool may_reach(const NodePtr& directory) {
+    if (!directory) return true;
+    const auto known = reached_.find(directory);
+    if (known != reached_.end()) return known->second;
+    const auto st = directory->getattr(caller_, nullptr);
+    const bool may = st && permitted(*st, caller_.uid, caller_.gid, groups_, 1) && may_reach(directory->parent());
+    return reached_[directory] = may;
+  }
+
+  const Caller caller_;
+  const std::vector<gid_t> groups_;
+  std::map<NodePtr, bool> reached_;
+};
 
 Json versions() {
   utsname system{};
@@ -65,48 +85,80 @@ Json settings(const MountContext& context, bool trusted) {
   return json;
 }
 
-/// Heaps there are now, and those that have gone but whose buffers live on.
-Json heap_list(MountContext& context, const BufferNodes& buffers) {
-  std::map<std::string, Json> rows;
-  const auto row = [&](const Heap& heap) -> Json& {
-    Json& json = rows[heap.name()];
-    if (json.is_null())
-      json = {{"name", heap.name()},
-              {"kind", to_string(heap.kind())},
-              {"is_dmabuf", heap.is_dmabuf()},
-              {"buffers", 0},
-              {"bytes", 0}};
-    return json;
-  };
-  for (const auto& heap : context.heaps->scan()) row(*heap);
-  for (const auto& node : buffers) {
-    Json& json = row(node->buffer()->heap());
-    json["buffers"] = json["buffers"].get<uint64_t>() + 1;
-    json["bytes"] = json["bytes"].get<uint64_t>() + node->buffer()->info().capacity;
+/// What status tells of heaps and buffers, gathered in one pass. A buffer becomes text at once: ten thousand of them as
+/// a JSON tree would take tens of MiB for the moment.
+class Inventory {
+ public:
+  Inventory(MountContext& context, const Caller& caller) : reader_(caller) {
+    for (const auto& heap : context.heaps->scan()) row(*heap);
   }
-  Json list = Json::array();
-  for (auto& [name, json] : rows) list.push_back(std::move(json));
-  return list;
-}
 
-Json buffer_list(const Caller& caller, const BufferNodes& buffers) {
-  const std::vector<gid_t> groups = credentials_of(caller).groups;
-  Json list = Json::array();
-  for (const auto& node : buffers) {
-    if (!may_read(caller, groups, *node)) continue;
-    const BufferInfo about = node->buffer()->info();
-    list.push_back({{"path", node->path()},
-                    {"heap", node->buffer()->heap().name()},
-                    {"size", about.size},
-                    {"capacity", about.capacity},
-                    {"is_dmabuf", about.is_dmabuf}});
+  void add(BufferNode& node) {
+    const BufferInfo about = node.buffer()->info();
+    const Heap& heap = node.buffer()->heap();
+    Row& its = row(heap);
+    ++its.buffers;
+    its.bytes += about.capacity;
+    if (!reader_.may_read(node)) return;
+    lines_ += lines_.empty() ? "\n    " : ",\n    ";
+    lines_ += to_text(Json{{"path", node.path()},
+                           {"heap", heap.name()},
+                           {"size", about.size},
+                           {"capacity", about.capacity},
+                           {"is_dmabuf", about.is_dmabuf}});
   }
-  return list;
-}
+
+  /// Heaps there are now, and those that have gone but whose buffers live on.
+  [[nodiscard]] Json heaps() const {
+    Json list = Json::array();
+    for (const auto& [name, row] : rows_)
+      list.push_back({{"name", name},
+                      {"kind", row.kind},
+                      {"is_dmabuf", row.is_dmabuf},
+                      {"buffers", row.buffers},
+                      {"bytes", row.bytes}});
+    return list;
+  }
+
+  /// The text of `object` with a first member "buffers".
+  [[nodiscard]] std::string text_with(const Json& object) const {
+    const std::string rest = to_text(object, 2);
+    std::string text;
+    text.reserve(lines_.size() + rest.size() + 32);
+    text += "{\n  \"buffers\": [" + lines_;
+    text += lines_.empty() ? "]," : "\n  ],";
+    return text.append(rest, 1) + "\n";
+  }
+
+ private:
+  struct Row {
+    std::string kind;
+    bool is_dmabuf = false;
+    uint64_t buffers = 0, bytes = 0;
+  };
+
+  Row& row(const Heap& heap) {
+    const auto [found, added] = rows_.try_emplace(heap.name());
+    if (added) found->second = {to_string(heap.kind()), heap.is_dmabuf()};
+    return found->second;
+  }
+
+  Reader reader_;
+  std::map<std::string, Row> rows_;
+  std::string lines_;
+};
 
 class OpenStatus : public OpenFile {
  public:
   explicit OpenStatus(std::string text) : text_(std::move(text)) {}
+  ~OpenStatus() override {
+    if (text_.size() < kLongText) return;
+    // Freed memory is kept for the next allocation, which may come from another thread's arena.
+    text_ = {};
+    ::malloc_trim(0);
+  }
+  OpenStatus(const OpenStatus&) = delete;
+  OpenStatus& operator=(const OpenStatus&) = delete;
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override {
     if (offset >= text_.size()) return size_t{0};
     const size_t length = std::min<size_t>(to.size(), text_.size() - offset);
@@ -135,9 +187,7 @@ class StatusNode : public Node {
     st.st_nlink = 1;
     st.st_uid = context_.owner_uid;
     st.st_gid = context_.owner_gid;
-    // Tools that read as much as stat promises (tar) get all of it.
-    st.st_size =
-        static_cast<off_t>(opened ? opened->size() : render_status(context_, *heaps_, caller).size());
+    st.st_size = static_cast<off_t>(opened ? opened->size() : last_size(caller));
     st.st_blksize = 4096;
     st.st_blocks = (st.st_size + 511) / 512;
     ::clock_gettime(CLOCK_REALTIME, &st.st_mtim);
@@ -147,18 +197,33 @@ class StatusNode : public Node {
 
   Result<OpenPtr> open(const Caller& caller, int flags) override {
     if ((flags & O_ACCMODE) != O_RDONLY) return fail(EACCES, "status: can only be read");
-    return std::make_shared<OpenStatus>(render_status(context_, *heaps_, caller));
+    return std::make_shared<OpenStatus>(render(caller));
   }
 
  private:
+  std::string render(const Caller& caller) {
+    std::string text = render_status(context_, *heaps_, caller);
+    last_size_.store(text.size(), std::memory_order_relaxed);
+    return text;
+  }
+
+  /// Of what was rendered last, by an open: `ls -l` of the root asks, and rendering tens of thousands of buffers for that
+  /// costs too much. Tools that open it and then read as much as fstat promises (tar) get all of it.
+  size_t last_size(const Caller& caller) {
+    const size_t last = last_size_.load(std::memory_order_relaxed);
+    return last != 0 ? last : render(caller).size();
+  }
+
   MountContext& context_;
   std::shared_ptr<HeapsRoot> heaps_;
+  std::atomic<size_t> last_size_{0};
 };
 
 }  // namespace
 
 std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller& caller) {
-  const BufferNodes buffers = named_buffers(heaps);
+  Inventory inventory(context, caller);
+  for (const auto& node : named_buffers(heaps)) inventory.add(*node);
   const Counters::Snapshot counted = context.engine.counters().snapshot();
   // Reasons and refusals name files, which other users need not know of.
   const bool trusted = caller.uid == 0 || caller.uid == context.owner_uid;
@@ -168,8 +233,7 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
             {"pid", ::getpid()},
             {"socket", context.control_socket.empty() ? Json() : Json(context.control_socket)},
             {"settings", settings(context, trusted)},
-            {"heaps", heap_list(context, buffers)},
-            {"buffers", buffer_list(caller, buffers)},
+            {"heaps", inventory.heaps()},
             {"transfers", Json::object()},
             {"reasons", Json::array()},
             {"refused", trusted ? Json(counted.refused) : Json::array()},
@@ -187,7 +251,7 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
     for (const Reason& reason : counted.reasons)
       json["reasons"].push_back(
           {{"path", to_string(reason.path)}, {"why", reason.why}, {"bytes", reason.bytes}});
-  return to_text(json, 2) + "\n";
+  return inventory.text_with(json);
 }
 
 NodePtr make_status_node(MountContext& context, std::shared_ptr<HeapsRoot> heaps) {

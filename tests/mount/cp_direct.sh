@@ -16,7 +16,20 @@ if [[ $(stat -fc %T "$memory") == tmpfs ]]; then
     check 'and the reason is told' test -n "$("$DMABUFFS" cp --json "$memory/a" "$heap/m" | jq -r '.reasons[].why')"
     run "$DMABUFFS" cp --require-direct "$memory/a" "$heap/r"
     says '--require-direct fails where direct I/O is not possible' 1 'tmpfs'
-    check 'and leaves no bytes behind' test ! -s "$heap/r"
+    check 'and leaves no bytes behind' test ! -e "$heap/r"
+    echo kept >"$heap/kept"
+    run "$DMABUFFS" cp --require-direct "$memory/a" "$heap/kept"
+    says 'it fails, too, where there is a buffer already' 1 'tmpfs'
+    check 'which keeps its bytes' test "$(cat "$heap/kept")" = kept
+    cp "$outside/a" "$heap/full" && echo kept >"$memory/kept"
+    run "$DMABUFFS" cp --require-direct "$heap/full" "$memory/kept"
+    says 'and on the way out of a buffer' 1 'tmpfs'
+    check 'where the file keeps its bytes' test "$(cat "$memory/kept")" = kept
+    run "$DMABUFFS" cp --require-direct "$heap/full" "$memory/new"
+    check 'and a new one is not left' test ! -e "$memory/new"
+    run "$DMABUFFS" cp --require-direct <(echo pipe) "$heap/kept"
+    says 'a pipe is never direct' 1 'require-direct'
+    check 'and costs nobody his bytes' test "$(cat "$heap/kept")" = kept
     check 'and the refusal is in the status' quiet jq -e '.refused | length > 0' "$mnt/status"
     run "$DMABUFFS" cp --require-direct "$memory/a" "$heap/r" --json
     check 'with --json the failure counts no bytes' test "$(jq .bytes <<<"${out#*$'\n'}")" = 0

@@ -37,3 +37,27 @@ check 'and hides what names the files of others' quiet jq -e '.refused == [] and
 check 'root sees all buffers' quiet jq -e '.buffers | length == 2' "$mnt/status"
 run as "$DMABUFFS" info --json "$heap/theirs/a"
 check 'info works for another user' quiet jq -e '.[0].owner.uid == 65534' <<<"$out"
+
+for tool in "$T/theirs/tool" "$mnt/files/data/tool"; do
+    install -m 6777 /bin/true "$tool"
+    as "$DMABUFFS" cp "$heap/theirs/a" "$tool"
+    check "writing by the daemon takes setuid and setgid away: ${tool#"$T"/}" test "$(stat -c %a "$tool")" = 777
+done
+as install -m 4755 "$T/theirs/a" "$T/theirs/setuid"
+chown 65533 "$T/theirs/setuid" && chmod 4755 "$T/theirs/setuid"
+as "$DMABUFFS" cp -p "$T/theirs/setuid" "$T/theirs/kept" && as "$DMABUFFS" cp -p "$T/theirs/setuid" "$heap/theirs/kept"
+check 'cp -p of another'\''s setuid file makes none of his own' \
+    test "$(stat -c '%u %a' "$T/theirs/kept" "$heap/theirs/kept" | xargs)" = '65534 755 65534 755'
+
+# A FUSE file system the daemon does not know to be harmless: another mount of this program.
+mkdir "$T/second"
+"$DMABUFFS" mount -o allow_other "$T/second"
+trap '"$DMABUFFS" umount "$T/second"; finish' EXIT
+install -m 644 "$T/theirs/a" "$T/second/heaps/memfd/a"
+run as "$DMABUFFS" cp --json "$T/second/heaps/memfd/a" "$heap/theirs/from-fuse"
+check 'from FUSE, another user'\''s copy is read and written' test "$status" = 0
+check 'with the right bytes' cmp "$T/theirs/a" "$heap/theirs/from-fuse"
+check 'and the reason is told' quiet jq -e '[.reasons[].why | contains("FUSE")] | any' <<<"$out"
+run as "$DMABUFFS" cp --require-direct "$T/second/heaps/memfd/a" "$heap/theirs/direct"
+says 'and refused where direct is required' 1 'FUSE'
+check 'without an empty file' test ! -e "$heap/theirs/direct"

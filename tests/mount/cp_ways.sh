@@ -78,6 +78,38 @@ check 'a new file has the mode of its source' test "$(stat -c %a "$outside/mode"
 touch -d '2020-01-02 03:04:05' "$outside/plain"
 cp -p "$outside/plain" "$heap/times"
 check '-p keeps mode and times' test "$(stat -c '%a %Y' "$heap/times")" = "444 $(stat -c %Y "$outside/plain")"
+mkdir -p "$outside/up/inner" "$outside/down" && printf 1 >"$outside/up/one"
+cp -r "$outside/up/inner/.." "$outside/down"
+check 'cp -r SRC/.. DST fills DST' diff -r "$outside/up" "$outside/down"
+rm -r "$outside/down"
+
+ln -s one "$outside/up/link"
+mkdir "$outside/down" && cp -r "$outside/up" "$outside/down" && ln -sfn two "$outside/up/link"
+check 'cp -r a second time replaces symbolic links' cp -r "$outside/up" "$outside/down"
+check 'by what they are now' test "$(readlink "$outside/down/up/link")" = two
+run cp -r "$outside/up/link" "$heap/a"
+says 'a symbolic link does not replace a buffer' 1 'symbolic link'
+run cp -rf "$outside/up/link" "$heap/a"
+check 'also with -f' test -s "$heap/a"
+printf 2 >"$outside/up/two"
+run cp -r "$outside/up/link" "$outside/up/two"
+says 'nor the file it leads to' 1 'are the same file'
+mkdir "$outside/elsewhere" "$outside/trap" && ln -s ../elsewhere "$outside/trap/up"
+run cp -r "$outside/up" "$outside/trap"
+says 'a directory does not go where a symbolic link of its name leads' 1 'no directory'
+check 'nothing is there' test -z "$(ls "$outside/elsewhere")"
+chmod 2750 "$outside/up/inner" && touch -d '2020-01-02 03:04:05' "$outside/up/inner" "$outside/up"
+cp -rp "$outside/up" "$outside/kept"
+check '-rp keeps mode and times of directories' \
+    test "$(stat -c '%a %Y' "$outside/kept" "$outside/kept/inner")" = "$(stat -c '%a %Y' "$outside/up" "$outside/up/inner")"
+
+mkdir "$T/second"
+"$DMABUFFS" mount --files data="$data" "$T/second"
+run cp "$mnt/files/data/inside" "$T/second/files/data/inside"
+says 'a file seen in two mounts is not copied onto itself' 1 'are the same file'
+check 'and keeps its bytes there' test "$(stat -c %s "$data/inside")" = 5000001
+"$DMABUFFS" umount "$T/second"
+
 run cp -v "$outside/a" "$heap/v"
 says '-v tells the path that was taken' 0 "$outside/a -> $heap/v ("
 

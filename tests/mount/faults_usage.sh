@@ -27,6 +27,12 @@ wrong '--heap with a setting that heap has not' 2 'unknown setting' --heap memfd
 wrong 'a mount point that is not there' 1 'mkdir -p' "$T/none"
 wrong 'a mount point that is a file' 1 'not a directory' "$T/file"
 
+wrong 'allow_other and allow_root' 2 'one of them' -o allow_other,allow_root "$place"
+wrong 'host directories on a mount point that is a descriptor' 1 'drop_privileges' --files data="$data" /dev/fd/9
+
+check 'a name with commas is one option' "$DMABUFFS" mount -o 'fsname=a\,allow_other' "$place"
+is 'and no other' "$(awk -v at="$place" '$5 == at { print $(NF - 1) ($NF ~ /allow_other/) }' /proc/self/mountinfo)" 'a,allow_other0'
+"$DMABUFFS" umount "$place"
 check 'a heap that is not there may come' "$DMABUFFS" mount --heap none-such "$place"
 check 'so it is mounted' is_mounted "$place"
 is 'and shows none' "$(ls "$place/heaps")" ''

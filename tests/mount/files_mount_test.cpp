@@ -8,7 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +19,7 @@
 #include <functional>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "catch.h"
@@ -200,4 +203,37 @@ TEST_CASE("a program can run from files/") {
   const Shown shown;
   std::filesystem::copy_file("/bin/sleep", shown.host + "tool");
   CHECK(run({shown.files + "tool", "0"}) == 0);
+}
+
+TEST_CASE("of two who make a file with O_EXCL, one in files/ and one on the host, one succeeds") {
+  const Shown shown;
+  constexpr int kRounds = 600;
+  std::atomic<int> round{-1};
+  std::vector<int> made(kRounds, 0);
+  const auto make = [](const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    return fd ? 1 : 0;
+  };
+  std::thread on_host([&] {
+    for (int i = 0; i < kRounds; ++i) {
+      while (round < i) continue;
+      // Somewhere between the kernel's look for the name and the daemon's making it.
+      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(i % 150);
+      while (std::chrono::steady_clock::now() < until) continue;
+      made[static_cast<size_t>(i)] = make(shown.host + std::to_string(i));
+    }
+  });
+  std::vector<int> shown_made(kRounds, 0);
+  for (int i = 0; i < kRounds; ++i) {
+    round = i;
+    shown_made[static_cast<size_t>(i)] = make(shown.files + std::to_string(i));
+  }
+  on_host.join();
+  int twice = 0, never = 0;
+  for (size_t i = 0; i < kRounds; ++i) {
+    twice += made[i] + shown_made[i] == 2;
+    never += made[i] + shown_made[i] == 0;
+  }
+  CHECK(twice == 0);
+  CHECK(never == 0);
 }

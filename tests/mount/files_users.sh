@@ -73,6 +73,25 @@ for _ in {1..50}; do as cat "$files/secret" & cat "$files/secret" >>"$T/roots"; 
 wait
 check 'users at the same time do not get in each other'\''s way' test "$(wc -l <"$T/roots")" = 50
 
+status() { sed -n "s/^$1:\t//p" "/proc/$(jq .pid "$mnt/status")/status"; }
+check 'the daemon can'\''t pass quotas: it has no CAP_SYS_RESOURCE' test $((0x$(status CapPrm) >> 24 & 1)) = 0
+check 'nor any of its threads' test "$(cat "/proc/$(jq .pid "$mnt/status")"/task/*/status | grep ^CapEff: | while read -r _ set; do echo $((0x$set >> 24 & 1)); done | sort -u)" = 0
+
+# A FUSE mount below the directory that does not answer: another mount of this program, stopped.
+mkdir "$data/foreign" "$T/plain"
+"$DMABUFFS" mount -o allow_other "$data/foreign"
+foreign=$(jq .pid "$data/foreign/status")
+"$DMABUFFS" mount --files data="$data" "$T/plain"
+check 'a FUSE mount below is entered where the daemon serves its owner only' test -r "$T/plain/files/data/foreign/status"
+"$DMABUFFS" umount "$T/plain"
+kill -STOP "$foreign"
+check 'with allow_other it is not, and nothing waits for it' refuses within 5 ls "$files/foreign"
+for _ in {1..20}; do within 5 ls "$files/foreign/x" >/dev/null 2>&1 & done
+wait
+check 'and the mount answers' within 5 cat "$files/team" "$mnt/status" >/dev/null
+kill -CONT "$foreign"
+"$DMABUFFS" umount "$data/foreign"
+
 if [[ -w /dev/fuse ]]; then
     # fusermount3 wants a user with a name.
     nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR)

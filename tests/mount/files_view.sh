@@ -16,7 +16,7 @@ within() { timeout "$@"; } # SECONDS COMMAND...
 mnt="$T/a mount" data=$T/data files="$T/a mount/files/data"
 mkdir "$mnt" "$data"
 chmod 755 "$T" "$data"
-"$DMABUFFS" mount --files data="$data" --files root=/ "$mnt" || exit 1
+"$DMABUFFS" mount -o xattr --files data="$data" --files root=/ "$mnt" || exit 1
 trap '"$DMABUFFS" umount "$mnt"' EXIT
 
 # Everything a program can do to a directory, its errors included.

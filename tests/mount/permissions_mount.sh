@@ -58,6 +58,12 @@ mount_it
 check 'without allow_other others do not get in' refuses as $other ls "$mnt"
 "$DMABUFFS" umount "$mnt"
 
+# Of root, for root and himself: the same, but by allow_root.
+mount_it -o allow_root
+check 'with allow_root others do not get in' refuses as $other ls "$mnt"
+check 'root does' test -r "$mnt/status"
+"$DMABUFFS" umount "$mnt"
+
 # Of an ordinary user.
 check 'an ordinary user mounts' as $other "$DMABUFFS" mount --files data="$T/work" "$theirs"
 check 'fills a buffer' as $other sh -c "head -c 100001 /dev/zero >'$theirs/heaps/memfd/a'"

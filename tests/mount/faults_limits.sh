@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Limits of the process that mounts: the mount fails with a message, or lives with them.
+source "$(dirname "$0")/lib.sh"
+(
+    ulimit -f 1024 # of 1 KiB
+    mount_it
+)
+run dd if=/dev/zero of="$heap/big" bs=1M count=4
+says 'what is longer than the daemon may write is refused' 1 'File too large'
+check 'and the daemon lives' test -r "$mnt/status"
+run dd if=/dev/zero of="$files/big" bs=1M count=4
+says 'also in files/' 1 'File too large'
+truncate -s 4M "$data/sparse"
+check 'also a copy' refuses cp --sparse=never "$files/sparse" "$heap/copied"
+check 'and the daemon lives still' test -r "$mnt/status"
+"$DMABUFFS" umount "$mnt"
+(
+    ulimit -S -f 1024
+    mount_it
+)
+check 'a soft limit is not the daemon'\''s' dd if=/dev/zero of="$files/big" bs=1M count=4 status=none
+"$DMABUFFS" umount "$mnt"
+
+if ((EUID)); then
+    echo 'skip - only root can become a user without other processes'
+else
+    chmod 755 "$T"
+    install -d -o 21077 -g 21077 "$T/theirs"
+    # The one process he may have is the command itself.
+    # shellcheck disable=SC2016  # for the inner shell
+    run within 20 setpriv --reuid 21077 --regid 21077 --clear-groups bash -c 'ulimit -u 1; exec "$@"' - \
+        "$DMABUFFS" mount "$T/theirs"
+    says 'without a background process there is no mount, and the reason' 1 'no background process'
+    check 'nor is the shell left waiting for it' refuses is_mounted "$T/theirs"
+fi
