@@ -113,19 +113,13 @@ void BufferFile::opened() {
   ++open_;
 }
 
-void BufferFile::closed(bool writer) {
+void BufferFile::closed() {
   bool last = false;
   {
     const std::lock_guard lock(mutex_);
     last = --open_ == 0;
-    if (writer) closed_once_ = true;
   }
   if (last) buffer_->idle();
-}
-
-bool BufferFile::closed_once() const {
-  const std::lock_guard lock(mutex_);
-  return closed_once_;
 }
 
 void BufferFile::contents_changed() {

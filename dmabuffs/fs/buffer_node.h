@@ -39,9 +39,8 @@ class BufferFile : public BufferNode {
 
   // For its open files.
   void opened();
-  void closed(bool writer);
+  void closed();
   void contents_changed();
-  [[nodiscard]] bool closed_once() const;
   [[nodiscard]] MountContext& context() { return context_; }
   FileLocks& locks() { return locks_; }
   /// A new description of the file the locks of this buffer are taken on (a dma-buf can't be locked); made at the
@@ -60,7 +59,6 @@ class BufferFile : public BufferNode {
   UniqueFd lock_file_;
   unsigned open_ = 0;
   bool linked_ = false;
-  bool closed_once_ = false;  ///< a writer has closed it: it counts as no longer growing
 };
 
 }  // namespace dmabuffs

@@ -14,9 +14,9 @@ constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
 std::unique_ptr<Handle> make_handle(Session& session, const NodePtr& node, OpenPtr file, OpenReply& reply) {
   auto handle = std::make_unique<Handle>();
   reply.handle = reinterpret_cast<uint64_t>(handle.get());
-  reply.direct_io = file->direct_io();
   reply.backing_id = session.passthrough().acquire(node->ino(), file->passthrough_fd());
   handle->passthrough = reply.backing_id > 0;
+  reply.direct_io = handle->passthrough ? file->only_maps_pass() : file->direct_io();
   if (handle->passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
   handle->node = node;
   handle->file = std::move(file);

@@ -74,6 +74,8 @@ class OpenFile {
   virtual Result<End> transfer_end(Access access) = 0;
   /// The descriptor FUSE passthrough may back this open with; -1: none. Asked once, at open.
   [[nodiscard]] virtual int passthrough_fd() const { return -1; }
+  /// With passthrough: whether reads and writes come to the daemon all the same, and only mappings pass it.
+  [[nodiscard]] virtual bool only_maps_pass() const { return false; }
   /// The kernel must not cache (FOPEN_DIRECT_IO): true for buffers and `status`.
   [[nodiscard]] virtual bool direct_io() const { return true; }
 };

@@ -11,7 +11,7 @@ OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags)
   file_->opened();
 }
 
-OpenBuffer::~OpenBuffer() { file_->closed(writable()); }
+OpenBuffer::~OpenBuffer() { file_->closed(); }
 
 Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) { return buffer_.read(offset, to); }
 
@@ -25,7 +25,9 @@ Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> fro
 
 Result<void> OpenBuffer::flush() {
   // Only a writer's close makes the dma-buf: a reader's close beside a writer must not end its growing.
-  if (!writable() || !wrote_.load(std::memory_order_relaxed)) return {};
+  // What was written by passthrough the daemon has not seen.
+  const bool wrote = wrote_.load(std::memory_order_relaxed) || buffer_.passthrough_fd() >= 0;
+  if (!writable() || !wrote) return {};
   return buffer_.flush();
 }
 
@@ -92,14 +94,6 @@ Result<End> OpenBuffer::transfer_end(Access access) {
     file_->contents_changed();
   }
   return End(file_->buffer());
-}
-
-int OpenBuffer::passthrough_fd() const {
-  const MountSettings& settings = file_->context().settings;
-  // Writes by passthrough go past the daemon, so past `-o size=`: a file still being written for the first time
-  // stays with the daemon when the user set a size.
-  if (settings.size != 0 && !file_->closed_once()) return -1;
-  return buffer_.passthrough_fd();
 }
 
 }  // namespace dmabuffs

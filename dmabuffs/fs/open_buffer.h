@@ -26,7 +26,11 @@ class OpenBuffer : public OpenFile {
   Result<void> flock(int operation) override;
   [[nodiscard]] bool would_block(Access access) const override { return buffer_.would_block(access); }
   Result<End> transfer_end(Access access) override;
-  [[nodiscard]] int passthrough_fd() const override;
+  [[nodiscard]] int passthrough_fd() const override { return buffer_.passthrough_fd(); }
+  /// Writes that pass the daemon pass `-o size=`, too.
+  [[nodiscard]] bool only_maps_pass() const override {
+    return writable() && file_->context().settings.size != 0;
+  }
 
  private:
   [[nodiscard]] bool writable() const { return (flags_ & O_ACCMODE) != O_RDONLY; }

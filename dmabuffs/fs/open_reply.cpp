@@ -12,7 +12,7 @@ namespace {
 void fill(fuse_file_info& info, const OpenReply& reply) {
   info.fh = reply.handle;
   info.backing_id = reply.backing_id;
-  info.direct_io = reply.backing_id > 0 ? 0 : reply.direct_io;
+  info.direct_io = reply.direct_io;
   info.parallel_direct_writes = info.direct_io;
 }
 }  // namespace

@@ -10,8 +10,9 @@ namespace dmabuffs {
 
 struct OpenReply {
   uint64_t handle = 0;
-  bool direct_io = true;
-  int backing_id = 0;  ///< > 0: FUSE passthrough (libfuse >= 3.17)
+  bool direct_io = true;  ///< reads and writes come to the daemon, past the kernel's cache
+  /// > 0: FUSE passthrough (libfuse >= 3.17); with direct_io of mappings only.
+  int backing_id = 0;
 };
 
 /// Answers OPEN; returns as fuse_reply_open.

@@ -14,7 +14,7 @@ job() { # NAME OPTION...
     rm -f "$heap"/job*
 }
 job 'random writes of 4 KiB' --rw=randwrite --bs=4k --ioengine=psync
-job 'random writes of odd sizes' --rw=randwrite --bsrange=512-70000 --bs_unaligned --ioengine=psync
+job 'random writes of odd sizes' --rw=randwrite --bsrange=700-70000 --blockalign=700 --ioengine=psync
 job 'sequential writes of 1 MiB by O_DIRECT' --rw=write --bs=1m --direct=1 --ioengine=psync
 job 'four writers, each with a file, asynchronously' --rw=randwrite --bs=16k --numjobs=4 --thread --ioengine=libaio --iodepth=8 --direct=1
 job 'reads and writes mixed' --rw=randrw --bs=8k --ioengine=psync
