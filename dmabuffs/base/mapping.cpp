@@ -5,11 +5,30 @@
 
 #include <utility>
 
-#ifndef MADV_POPULATE_WRITE
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
 namespace dmabuffs {
+namespace {
+
+Result<void> populate_by(int advice, std::span<std::byte> range) {
+  if (range.empty()) return {};
+  const auto start = reinterpret_cast<uintptr_t>(range.data()) & ~uintptr_t{4095};
+  const auto end = (reinterpret_cast<uintptr_t>(range.data()) + range.size() + 4095) & ~uintptr_t{4095};
+  while (::madvise(reinterpret_cast<void*>(start), end - start, advice) != 0) {
+    if (errno == EINTR || errno == EAGAIN) continue;
+    if (errno == EINVAL) return {};  // a PFNMAP, or a kernel before 5.14: pages come by page faults
+    // A hugetlb mapping that finds no page answers EFAULT or EHWPOISON rather than ENOMEM (SIGBUS for a plain
+    // touch).
+    const int code = errno == EFAULT ? ENOMEM : errno;
+    return fail_errno(code, "memory for the buffer");
+  }
+  return {};
+}
+
+}  // namespace
 
 Mapping::Mapping(Mapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), length_(std::exchange(other.length_, 0)) {}
@@ -62,17 +81,11 @@ Result<void> Mapping::place(size_t at, int fd, uint64_t offset, size_t length, i
 }
 
 Result<void> populate(std::span<std::byte> range) {
-  if (range.empty()) return {};
-  const auto start = reinterpret_cast<uintptr_t>(range.data()) & ~uintptr_t{4095};
-  const auto end = (reinterpret_cast<uintptr_t>(range.data()) + range.size() + 4095) & ~uintptr_t{4095};
-  while (::madvise(reinterpret_cast<void*>(start), end - start, MADV_POPULATE_WRITE) != 0) {
-    if (errno == EINTR || errno == EAGAIN) continue;
-    if (errno == EINVAL) return {};  // a PFNMAP, or a kernel before 5.14: pages come by page faults
-    // A hugetlb mapping that finds no page answers EFAULT or EHWPOISON rather than ENOMEM (SIGBUS for a plain touch).
-    const int code = errno == EFAULT ? ENOMEM : errno;
-    return fail_errno(code, "memory for the buffer");
-  }
-  return {};
+  return populate_by(MADV_POPULATE_WRITE, range);
+}
+
+Result<void> populate_for_reading(std::span<std::byte> range) {
+  return populate_by(MADV_POPULATE_READ, range);
 }
 
 }  // namespace dmabuffs

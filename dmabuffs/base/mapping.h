@@ -42,5 +42,7 @@ class Mapping {
 /// pages ran out. Several threads may populate disjoint ranges at once. On memory that can't be populated this way
 /// (a PFNMAP: a dma-heap's mapping, which has all its pages already) it does nothing and succeeds.
 Result<void> populate(std::span<std::byte> range);
+/// The same for reading (MADV_POPULATE_READ): a hole of a shared memory file needs a page even to be read.
+Result<void> populate_for_reading(std::span<std::byte> range);
 
 }  // namespace dmabuffs

@@ -35,8 +35,8 @@ class Lease {
   [[nodiscard]] virtual std::span<std::byte> bytes() const = 0;
   /// True when O_DIRECT may target bytes().
   [[nodiscard]] virtual bool pinnable() const = 0;
-  /// True when pages may not be there yet: call populate() (base/mapping.h) on a part before its I/O is
-  /// issued.
+  /// True when pages may not be there yet: call populate() or, of a lease for reading, populate_for_reading()
+  /// (base/mapping.h) on a part before its I/O is issued.
   [[nodiscard]] virtual bool needs_populate() const = 0;
   /// Access::Write: the first `done` bytes of the window are stored. Grows the size to window.offset + done
   /// if that is more, zeroes or hides the rest, makes the dma-buf when `expected_end` is reached; errors of
@@ -93,9 +93,10 @@ class Buffer {
   /// it is allocated once; Access::Write only. A read window must lie within the size.
   virtual Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) = 0;
 
-  /// True when read/write/resize would wait now (a fence pending on the dma-buf, a Lease held): the caller
-  /// then moves the call off the threads that must stay free.
-  [[nodiscard]] virtual bool would_block(Access access) const = 0;
+  /// True when read/write/resize would take long now (a fence pending on the dma-buf, a Lease held; a write
+  /// that ends at `end` must first move or zero what is there): the caller then moves the call off the
+  /// threads that must stay free.
+  [[nodiscard]] virtual bool would_block(Access access, uint64_t end = 0) const = 0;
   /// The memfd that FUSE passthrough may use as backing file: its size is the logical length. -1: none.
   [[nodiscard]] virtual int passthrough_fd() const = 0;
   /// From now on the memory's identity is fixed: never replaced, trimmed or recycled (DESIGN 4.3).

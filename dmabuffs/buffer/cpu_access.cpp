@@ -30,7 +30,9 @@ bool wait_for_fences(int fd, Access access, std::chrono::milliseconds limit) {
   }
 }
 
-int sync_dmabuf(int fd, Access access, uint64_t phase) {
+int sync_dmabuf(int fd, Access access, uint64_t phase, std::mutex* one_at_a_time) {
+  std::unique_lock<std::mutex> lock;
+  if (one_at_a_time != nullptr) lock = std::unique_lock(*one_at_a_time);
   dma_buf_sync sync{phase | (access == Access::Read ? DMA_BUF_SYNC_READ : DMA_BUF_SYNC_RW)};
   while (::ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync) != 0) {
     if (errno != EINTR && errno != EAGAIN) return errno;
@@ -55,24 +57,25 @@ CpuAccess& CpuAccess::operator=(CpuAccess&& other) noexcept {
     end();
     fd_ = std::exchange(other.fd_, -1);
     access_ = other.access_;
+    one_at_a_time_ = other.one_at_a_time_;
   }
   return *this;
 }
 
 Result<CpuAccess> CpuAccess::begin(int dmabuf_fd, Access access, const std::string& name,
-                                   std::chrono::milliseconds limit) {
+                                   std::chrono::milliseconds limit, std::mutex* one_at_a_time) {
   if (!wait_for_fences(dmabuf_fd, access, limit)) return Failure(fence_error(name, limit));
-  if (const int code = sync_dmabuf(dmabuf_fd, access, DMA_BUF_SYNC_START); code != 0) {
+  if (const int code = sync_dmabuf(dmabuf_fd, access, DMA_BUF_SYNC_START, one_at_a_time); code != 0) {
     return fail(EIO, name + ": the exporter refused CPU access (" + std::strerror(code) + ")");
   }
-  return CpuAccess(dmabuf_fd, access);
+  return CpuAccess(dmabuf_fd, access, one_at_a_time);
 }
 
 void CpuAccess::end() {
   if (fd_ < 0) return;
   // Nothing could be done about a failure: the bytes are written, and the exporter has said so already in
   // START.
-  (void)sync_dmabuf(fd_, access_, DMA_BUF_SYNC_END);
+  (void)sync_dmabuf(fd_, access_, DMA_BUF_SYNC_END, one_at_a_time_);
   fd_ = -1;
 }
 

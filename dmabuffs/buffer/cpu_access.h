@@ -3,6 +3,7 @@
 /// devices before it.
 #pragma once
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -25,22 +26,30 @@ Error fence_error(const std::string& name, std::chrono::milliseconds limit);
 class CpuAccess {
  public:
   CpuAccess() = default;
-  CpuAccess(CpuAccess&& other) noexcept : fd_(std::exchange(other.fd_, -1)), access_(other.access_) {}
+  CpuAccess(CpuAccess&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), access_(other.access_), one_at_a_time_(other.one_at_a_time_) {}
   CpuAccess& operator=(CpuAccess&& other) noexcept;
   ~CpuAccess() { end(); }
 
   /// Waits for the fences that stand against `access`, `limit` at most, then begins. Write is begun as
   /// read-write: a write of part of a cache line keeps the rest of it, so the rest must be fresh. EIO:
-  /// fence_error(), or the exporter refused. `name` is for the message.
+  /// fence_error(), or the exporter refused. `name` is for the message. `one_at_a_time`, which must outlive
+  /// this: held while the exporter begins and ends an access, for where several threads read one dma-buf.
+  /// Exporters don't expect that: udmabuf makes its list of pages at the first access, without a lock, and
+  /// two at once would leak one. Each begins an access of its own all the same: what a device wrote since
+  /// another began must be seen.
   static Result<CpuAccess> begin(int dmabuf_fd, Access access, const std::string& name,
-                                 std::chrono::milliseconds limit = kFenceLimit);
+                                 std::chrono::milliseconds limit = kFenceLimit,
+                                 std::mutex* one_at_a_time = nullptr);
   /// Ends it before the destructor does. The device sees the bytes afterwards.
   void end();
 
  private:
-  CpuAccess(int fd, Access access) : fd_(fd), access_(access) {}
+  CpuAccess(int fd, Access access, std::mutex* one_at_a_time)
+      : fd_(fd), access_(access), one_at_a_time_(one_at_a_time) {}
   int fd_ = -1;
   Access access_ = Access::Read;
+  std::mutex* one_at_a_time_ = nullptr;
 };
 
 }  // namespace dmabuffs

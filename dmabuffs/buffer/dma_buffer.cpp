@@ -12,6 +12,8 @@
 namespace dmabuffs {
 namespace {
 
+constexpr uint64_t kMuch = uint64_t{64} << 20;
+
 size_t index_of(Access access) {
   return access == Access::Read ? 0 : 1;
 }
@@ -62,8 +64,9 @@ Result<CpuAccess> DmaBuffer::begin_access(Access access) {
   if (fd < 0) return CpuAccess();
   std::atomic<bool>& waited_enough = waited_enough_[index_of(access)];
   if (waited_enough && fence_pending(fd, access)) return Failure(fence_error(name(), fence_limit_));
-  auto bracket = CpuAccess::begin(fd, access, name(), fence_limit_);
+  auto bracket = CpuAccess::begin(fd, access, name(), fence_limit_, &sync_mutex_);
   waited_enough = !bracket && fence_pending(fd, access);
+  if (bracket) accessed_ = true;
   return bracket;
 }
 
@@ -202,17 +205,28 @@ Result<void> DmaBuffer::zero(Range range) {
 
 Result<void> DmaBuffer::flush() {
   const std::unique_lock use(use_);
-  if (size_ > 0) return publish(size_);
+  if (size_ > 0) return publish_written();
   if (phase_ == Phase::Filling) release();
   return {};
 }
 
-bool DmaBuffer::would_block(Access access) const {
+bool DmaBuffer::would_block(Access access, uint64_t end) const {
   if (access == Access::Write && leases_ > 0) return true;
-  if (const std::shared_lock use(use_, std::try_to_lock); !use) return true;
+  {
+    const std::shared_lock use(use_, std::try_to_lock);
+    if (!use || (access == Access::Write && moves_much(end))) return true;
+  }
   // adopt() changes facts_ before it frees memory: the descriptor is good under the mutex.
   const std::lock_guard facts(facts_mutex_);
-  return facts_.pid_fd >= 0 && fence_pending(facts_.pid_fd, access);
+  if (facts_.pid_fd < 0) return false;
+  // An exporter may do at the first access what takes long for a large buffer (udmabuf: its list of pages).
+  return !accessed_ || fence_pending(facts_.pid_fd, access);
+}
+
+/// True when a write up to `end` needs other memory with all the bytes in it, or zeroes or allocates much.
+bool DmaBuffer::moves_much(uint64_t end) const {
+  if (storage_ && size_ > 0 && end > capacity() && !storage_->growable()) return true;
+  return end > size_ && end - size_ > kMuch;
 }
 
 void DmaBuffer::pin_identity() {

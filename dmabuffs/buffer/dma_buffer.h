@@ -8,7 +8,8 @@
 ///
 /// Empty -> Filling by a write or a write lease; -> Published by flush, ftruncate, fallocate or the end of a
 /// load. A write beyond a Published capacity goes back to Filling (the content is copied once), unless the
-/// identity is pinned.
+/// identity is pinned. A buffer that does so again and again (programs that append one after the other) is
+/// published with an eighth of slack, or each of them would copy all that came before.
 ///
 /// Implemented in dma_buffer.cpp (the calls), dma_buffer_memory.cpp (phases and memory),
 /// dma_buffer_lease.cpp.
@@ -47,7 +48,7 @@ class DmaBuffer final : public Buffer {
   Result<void> zero(Range range) override;
   Result<void> flush() override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
-  [[nodiscard]] bool would_block(Access access) const override;
+  [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
   [[nodiscard]] int passthrough_fd() const override { return -1; }
   void pin_identity() override;
   void idle() override;
@@ -65,6 +66,7 @@ class DmaBuffer final : public Buffer {
   [[nodiscard]] std::string name() const;
   /// The bracket round an access to storage_; brackets nothing while there is no dma-buf.
   Result<CpuAccess> begin_access(Access access);
+  [[nodiscard]] bool moves_much(uint64_t end) const;
 
   /// Shows `look` bytes that are there, within the bracket; true.
   Result<bool> look_at(uint64_t offset, size_t length, const Look& look);
@@ -82,6 +84,9 @@ class DmaBuffer final : public Buffer {
   /// Makes the dma-buf hold `bytes` (>= 1) bytes at least and have only zeros beyond the size. On failure the
   /// phase and the content stay.
   Result<void> publish(uint64_t bytes);
+  /// The same for what was written or loaded: with slack, where it may be expected to be needed.
+  Result<void> publish_written();
+  [[nodiscard]] uint64_t with_slack(uint64_t bytes) const;
   Result<void> publish_in_place(uint64_t capacity);
   Result<void> publish_pages();
   /// New memory with the first `keep` bytes.
@@ -93,8 +98,8 @@ class DmaBuffer final : public Buffer {
   Result<std::unique_ptr<Storage>> growable_memory(uint64_t bytes);
   /// Copies the first `bytes` bytes of storage_ to `fresh`.
   Result<void> copy_content(Storage& fresh, uint64_t bytes);
-  /// The same for a staging memfd, which loses them.
-  Result<void> drain_content(Storage& fresh, uint64_t bytes);
+  /// The same for a staging memfd.
+  Result<void> copy_staged(Storage& fresh, uint64_t bytes);
   /// Puts `fresh` in the place of storage_ (either may be null), which is recycled or freed.
   void adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged);
   /// Back to Empty; the size must be 0.
@@ -124,6 +129,7 @@ class DmaBuffer final : public Buffer {
   bool pinned_ = false;
   bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;
+  unsigned returns_ = 0;  // to Filling, by growing
   Range old_bytes_;
   std::unique_ptr<Storage> storage_;
   uint64_t size_ = 0;  // changed under use_ and facts_mutex_, read under either
@@ -131,6 +137,8 @@ class DmaBuffer final : public Buffer {
   /// [Access]: a wait for that access ran into the limit. While the fence stays, later calls fail at once, so
   /// that they don't queue up behind each other for the limit each.
   std::array<std::atomic<bool>, 2> waited_enough_{};
+  std::mutex sync_mutex_;              // see CpuAccess::begin
+  std::atomic<bool> accessed_{false};  // begin_access() has succeeded on this dma-buf
 
   mutable std::mutex facts_mutex_;  // held shortly, so that stat never waits for bytes that move
   BufferInfo facts_;                // but for the size

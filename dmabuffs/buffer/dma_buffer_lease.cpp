@@ -65,7 +65,7 @@ class DmaLease final : public Lease {
     committed_ = true;
     bracket_.end();
     const bool complete = expected_end_ > 0 && buffer_.size_ >= expected_end_;
-    return complete ? buffer_.publish(buffer_.size_) : Result<void>{};
+    return complete ? buffer_.publish_written() : Result<void>{};
   }
 
  private:

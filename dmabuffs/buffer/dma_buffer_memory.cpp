@@ -17,7 +17,6 @@ namespace dmabuffs {
 namespace {
 
 constexpr uint64_t kLargestStep = uint64_t{64} << 20;
-constexpr uint64_t kCopyPiece = uint64_t{16} << 20;
 
 BufferInfo describe(const Storage* storage, bool published) {
   BufferInfo facts;
@@ -32,21 +31,15 @@ BufferInfo describe(const Storage* storage, bool published) {
   return facts;
 }
 
-/// Moves the first `bytes` bytes of a staging memfd to `target` from the end to the start, cutting off what
-/// is done: both together hold little more than `bytes`, once the target's memory is there. pread skips holes
-/// without allocating them.
-Result<void> drain(MemfdStorage& staging, std::span<std::byte> target, uint64_t bytes) {
-  staging.unmap();
-  for (uint64_t end = bytes; end > 0;) {
-    const uint64_t begin = round_down(end - 1, kCopyPiece);
-    for (uint64_t at = begin; at < end;) {
-      const ssize_t got = ::pread(staging.memfd(), target.data() + at, end - at, static_cast<off_t>(at));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "moving a buffer's bytes to its dma-buf");
-      at += static_cast<uint64_t>(got);
-    }
-    (void)staging.set_length(begin);  // shrinking; if it failed, the memory would only go later
-    end = begin;
+/// Copies `target.size()` bytes of a file from `offset`. Through pread, which skips holes without allocating
+/// them.
+Result<void> read_all(int fd, uint64_t offset, std::span<std::byte> target) {
+  while (!target.empty()) {
+    const ssize_t got = ::pread(fd, target.data(), target.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "moving a buffer's bytes to its dma-buf");
+    offset += static_cast<uint64_t>(got);
+    target = target.subspan(static_cast<size_t>(got));
   }
   return {};
 }
@@ -56,6 +49,7 @@ Result<void> drain(MemfdStorage& staging, std::span<std::byte> target, uint64_t 
 void DmaBuffer::note_memory() {
   BufferInfo facts = describe(storage_.get(), phase_ == Phase::Published);
   const std::lock_guard guard(facts_mutex_);
+  if (facts.pid_fd != facts_.pid_fd) accessed_ = false;
   // Named here too: a recycled dma-buf has the name of its last owner, and set_name() may have come while it
   // was made.
   if (facts.pid_fd >= 0 && facts.pid_fd != facts_.pid_fd) set_dmabuf_name(facts.pid_fd, name_);
@@ -68,6 +62,7 @@ void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) 
   phase_ = phase;
   staged_ = staged;
   old_bytes_ = {};
+  if (phase == Phase::Empty) returns_ = 0;
   note_memory();
   if (complete && !pinned_) recycler_.put(heap_->name(), uid_, std::move(fresh));
 }
@@ -98,6 +93,7 @@ Result<void> DmaBuffer::make_room(uint64_t end) {
   auto fresh = growable_memory(end);
   if (!fresh) return pass(std::move(fresh));
   if (auto copied = copy_content(**fresh, size_); !copied) return copied;
+  returns_ += size_ > 0;
   adopt(std::move(*fresh), Phase::Filling, !heap_->growable());
   return {};
 }
@@ -114,7 +110,9 @@ Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
       return {};
     }
   }
-  auto fresh = heap_->create(end, uid_);
+  returns_ += size_ > 0;
+  auto fresh = heap_->create(with_slack(end), uid_);
+  if (!fresh) fresh = heap_->create(end, uid_);
   if (!fresh) return pass(std::move(fresh));
   if (auto copied = copy_content(**fresh, size_); !copied) return copied;
   adopt(std::move(*fresh), Phase::Filling, false);
@@ -134,11 +132,14 @@ Result<void> DmaBuffer::copy_content(Storage& fresh, uint64_t bytes) {
   if (!source) return Failure(source.error());
   const auto target = fresh.map();
   if (!target) return Failure(target.error());
-  if (fresh.growable()) {
-    if (auto there = populate_all(target->first(bytes)); !there) return there;
-  }
-  std::memcpy(target->data(), source->data(), bytes);
-  return {};
+  const bool populated = !fresh.growable();
+  return in_parts(target->first(bytes), [&](std::span<std::byte> part, uint64_t offset) -> Result<void> {
+    if (!populated) {
+      if (auto there = populate(part); !there) return there;
+    }
+    std::memcpy(part.data(), source->data() + offset, part.size());
+    return {};
+  });
 }
 
 Result<void> DmaBuffer::publish(uint64_t bytes) {
@@ -153,6 +154,22 @@ Result<void> DmaBuffer::publish(uint64_t bytes) {
     return trimmed || !enough ? trimmed : publish_in_place(capacity());
   }
   return publish_in_fresh(bytes, size_);
+}
+
+Result<void> DmaBuffer::publish_written() {
+  const bool capacity_is_open = phase_ == Phase::Filling && (staged_ || storage_->growable());
+  const uint64_t roomy = with_slack(size_);
+  if (capacity_is_open && roomy > size_ && publish(roomy)) return {};
+  return publish(size_);  // also when only the slack could not be had
+}
+
+/// What a buffer that holds `bytes` is to have room for.
+uint64_t DmaBuffer::with_slack(uint64_t bytes) const {
+  if (returns_ < 2) return bytes;
+  const uint64_t most = bytes + bytes / 8;  // what wastes_memory() allows
+  const uint64_t huge = round_down(most, kHugePage);
+  const uint64_t roomy = huge > bytes ? huge : round_down(most, kPage);
+  return roomy > bytes && heap_->capacity_for(roomy) <= most ? roomy : bytes;
 }
 
 Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
@@ -194,15 +211,15 @@ Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
     if (!pages) return Failure(pages.error());
     if (auto there = populate_all(*pages); !there) return there;
   }
-  // Before the bytes are moved: once a staging memfd is drained there is no way back.
+  // Before the bytes are moved, which takes longest.
   if (auto published = (*fresh)->publish(name()); !published) return published;
-  auto moved = staged_ ? drain_content(**fresh, keep) : copy_content(**fresh, keep);
+  auto moved = staged_ ? copy_staged(**fresh, keep) : copy_content(**fresh, keep);
   if (!moved) return moved;
   adopt(std::move(*fresh), Phase::Published, false);
   return {};
 }
 
-Result<void> DmaBuffer::drain_content(Storage& fresh, uint64_t bytes) {
+Result<void> DmaBuffer::copy_staged(Storage& fresh, uint64_t bytes) {
   const auto target = fresh.map();
   if (!target) return Failure(target.error());
   Result<CpuAccess> bracket;
@@ -210,7 +227,11 @@ Result<void> DmaBuffer::drain_content(Storage& fresh, uint64_t bytes) {
     bracket = CpuAccess::begin(fresh.dmabuf_fd(), Access::Write, name(), fence_limit_);
     if (!bracket) return Failure(bracket.error());
   }
-  return drain(static_cast<MemfdStorage&>(*storage_), *target, bytes);
+  auto& staging = static_cast<MemfdStorage&>(*storage_);
+  staging.unmap();
+  return in_parts(target->first(bytes), [&](std::span<std::byte> part, uint64_t offset) {
+    return read_all(staging.memfd(), offset, part);
+  });
 }
 
 void DmaBuffer::clip_old_bytes() {

@@ -33,7 +33,7 @@ class MemfdBuffer final : public Buffer {
   /// Nothing to make; gives back what was reserved for bytes that never came.
   Result<void> flush() override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
-  [[nodiscard]] bool would_block(Access access) const override;
+  [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
   [[nodiscard]] int passthrough_fd() const override { return memfd_.get(); }
   /// The memfd is never replaced.
   void pin_identity() override {}

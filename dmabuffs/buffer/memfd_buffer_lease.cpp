@@ -46,7 +46,8 @@ class MemfdLease final : public Lease {
 
   std::span<std::byte> bytes() const override { return bytes_; }
   bool pinnable() const override { return true; }
-  bool needs_populate() const override { return access_ == Access::Write; }
+  /// For reading too: the memcpy of a hole that can't be had would be SIGBUS.
+  bool needs_populate() const override { return true; }
 
   Result<void> commit(uint64_t done) override {
     if (access_ == Access::Read || done > window_.length) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/buffer/recycler.h"
 
+#include <pthread.h>
+
 #include <algorithm>
-#include <chrono>
+#include <csignal>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 namespace dmabuffs {
@@ -12,12 +15,51 @@ namespace {
 // Below this, zeroing costs less than what keeping the memory takes from others.
 constexpr uint64_t kWorthKeeping = uint64_t{1} << 20;
 
-int64_t now_seconds() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
+// Between two looks at what is kept, and at the machine's memory.
+constexpr std::chrono::seconds kRound{2};
 
 }  // namespace
+
+Recycler::~Recycler() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  if (keeper_.joinable()) keeper_.join();
+}
+
+/// Under mutex_.
+void Recycler::start_keeper() {
+  if (keeper_.joinable()) return;
+  // Signals belong to the thread that waits for them.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    keeper_ = std::thread([this] { keep_house(); });
+  } catch (const std::system_error&) {
+    // No thread to be had: put() and take() expire, too.
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Recycler::keep_house() {
+  pthread_setname_np(pthread_self(), "recycler");
+  std::unique_lock lock(mutex_);
+  while (!closing_) {
+    if (kept_.empty()) {
+      changed_.wait(lock, [this] { return closing_ || !kept_.empty(); });
+    } else {
+      changed_.wait_for(lock, std::min(kRound, max_age_), [this] { return closing_; });
+    }
+    if (closing_) return;
+    lock.unlock();
+    expire();
+    if (scarce_ && held() > 0 && scarce_()) drain();
+    lock.lock();
+  }
+}
 
 std::unique_ptr<Storage> Recycler::take(const std::string& heap, uid_t uid, uint64_t capacity) {
   expire();
@@ -44,15 +86,17 @@ void Recycler::put(const std::string& heap, uid_t uid, std::unique_ptr<Storage> 
     held_ -= kept_.front().storage->capacity();
     evicted.splice(evicted.end(), kept_, kept_.begin());
   }
-  kept_.push_back({heap, uid, now_seconds(), std::move(storage)});
+  kept_.push_back({heap, uid, Clock::now(), std::move(storage)});
   held_ += capacity;
+  start_keeper();
+  changed_.notify_all();
 }
 
 void Recycler::expire() {
   std::list<Kept> old;
   const std::lock_guard lock(mutex_);
-  const int64_t now = now_seconds();
-  while (!kept_.empty() && now - kept_.front().since >= static_cast<int64_t>(max_age_)) {
+  const auto now = Clock::now();
+  while (!kept_.empty() && now - kept_.front().since >= max_age_) {
     held_ -= kept_.front().storage->capacity();
     old.splice(old.end(), kept_, kept_.begin());
   }

@@ -5,11 +5,15 @@
 #pragma once
 #include <sys/types.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "dmabuffs/buffer/storage.h"
 
@@ -17,32 +21,45 @@ namespace dmabuffs {
 
 class Recycler {
  public:
-  /// `limit`: bytes kept at most; 0 keeps nothing. `max_age_seconds`: see expire().
-  explicit Recycler(uint64_t limit, unsigned max_age_seconds = 30)
-      : limit_(limit), max_age_(max_age_seconds) {}
+  /// `limit`: bytes kept at most; 0 keeps nothing. `max_age_seconds`: see expire(). `scarce`: whether others
+  /// lack memory; asked every two seconds while anything is kept, which then goes back.
+  explicit Recycler(uint64_t limit, unsigned max_age_seconds = 30, std::function<bool()> scarce = {})
+      : limit_(limit), max_age_(max_age_seconds), scarce_(std::move(scarce)) {}
+  ~Recycler();
+  Recycler(const Recycler&) = delete;
+  Recycler& operator=(const Recycler&) = delete;
 
   /// Published memory of exactly this heap, user and capacity holding OLD BYTES, or nullptr.
   std::unique_ptr<Storage> take(const std::string& heap, uid_t uid, uint64_t capacity);
   /// Keeps `storage` (its identity never left the daemon) or frees it.
   void put(const std::string& heap, uid_t uid, std::unique_ptr<Storage> storage);
-  /// Frees what is older than the age limit; called from time to time (and by put and take).
+  /// Frees what is older than the age limit. A thread does so too, while anything is kept.
   void expire();
   /// Frees everything; true if there was something.
   bool drain();
   [[nodiscard]] uint64_t held() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
   struct Kept {
     std::string heap;
     uid_t uid;
-    int64_t since;  // CLOCK_MONOTONIC seconds
+    Clock::time_point since;
     std::unique_ptr<Storage> storage;
   };
-  uint64_t limit_;
-  unsigned max_age_;
+  void start_keeper();
+  void keep_house();
+
+  const uint64_t limit_;
+  const std::chrono::seconds max_age_;
+  const std::function<bool()> scarce_;
   mutable std::mutex mutex_;
   std::list<Kept> kept_;  // oldest first
   uint64_t held_ = 0;
+
+  std::condition_variable changed_;  // something is kept, or closing_
+  bool closing_ = false;
+  std::thread keeper_;  // started by the first put: a daemon may fork before it
 };
 
 }  // namespace dmabuffs

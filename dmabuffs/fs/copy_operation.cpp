@@ -6,13 +6,11 @@
 #include <chrono>
 
 #include "dmabuffs/fs/operations.h"
+#include "dmabuffs/transfer/request.h"
 
 namespace dmabuffs {
 
 namespace {
-
-/// The kernel cuts a longer request to this (MAX_RW_COUNT, fs/read_write.c), so it means "to the end".
-constexpr uint64_t kKernelCut = 0x7ffff000;
 
 /// A request's transfer; the interrupt callback and the worker share it.
 struct Running {
@@ -51,7 +49,7 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
   copy.to = std::move(*to);
   copy.to_offset = to_offset;
   copy.length = piece;
-  copy.expected_end = to_offset + (length >= kKernelCut ? left : std::min(length, left));
+  expect_rest_of_source(copy, length, left);
   copy.require_direct = session.context().settings.require_direct;
   copy.cancel = running.cancel.get();
 

@@ -110,7 +110,7 @@ void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off
   const OpenPtr& file = handle_of(info).file;
   const auto at = static_cast<uint64_t>(offset);
   const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
-  if (!file->would_block(Access::Write)) return write_from(request, *file, at, bytes);
+  if (!file->would_block(Access::Write, at + size)) return write_from(request, *file, at, bytes);
   // The data is the worker's; it takes the next request while this one waits.
   session_of(request).waiting().run([request, file, at, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
     write_from(request, *file, at, copy);

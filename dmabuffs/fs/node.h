@@ -68,8 +68,9 @@ class OpenFile {
   virtual Result<void> getlk(uint64_t owner, struct flock& lock);
   virtual Result<void> setlk(uint64_t owner, struct flock& lock, bool sleep);
   virtual Result<void> flock(int operation);
-  /// True when read/write would wait now: the session then runs it on a thread that may block.
-  [[nodiscard]] virtual bool would_block(Access) const { return false; }
+  /// True when read/write (of bytes up to `end`) would take long now: the session then runs it on a thread
+  /// that may block.
+  [[nodiscard]] virtual bool would_block(Access, uint64_t /*end*/ = 0) const { return false; }
   /// This file as an end of a transfer. `access` says what the transfer does with it.
   virtual Result<End> transfer_end(Access access) = 0;
   /// The descriptor FUSE passthrough may back this open with; -1: none. Asked once, at open.

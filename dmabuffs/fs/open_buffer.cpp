@@ -4,6 +4,8 @@
 #include <linux/falloc.h>
 #include <sys/file.h>
 
+#include <algorithm>
+
 namespace dmabuffs {
 
 OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags)
@@ -21,6 +23,12 @@ Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> fro
   auto written = (flags_ & O_APPEND) != 0 ? buffer_.append(from, at) : buffer_.write(offset, from);
   if (written && *written > 0) file_->contents_changed();
   return written;
+}
+
+bool OpenBuffer::would_block(Access access, uint64_t end) const {
+  // The kernel's idea of the end, which O_APPEND writes name as their offset, may be too low.
+  if (access == Access::Write && (flags_ & O_APPEND) != 0) end = std::max(end, buffer_.size() + 1);
+  return buffer_.would_block(access, end);
 }
 
 Result<void> OpenBuffer::flush() {

@@ -24,7 +24,7 @@ class OpenBuffer : public OpenFile {
   Result<void> getlk(uint64_t owner, struct flock& lock) override;
   Result<void> setlk(uint64_t owner, struct flock& lock, bool sleep) override;
   Result<void> flock(int operation) override;
-  [[nodiscard]] bool would_block(Access access) const override { return buffer_.would_block(access); }
+  [[nodiscard]] bool would_block(Access access, uint64_t end) const override;
   Result<End> transfer_end(Access access) override;
   [[nodiscard]] int passthrough_fd() const override { return buffer_.passthrough_fd(); }
   /// Writes that pass the daemon pass `-o size=`, too.

@@ -60,20 +60,23 @@ void Reservation::release() {
 Result<void> Reservation::resize(uint64_t bytes, bool from_huge_pool) {
   if (budget_ == nullptr) return fail(EINVAL, "a reservation without a budget can't grow");
   const uint64_t more = bytes > bytes_ ? bytes - bytes_ : 0;
+  const uint64_t less = bytes < bytes_ ? bytes_ - bytes : 0;
   if (more > 0) {
     if (auto taken = budget_->take(uid_, more, from_huge_pool); !taken) return pass(std::move(taken));
     if (memfd_ < 0 && !from_huge_pool) coming_ += more;
   } else {
-    budget_->give_back(uid_, bytes_ - bytes);
+    budget_->give_back(uid_, less);
   }
   bytes_ = bytes;
   const std::lock_guard lock(budget_->mutex_);
   if (memfd_ >= 0) {
     if (!from_huge_pool) budget_->coming_ -= more;  // counted by the memfd from here on
     budget_->watched_[memfd_] = bytes_;
-  } else if (coming_ > bytes_) {
-    budget_->coming_ -= coming_ - bytes_;
-    coming_ = bytes_;
+  } else {
+    const uint64_t unfilled =
+        std::min(coming_, less);  // what is given up was not filled yet, if anything was not
+    budget_->coming_ -= unfilled;
+    coming_ -= unfilled;
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #include "dmabuffs/heap/cgroups.h"
 
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -10,6 +11,13 @@ namespace {
 
 bool lists(const std::string& comma_separated, const std::string& word) {
   return (',' + comma_separated + ',').find(',' + word + ',') != std::string::npos;
+}
+
+/// What of `path` lies below `directory`, itself without a '/' at its end; nothing when it lies elsewhere.
+std::optional<std::string> below(const std::string& directory, const std::string& path) {
+  const bool inside =
+      path.rfind(directory, 0) == 0 && (path.size() == directory.size() || path[directory.size()] == '/');
+  return inside ? std::optional(path.substr(directory.size())) : std::nullopt;
 }
 
 }  // namespace
@@ -54,13 +62,11 @@ std::string Cgroups::own_group(const Hierarchy& hierarchy, const std::string& co
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
     if (hierarchy.unified ? !controllers.empty() : !lists(controllers, controller)) continue;
-    std::string path = line.substr(second + 1);
-    if (hierarchy.mounted != "/" && path.rfind(hierarchy.mounted, 0) == 0)
-      path.erase(0, hierarchy.mounted.size());
-    // A path that leads out of the cgroup namespace can't be followed: then only the mounted root is looked
-    // at.
-    if (path == "/" || path.rfind("/..", 0) == 0) return {};
-    return path;
+    const std::string path = line.substr(second + 1);
+    // A group outside of what is mounted, or of the cgroup namespace ("/.."), can't be found: then only the
+    // mounted root is looked at.
+    if (path == "/" || below("/..", path)) return {};
+    return below(hierarchy.mounted == "/" ? "" : hierarchy.mounted, path).value_or("");
   }
   return {};
 }

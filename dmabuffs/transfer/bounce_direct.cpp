@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint64_t kChunk = BouncePool::kUnit;
 constexpr size_t kUnitsPerThread = 4;
+constexpr size_t kUnitsPerHelper = 2;  // one to be read while the other is copied: so more of them can help
 
 /// One thread's share of a read. A chunk is widened to whole blocks, so heads and tails need no care.
 class BounceReader {
@@ -130,7 +131,7 @@ class BounceWriter {
     base_[index] = chunk->offset;
     const auto source = stretch_.memory.subspan(chunk->offset, chunk->length);
     if (stretch_.populate) {
-      if (auto there = populate(source); !there) chunks_.stop(chunk->offset, there.error());
+      if (auto there = populate_for_reading(source); !there) chunks_.stop(chunk->offset, there.error());
     }
     if (!chunks_.stopped_before(chunk->offset))
       std::memcpy(loan_.unit(index).data(), source.data(), source.size());
@@ -181,7 +182,7 @@ Moved with_units(Workshop& shop, const Stretch& stretch, Chunks& chunks, unsigne
   auto leaders = shop.bounce.borrow(kUnitsPerThread, stretch.cancel);
   if (!leaders) return {0, leaders.error(), Moved::Refusal::None};
   shop.crew.run(workers, [&](bool leader) {
-    BouncePool::Loan helpers = leader ? BouncePool::Loan() : shop.bounce.try_borrow(kUnitsPerThread);
+    BouncePool::Loan helpers = leader ? BouncePool::Loan() : shop.bounce.try_borrow(kUnitsPerHelper);
     BouncePool::Loan& loan = leader ? *leaders : helpers;
     if (loan.count() == 0) return;
     const auto queue = shop.queues.borrow();

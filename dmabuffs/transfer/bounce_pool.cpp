@@ -11,6 +11,15 @@
 
 namespace dmabuffs {
 
+namespace {
+
+/// Units of a pool of `count` that only those get who want a single one.
+size_t kept_for_single_units(size_t count) {
+  return std::min<size_t>(count / 8, 2);
+}
+
+}  // namespace
+
 BouncePool::BouncePool(uint64_t bytes) : count_(std::max<uint64_t>(1, bytes / kUnit)) {}
 
 Result<void> BouncePool::allocate() {
@@ -41,18 +50,20 @@ Result<BouncePool::Loan> BouncePool::borrow(size_t wanted, const CancelToken* ca
   if (!memory_) {
     if (auto made = allocate(); !made) return pass(std::move(made));
   }
-  const uint64_t ticket = next_ticket_++;
+  Queue& queue = wanted > 1 ? transfers_ : single_units_;
+  const size_t kept = wanted > 1 ? kept_for_single_units(count_) : 0;
+  const uint64_t ticket = queue.next_ticket++;
   // Who gives up keeps his place until it is his turn, or those behind him would lose theirs.
-  const auto my_turn = [&] { return serving_ == ticket && !free_.empty(); };
+  const auto my_turn = [&] { return queue.serving == ticket && spare(kept) > 0; };
   bool cancelled = false;
   while (!my_turn()) {
     returned_.wait_for(lock, std::chrono::milliseconds(50));
     if (cancel == nullptr || !cancel->cancelled()) continue;
     cancelled = true;
-    if (serving_ == ticket) break;
+    if (queue.serving == ticket) break;
   }
-  ++serving_;
-  Loan loan = cancelled ? Loan() : lend(wanted);
+  ++queue.serving;
+  Loan loan = cancelled ? Loan() : lend(std::min(wanted, spare(kept)));
   lock.unlock();
   returned_.notify_all();
   if (cancelled) return Failure(cancelled_error());
@@ -61,8 +72,8 @@ Result<BouncePool::Loan> BouncePool::borrow(size_t wanted, const CancelToken* ca
 
 BouncePool::Loan BouncePool::try_borrow(size_t wanted) {
   const std::lock_guard lock(mutex_);
-  if (!memory_ || serving_ != next_ticket_) return {};
-  return lend(wanted);
+  if (!memory_ || transfers_.serving != transfers_.next_ticket) return {};
+  return lend(std::min(wanted, spare(count_ / 2)));
 }
 
 void BouncePool::take_back(const std::vector<std::byte*>& units) {

@@ -45,17 +45,24 @@ class BouncePool {
   explicit BouncePool(uint64_t bytes);
 
   /// Waits, first come first served, until there is a unit; returns up to `wanted`. Call it once per transfer
-  /// and hold no loan meanwhile: that is what keeps transfers from waiting for one another for ever. EINTR
-  /// when cancelled, ENOMEM.
+  /// and hold no loan meanwhile: that is what keeps transfers from waiting for one another for ever. Who
+  /// wants a single unit has a queue and a few units of his own: a block read to check a file must not wait
+  /// for the transfers of a slow disk. EINTR when cancelled, ENOMEM.
   Result<Loan> borrow(size_t wanted, const CancelToken* cancel);
-  /// What is there now, up to `wanted`, may be nothing; never waits, and takes nothing from those who do.
+  /// What is there now beyond half of the pool, up to `wanted`, may be nothing; never waits, and takes
+  /// nothing from those who do. The half is for other transfers: a disk that hangs keeps what it was lent.
   Loan try_borrow(size_t wanted);
   /// Most units ever lent at once.
   [[nodiscard]] size_t peak() const;
   [[nodiscard]] size_t capacity() const { return count_; }
 
  private:
+  /// Those who wait, in the order they came.
+  struct Queue {
+    uint64_t next_ticket = 0, serving = 0;
+  };
   Result<void> allocate();
+  [[nodiscard]] size_t spare(size_t kept) const { return free_.size() > kept ? free_.size() - kept : 0; }
   Loan lend(size_t wanted);
   void take_back(const std::vector<std::byte*>& units);
 
@@ -64,7 +71,7 @@ class BouncePool {
   std::condition_variable returned_;
   Mapping memory_;
   std::vector<std::byte*> free_;
-  uint64_t next_ticket_ = 0, serving_ = 0;
+  Queue transfers_, single_units_;
   size_t peak_ = 0;
 };
 

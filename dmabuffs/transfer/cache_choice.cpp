@@ -14,14 +14,16 @@ namespace dmabuffs {
 namespace {
 
 constexpr size_t kSampleUnits = 4;
+constexpr uint64_t kLargestSample = kSampleUnits * BouncePool::kUnit;
+constexpr uint64_t kSmallestSample = uint64_t{256} << 10;  // less is more noise than time
 constexpr auto kValidFor = std::chrono::seconds(60);
 // The first run pays for things the second finds done: pages of the bounce memory, dirty pages of the file.
 constexpr int kRuns = 2;
 
 class Sample {
  public:
-  Sample(IoQueue& queue, BouncePool::Loan& memory, const FileEnd& file, uint64_t offset)
-      : queue_(queue), memory_(memory), file_(file), fd_(file.direct_fd()), offset_(offset) {}
+  Sample(IoQueue& queue, BouncePool::Loan& memory, const FileEnd& file, Range range)
+      : queue_(queue), memory_(memory), file_(file), fd_(file.direct_fd()), range_(range) {}
 
   /// Seconds of the best of some runs; nothing when the bytes could not all be read.
   template <bool (Sample::*read)()>
@@ -36,16 +38,18 @@ class Sample {
   }
 
   bool read_direct() {
-    for (size_t unit = 0; unit < memory_.count(); ++unit)
-      queue_.read(fd_, memory_.unit(unit), place(unit), unit);
+    for (size_t unit = 0; unit < units(); ++unit) queue_.read(fd_, bytes(unit), place(unit), unit);
     bool all = true;
-    while (queue_.in_flight() > 0) all &= queue_.wait().result == static_cast<int64_t>(BouncePool::kUnit);
+    while (queue_.in_flight() > 0) {
+      const auto done = queue_.wait();
+      all &= done.result == static_cast<int64_t>(bytes(done.tag).size());
+    }
     return all;
   }
 
   bool read_cached() {
-    for (size_t unit = 0; unit < memory_.count(); ++unit) {
-      const auto to = memory_.unit(unit);
+    for (size_t unit = 0; unit < units(); ++unit) {
+      const auto to = bytes(unit);
       const ssize_t got = ::pread(file_.fd(), to.data(), to.size(), static_cast<off_t>(place(unit)));
       if (got != static_cast<ssize_t>(to.size())) return false;
     }
@@ -53,25 +57,37 @@ class Sample {
   }
 
  private:
-  [[nodiscard]] uint64_t place(size_t unit) const { return offset_ + unit * BouncePool::kUnit; }
+  [[nodiscard]] size_t units() const {
+    return round_up(range_.length, BouncePool::kUnit) / BouncePool::kUnit;
+  }
+  [[nodiscard]] uint64_t place(size_t unit) const { return range_.offset + unit * BouncePool::kUnit; }
+  [[nodiscard]] std::span<std::byte> bytes(size_t unit) const {
+    return memory_.unit(unit).first(std::min(BouncePool::kUnit, range_.end() - place(unit)));
+  }
 
   IoQueue& queue_;
   BouncePool::Loan& memory_;
   const FileEnd& file_;
   const int fd_;
-  const uint64_t offset_;
+  const Range range_;
 };
 
+/// What of `range` is measured: whole blocks from its start on; empty when it is too small for that.
+Range sample_of(const FileEnd& file, Range range) {
+  const uint64_t unit = direct_unit(file.offset_alignment());
+  const uint64_t begin = round_up(range.offset, unit);
+  const uint64_t end = std::min(round_down(range.end(), unit), begin + kLargestSample);
+  return begin < end && end - begin >= kSmallestSample ? Range{begin, end - begin} : Range{};
+}
+
 /// Nothing when it could not be measured.
-std::optional<bool> measure(Workshop& shop, const FileEnd& file, Range range, const CancelToken* cancel) {
-  const uint64_t offset = round_up(range.offset, direct_unit(file.offset_alignment()));
+std::optional<bool> measure(Workshop& shop, const FileEnd& file, Range& sample, const CancelToken* cancel) {
   auto memory = shop.bounce.borrow(kSampleUnits, cancel);
   if (!memory) return std::nullopt;
-  const Range sample{offset, memory->count() * BouncePool::kUnit};
-  if (sample.end() > range.end()) return std::nullopt;
+  sample.length = std::min<uint64_t>(sample.length, memory->count() * BouncePool::kUnit);
   if (cached_bytes(file.fd(), sample).value_or(0) < sample.length) return std::nullopt;
   const auto queue = shop.queues.borrow();
-  Sample reads(*queue, *memory, file, offset);
+  Sample reads(*queue, *memory, file, sample);
   const auto cached = reads.best<&Sample::read_cached>();
   const auto direct = reads.best<&Sample::read_direct>();
   if (!cached || !direct) return std::nullopt;
@@ -83,16 +99,19 @@ std::optional<bool> measure(Workshop& shop, const FileEnd& file, Range range, co
 bool CacheChoice::cache_is_faster(Workshop& shop, const FileEnd& file, Range range,
                                   const CancelToken* cancel) {
   if (cached_bytes(file.fd(), range).value_or(0) < range.length / 4 * 3) return false;
+  Range sample = sample_of(file, range);
   {
     const std::lock_guard lock(mutex_);
     const auto known = verdicts_.find(file.device());
-    if (known != verdicts_.end() && Clock::now() - known->second.since < kValidFor)
+    if (known != verdicts_.end() && Clock::now() - known->second.since < kValidFor &&
+        known->second.sample >= sample.length)
       return known->second.cache;
   }
-  const auto measured = measure(shop, file, range, cancel);
+  if (sample.length == 0) return true;
+  const auto measured = measure(shop, file, sample, cancel);
   if (!measured) return false;
   const std::lock_guard lock(mutex_);
-  verdicts_[file.device()] = {*measured, Clock::now()};
+  verdicts_[file.device()] = {*measured, sample.length, Clock::now()};
   return *measured;
 }
 

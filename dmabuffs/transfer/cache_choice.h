@@ -13,7 +13,8 @@ namespace dmabuffs {
 /// Whether bytes that lie in the page cache are read faster from there than direct from the disk. That
 /// depends on the machine: with a fast CPU and an ordinary disk the cache is several times faster, with a
 /// slow CPU and a fast disk it is the other way round. So it is measured, on the first cached file of each
-/// file system and again from time to time. Thread-safe.
+/// file system, again from time to time, and when there is a larger sample to be had. Files too small to be
+/// measured are read from the cache where nothing is known: there a disk's latency counts most. Thread-safe.
 class CacheChoice {
  public:
   /// For `range` of a file that does direct I/O. False when less than three quarters of it are cached.
@@ -23,6 +24,7 @@ class CacheChoice {
   using Clock = std::chrono::steady_clock;
   struct Verdict {
     bool cache;
+    uint64_t sample;  // bytes it was measured with
     Clock::time_point since;
   };
   std::mutex mutex_;

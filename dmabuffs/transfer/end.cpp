@@ -46,8 +46,10 @@ FileEnd::FileEnd(int fd, UniqueFd direct, std::string name, bool may_reopen)
 
 void FileEnd::ask_alignment() {
   struct statx st {};
-  if (::statx(fd_, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_DIOALIGN, &st) != 0) return;
+  if (::statx(fd_, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO | STATX_DIOALIGN, &st) != 0)
+    return;
   device_ = makedev(st.stx_dev_major, st.stx_dev_minor);
+  if ((st.stx_mask & STATX_INO) != 0) inode_ = st.stx_ino;
   if ((st.stx_mask & STATX_DIOALIGN) == 0) return;  // btrfs, NFS, 9p: they don't say
   if (st.stx_dio_offset_align == 0 || st.stx_dio_mem_align == 0) {
     // statx(2): zero means that this very file has no direct I/O (encrypted, journaled data, …).

@@ -33,6 +33,10 @@ class FileEnd {
 
   /// st_dev: what the file system is known by.
   [[nodiscard]] uint64_t device() const { return device_; }
+  /// Whether `other` is an open of the same inode.
+  [[nodiscard]] bool same_file(const FileEnd& other) const {
+    return inode_ != 0 && inode_ == other.inode_ && device_ == other.device_;
+  }
   /// Asked anew: of a regular file or a block device, in bytes. EIO for anything else.
   [[nodiscard]] Result<uint64_t> size() const;
   /// Direct I/O on the file turned out not to work: from now on direct_fd() is -1. The first reason given
@@ -47,7 +51,7 @@ class FileEnd {
   UniqueFd direct_;
   std::string name_, reason_;
   uint32_t offset_alignment_ = 4096, memory_alignment_ = 4096;
-  uint64_t device_ = 0;
+  uint64_t device_ = 0, inode_ = 0;
   std::once_flag denial_;
   std::atomic<bool> denied_{false};
 };

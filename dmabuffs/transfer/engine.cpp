@@ -31,8 +31,11 @@ bool opened_for_append(const End& end) {
   return file != nullptr && (::fcntl((*file)->fd(), F_GETFL) & O_APPEND) != 0;
 }
 
+/// A file may come in by two ways: by two directories of files/ that overlap, say.
 bool same_object(const End& a, const End& b) {
-  return a == b;
+  const auto* file = std::get_if<std::shared_ptr<FileEnd>>(&a);
+  const auto* other = std::get_if<std::shared_ptr<FileEnd>>(&b);
+  return a == b || (file != nullptr && other != nullptr && (*file)->same_file(**other));
 }
 
 bool overlap(const Copy& copy, uint64_t length) {

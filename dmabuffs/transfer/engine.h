@@ -25,6 +25,9 @@ struct Copy {
   uint64_t expected_end = 0;    ///< a buffer destination's size when the caller's whole copy is done
   bool require_direct = false;  ///< fail (EIO) rather than move the aligned body bounce-direct or buffered
   const CancelToken* cancel = nullptr;
+  /// Where expected_end is only a guess: what must be had at least, when memory up to there is refused. 0: no
+  /// guess.
+  uint64_t needed_end = 0;
 };
 
 /// Bytes [0, bytes) of the piece are stored, whatever `error` says; fewer than asked without error: the

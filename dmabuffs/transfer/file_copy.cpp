@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "dmabuffs/transfer/paths.h"
 
@@ -23,23 +25,31 @@ struct Files {
   uint64_t to_offset;
 };
 
-/// Copies `rest` by read and write; the number of bytes, fewer only when the source ends.
-Result<uint64_t> plain_copy(const Files& files, const Range& rest, std::span<std::byte> buffer) {
-  uint64_t done = 0;
-  while (done < rest.length) {
-    const size_t ask = std::min<uint64_t>(buffer.size(), rest.length - done);
+struct Progress {
+  uint64_t bytes = 0;
+  std::optional<Error> error;  ///< why no more; without one the source ended (or all is copied)
+};
+
+/// Copies `rest` by read and write.
+Progress plain_copy(const Files& files, const Range& rest, std::span<std::byte> buffer) {
+  Progress done;
+  while (done.bytes < rest.length) {
+    const size_t ask = std::min<uint64_t>(buffer.size(), rest.length - done.bytes);
     const ssize_t got = ::pread(files.from.fd(), buffer.data(), ask,
-                                static_cast<off_t>(files.from_offset + rest.offset + done));
+                                static_cast<off_t>(files.from_offset + rest.offset + done.bytes));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(errno, files.from.name());
-    if (got == 0) break;
+    if (got < 0) done.error = fail_errno(errno, files.from.name()).value();
+    if (got <= 0) return done;
     for (ssize_t stored = 0; stored < got;) {
       const ssize_t put = ::pwrite(files.to.fd(), buffer.data() + stored, static_cast<size_t>(got - stored),
-                                   static_cast<off_t>(files.to_offset + rest.offset + done));
+                                   static_cast<off_t>(files.to_offset + rest.offset + done.bytes));
       if (put < 0 && errno == EINTR) continue;
-      if (put <= 0) return fail_errno(put < 0 ? errno : EIO, files.to.name());
+      if (put <= 0) {
+        done.error = fail_errno(put < 0 ? errno : EIO, files.to.name()).value();
+        return done;
+      }
       stored += put;
-      done += static_cast<uint64_t>(put);
+      done.bytes += static_cast<uint64_t>(put);
     }
   }
   return done;
@@ -75,12 +85,8 @@ Moved copy_files(Workshop& shop, const FileEnd& from, uint64_t from_offset, cons
       chunks.stop(rest.offset, loan.error());
       break;
     }
-    const auto copied = plain_copy(files, rest, loan->unit(0));
-    if (!copied) {
-      chunks.stop(rest.offset, copied.error());
-    } else if (*copied < rest.length) {
-      chunks.stop(rest.offset + *copied);
-    }
+    Progress copied = plain_copy(files, rest, loan->unit(0));
+    if (copied.bytes < rest.length) chunks.stop(rest.offset + copied.bytes, std::move(copied.error));
   }
   return chunks.moved();
 }

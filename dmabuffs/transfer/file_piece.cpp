@@ -20,8 +20,12 @@ Situation describe(const FilePiece::Setting& setting, uint64_t done) {
 }  // namespace
 
 FilePiece::FilePiece(Workshop& shop, FileSystems& known, const Setting& setting, Target target)
-    : shop_(shop), known_(known), setting_(setting), target_(std::move(target)) {
-  if (!setting_.to_buffer || setting_.require_direct || setting_.file.direct_fd() < 0) return;
+    : shop_(shop),
+      known_(known),
+      setting_(setting),
+      direct_fd_(setting.file.direct_fd()),
+      target_(std::move(target)) {
+  if (!setting_.to_buffer || setting_.require_direct || direct_fd_ < 0) return;
   const Range range{setting_.file_offset, target_.memory.size()};
   cache_is_faster_ = known_.cache.cache_is_faster(shop_, setting_.file, range, setting_.cancel);
 }
@@ -113,7 +117,7 @@ std::string FilePiece::distrust(const Part& part) {
 
 Moved FilePiece::run_part(const Part& part) {
   const Stretch stretch{setting_.file,
-                        setting_.file.direct_fd(),
+                        direct_fd_,
                         setting_.file_offset + outcome_.bytes,
                         target_.memory.subspan(outcome_.bytes, part.length),
                         target_.populate,

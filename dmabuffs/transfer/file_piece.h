@@ -54,6 +54,7 @@ class FilePiece {
   Workshop& shop_;
   FileSystems& known_;
   const Setting setting_;
+  const int direct_fd_;  // taken once: another copy may deny direct I/O on the file meanwhile
   Target target_;
   bool cache_is_faster_ = false;
   std::string came_short_;  // why the rest goes buffered although the file does direct I/O

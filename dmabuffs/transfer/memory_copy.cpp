@@ -11,10 +11,12 @@ namespace {
 
 constexpr uint64_t kChunk = kHugePage;
 
-Result<void> there(const Memory& memory, const Range& chunk) {
-  // A page that can't be had would be a SIGBUS in the copy.
-  if (!memory.populate) return {};
-  return populate(memory.bytes.subspan(chunk.offset, chunk.length));
+/// A page that can't be had would be a SIGBUS in the copy.
+Result<void> make_ready(const Memory& from, const Memory& to, const Range& chunk) {
+  Result<void> ready;
+  if (from.populate) ready = populate_for_reading(from.bytes.subspan(chunk.offset, chunk.length));
+  if (ready && to.populate) ready = populate(to.bytes.subspan(chunk.offset, chunk.length));
+  return ready;
 }
 
 }  // namespace
@@ -25,9 +27,7 @@ Moved copy_memory(Workshop& shop, const Memory& from, const Memory& to, const Ca
   const uint64_t workers = round_up(length, kChunk) / kChunk;
   shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
     while (const auto chunk = chunks.take()) {
-      auto ready = there(from, *chunk);
-      if (ready) ready = there(to, *chunk);
-      if (!ready) return chunks.stop(chunk->offset, ready.error());
+      if (auto ready = make_ready(from, to, *chunk); !ready) return chunks.stop(chunk->offset, ready.error());
       std::memcpy(to.bytes.data() + chunk->offset, from.bytes.data() + chunk->offset, chunk->length);
     }
   });

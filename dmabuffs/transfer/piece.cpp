@@ -14,15 +14,20 @@ Outcome failure(Error error) {
   return outcome;
 }
 
-struct LeaseRequest {
-  Buffer& buffer;
-  uint64_t offset;
-  Access access;
-  uint64_t expected_end = 0;
-};
+/// What a smaller buffer may still get.
+bool refused_for_size(int error) {
+  return error == ENOSPC || error == ENOMEM || error == EFBIG || error == EBUSY;
+}
 
-Result<std::unique_ptr<Lease>> take(const LeaseRequest& request, uint64_t length) {
-  return request.buffer.lease({request.offset, length}, request.access, request.expected_end);
+/// A lease to fill `length` bytes of the destination, with memory for all that the copy will bring.
+Result<std::unique_ptr<Lease>> lease_to_fill(Buffer& buffer, const Copy& copy, uint64_t length) {
+  const Range window{copy.to_offset, length};
+  const uint64_t expected = std::max(copy.expected_end, window.end());
+  auto lease = buffer.lease(window, Access::Write, expected);
+  if (lease || copy.needed_end == 0 || !refused_for_size(lease.error().code)) return lease;
+  // The caller may want no more than a part of a source that would not fit.
+  const uint64_t needed = std::max(copy.needed_end, window.end());
+  return needed < expected ? buffer.lease(window, Access::Write, needed) : std::move(lease);
 }
 
 /// A lease to read from a buffer that may be truncated at the same time: then `length` becomes less, perhaps
@@ -96,8 +101,7 @@ Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t leng
       FilePiece::refusal(setting, copy.to_offset, length, buffer.heap().not_pinnable_reason());
   if (!why.empty()) return failure(FilePiece::refused(file, why));
 
-  auto lease = take(
-      {buffer, copy.to_offset, Access::Write, std::max(copy.expected_end, copy.to_offset + length)}, length);
+  auto lease = lease_to_fill(buffer, copy, length);
   if (!lease) return failure(std::move(lease.error()));
   Lease& memory = **lease;
   Outcome outcome =
@@ -125,8 +129,7 @@ Outcome copy_buffers(Workshop& shop, const Copy& copy, uint64_t length) {
   Buffer& to = *std::get<std::shared_ptr<Buffer>>(copy.to);
   if (&from == &to) return copy_within(from, copy, length);
 
-  const uint64_t expected_end = std::max(copy.expected_end, copy.to_offset + length);
-  const auto lease_target = [&] { return take({to, copy.to_offset, Access::Write, expected_end}, length); };
+  const auto lease_target = [&] { return lease_to_fill(to, copy, length); };
   // Always in the same order: two copies the opposite way must not wait for each other.
   const bool source_first = std::less<Buffer*>()(&from, &to);
   Result<std::unique_ptr<Lease>> target;

@@ -43,7 +43,8 @@ class Mover {
     const auto chunk = chunks_.take();
     if (!chunk) return false;
     if (stretch_.populate) {
-      if (auto there = populate(stretch_.memory.subspan(chunk->offset, chunk->length)); !there) {
+      const auto memory = stretch_.memory.subspan(chunk->offset, chunk->length);
+      if (auto there = writing_ ? populate_for_reading(memory) : populate(memory); !there) {
         chunks_.stop(chunk->offset, there.error());
         return false;
       }
@@ -96,8 +97,7 @@ class Mover {
 };
 
 Moved move_in_parallel(Workshop& shop, const Stretch& stretch, bool writing) {
-  const auto address = reinterpret_cast<uintptr_t>(stretch.memory.data());
-  Chunks chunks(stretch.memory.size(), address, kChunk, stretch.cancel);
+  Chunks chunks(stretch.memory.size(), pinned_phase(stretch), kChunk, stretch.cancel);
   const uint64_t workers = round_up(stretch.memory.size(), kChunk) / kChunk;
   shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
     const auto queue = shop.queues.borrow();
@@ -129,6 +129,11 @@ Moved append_in_order(const Stretch& stretch) {
 }
 
 }  // namespace
+
+uint64_t pinned_phase(const Stretch& stretch) {
+  return round_down(reinterpret_cast<uintptr_t>(stretch.memory.data()),
+                    direct_unit(stretch.file.offset_alignment()));
+}
 
 Moved read_pinned(Workshop& shop, const Stretch& stretch) {
   return move_in_parallel(shop, stretch, false);

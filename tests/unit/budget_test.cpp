@@ -301,3 +301,32 @@ TEST_CASE("this machine's own figures can be read") {
   CHECK(gauge.room().bytes < gauge.ram());
   CHECK(!gauge.room().why.empty());
 }
+
+TEST_CASE("what a reservation grew by and gave up again is no longer expected to be filled") {
+  const FakeMachine machine;
+  Budget budget({64 * kGiB, 0, kOwner}, machine.gauge());
+  auto reservation = budget.reserve(kOwner, kGiB);
+  REQUIRE(reservation);
+  reservation->settle();
+  REQUIRE(reservation->resize(5 * kGiB));
+  REQUIRE(reservation->resize(kGiB));
+  CHECK(budget.reserve(kOwner, machine.gauge().room().bytes));
+}
+
+TEST_CASE("a cgroup beside the mounted one, whose name begins alike, is not looked for in it") {
+  const FakeMachine machine;
+  machine.cgroup1("/docker/abcdef/x");
+  machine.text("proc/self/mountinfo",
+               "36 23 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+  machine.file("sys/fs/cgroup/memory/memory.limit_in_bytes", 300 * kMiB);
+  machine.file("sys/fs/cgroup/memory/memory.usage_in_bytes", 100 * kMiB);
+  CHECK(machine.gauge().room().bytes == 200 * kMiB);
+}
+
+TEST_CASE("a cgroup whose name begins with two dots is one like others") {
+  const FakeMachine machine;
+  machine.cgroup2("/..hidden");
+  machine.file("sys/fs/cgroup/..hidden/memory.max", 300 * kMiB);
+  machine.file("sys/fs/cgroup/..hidden/memory.current", 100 * kMiB);
+  CHECK(machine.gauge().room().bytes == 200 * kMiB);
+}

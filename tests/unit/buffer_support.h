@@ -80,8 +80,12 @@ inline Bytes through_the_dmabuf(const Buffer& buffer) {
 /// descriptor.
 class PlainStorage final : public Storage {
  public:
-  PlainStorage(std::unique_ptr<MemfdStorage> memory, bool growable, const bool& publish_fails)
-      : memory_(std::move(memory)), growable_(growable), publish_fails_(publish_fails) {}
+  PlainStorage(std::unique_ptr<MemfdStorage> memory, bool growable, const bool& publish_fails,
+               const bool& first_page_fails)
+      : memory_(std::move(memory)),
+        growable_(growable),
+        publish_fails_(publish_fails),
+        first_page_fails_(first_page_fails) {}
   uint64_t capacity() const override { return memory_->capacity(); }
   int dmabuf_fd() const override { return -1; }
   bool pinnable() const override { return true; }
@@ -94,13 +98,18 @@ class PlainStorage final : public Storage {
     growable_ = false;
     return {};
   }
-  Result<std::span<std::byte>> map() override { return memory_->map(); }
+  Result<std::span<std::byte>> map() override {
+    auto bytes = memory_->map();
+    if (bytes && first_page_fails_) REQUIRE(::mprotect(bytes->data(), kPage, PROT_NONE) == 0);
+    return bytes;
+  }
   void unmap() override { memory_->unmap(); }
 
  private:
   std::unique_ptr<MemfdStorage> memory_;
   std::atomic<bool> growable_;
   const bool& publish_fails_;
+  const bool& first_page_fails_;
 };
 
 class PlainHeap final : public Heap {
@@ -117,11 +126,12 @@ class PlainHeap final : public Heap {
     auto memory = MemfdStorage::make(budget_, uid, name_);
     if (!memory) return pass(std::move(memory));
     if (auto sized = (*memory)->resize(capacity_for(size)); !sized) return pass(std::move(sized));
-    return std::make_unique<PlainStorage>(std::move(*memory), growable_, publish_fails);
+    return std::make_unique<PlainStorage>(std::move(*memory), growable_, publish_fails, first_page_fails);
   }
 
   unsigned created = 0;
   bool publish_fails = false;
+  bool first_page_fails = false;  // can be neither read nor written, in memory made from then on
 
  private:
   Budget& budget_;

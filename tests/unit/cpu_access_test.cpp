@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/buffer/cpu_access.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "buffer_support.h"
@@ -30,6 +34,8 @@ std::shared_ptr<DmaBuffer> fenced_buffer(Bench& bench) {
   if (!card) return nullptr;
   auto buffer = std::make_shared<DmaBuffer>(heap, bench.recycler, 0, "frame", kLimit);
   REQUIRE(buffer->resize(8192));
+  Bytes byte(1);
+  REQUIRE(buffer->read(0, byte));  // the first access is always thought to take long
   return buffer;
 }
 
@@ -48,6 +54,33 @@ TEST_CASE("a bracket round something that is no dma-buf is refused with its name
   REQUIRE_FALSE(bracket);
   REQUIRE(bracket.error().code == EIO);
   REQUIRE(bracket.error().message.starts_with("frame: the exporter refused CPU access"));
+}
+
+TEST_CASE("brackets of one dma-buf are begun one at a time") {
+  const int null = ::open("/dev/null", O_RDWR);  // refuses, once it is asked
+  std::mutex one_at_a_time;
+  std::atomic<bool> refused{false};
+  std::unique_lock other(one_at_a_time);
+  std::thread reader(
+      [&] { refused = !CpuAccess::begin(null, Access::Read, "frame", kLimit, &one_at_a_time); });
+  std::this_thread::sleep_for(milliseconds(100));
+  CHECK_FALSE(refused);
+  other.unlock();
+  reader.join();
+  CHECK(refused);
+  ::close(null);
+}
+
+TEST_CASE("the first access to a dma-buf may take long, the next ones don't") {
+  Bench bench;
+  const auto heap = real_heap(bench, "udmabuf");
+  if (!heap) return;
+  const auto buffer = bench.buffer(heap);
+  REQUIRE(buffer->resize(8192));
+  REQUIRE(buffer->would_block(Access::Read));
+  Bytes bytes(100);
+  REQUIRE(buffer->read(0, bytes));
+  REQUIRE_FALSE(buffer->would_block(Access::Read));
 }
 
 TEST_CASE("an idle dma-buf has no fence pending and is bracketed at once") {

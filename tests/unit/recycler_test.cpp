@@ -98,3 +98,32 @@ TEST_CASE("a budget that is used up by recycled memory gets it back for a new bu
   CHECK(budget.used() == 8 * kMiB);
   CHECK(memory(budget, 9 * kMiB)->capacity() == 9 * kMiB);
 }
+
+namespace {
+
+/// Whether the recycler becomes empty within five seconds without being called.
+bool becomes_empty(const Recycler& recycler) {
+  for (int round = 0; round < 100 && recycler.held() > 0; ++round)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  return recycler.held() == 0;
+}
+
+}  // namespace
+
+TEST_CASE("memory that nobody wants goes back by itself") {
+  Budget budget(generous());
+  Recycler recycler(8 * kMiB, 1);
+  recycler.put("h", 1, memory(budget, kMiB));
+  CHECK(recycler.held() == kMiB);
+  CHECK(becomes_empty(recycler));
+  recycler.put("h", 1, memory(budget, kMiB));
+  CHECK(recycler.held() == kMiB);
+  CHECK(becomes_empty(recycler));
+}
+
+TEST_CASE("recycled memory goes back when others lack it, before its time") {
+  Budget budget(generous());
+  Recycler recycler(8 * kMiB, 1000, [] { return true; });
+  recycler.put("h", 1, memory(budget, kMiB));
+  CHECK(becomes_empty(recycler));
+}

@@ -16,6 +16,8 @@
 #include "dmabuffs/transfer/cache_choice.h"
 #include "dmabuffs/transfer/chunks.h"
 #include "dmabuffs/transfer/crew.h"
+#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/planner.h"
 #include "dmabuffs/transfer/verify.h"
 #include "transfer_support.h"
 
@@ -122,13 +124,46 @@ TEST_CASE("bounce pool: it never lends more than it has, whoever asks at once") 
 TEST_CASE("bounce pool: units are aligned and helpers get only what nobody waits for") {
   BouncePool pool(4 * BouncePool::kUnit);
   CHECK(pool.try_borrow(4).count() == 0);  // nothing is allocated before a transfer needs it
-  auto loan = pool.borrow(3, nullptr);
+  auto loan = pool.borrow(1, nullptr);
   REQUIRE(loan);
-  REQUIRE(loan->count() == 3);
+  REQUIRE(loan->count() == 1);
   CHECK(reinterpret_cast<uintptr_t>(loan->unit(0).data()) % BouncePool::kUnit == 0);
-  CHECK(pool.peak() == 3);
+  CHECK(pool.peak() == 1);
   CHECK(pool.try_borrow(4).count() == 1);
-  CHECK(pool.peak() == 4);
+  CHECK(pool.peak() == 2);
+}
+
+TEST_CASE("bounce pool: transfers that hang leave units for those of others, and for single blocks") {
+  BouncePool pool(16 * BouncePool::kUnit);
+  const auto leader = pool.borrow(4, nullptr);
+  REQUIRE(leader);
+  const auto helper = pool.try_borrow(4);
+  CHECK(helper.count() == 4);
+  CHECK(pool.try_borrow(4).count() == 0);
+  const auto second = pool.borrow(4, nullptr), third = pool.borrow(4, nullptr);
+  REQUIRE((second && third));
+  CHECK(second->count() == 4);
+  CHECK(third->count() == 2);
+  CancelToken cancel;
+  std::thread waiting([&] { CHECK_FALSE(pool.borrow(4, &cancel)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(pool.borrow(1, nullptr)->count() == 1);
+  cancel.cancel();
+  waiting.join();
+}
+
+TEST_CASE("pinned: memory aligned less than the file is cut where the file is aligned") {
+  const TemporaryDirectory directory("/var/tmp");
+  const TestFile file(directory.path(), "file");
+  const auto end = file.end();
+  auto mapping = Mapping::anonymous(8 * kMiB);
+  REQUIRE(mapping);
+  const uint64_t unit = direct_unit(end->offset_alignment());
+  for (const uint64_t shift : {uint64_t{0}, uint64_t{512}, unit, unit + 512}) {
+    const Stretch stretch{*end, -1, 0, mapping->bytes().subspan(shift, 6 * kMiB), false, nullptr};
+    Chunks chunks(stretch.memory.size(), pinned_phase(stretch), kHugePage, nullptr);
+    while (const auto chunk = chunks.take()) CHECK(chunk->offset % unit == 0);
+  }
 }
 
 TEST_CASE("bounce pool: a cancel ends the wait, and who comes after is served") {
