@@ -46,3 +46,4 @@ fi
 check 'cp from buffer to buffer' cp --sparse=never "$heap/source" "$heap/twin"
 is 'has the size as well' "$(size_of "$heap/twin")" $five
 check 'and the bytes everywhere' cmp "$data/source" "$heap/twin"
+rm "$heap/source" "$heap/twin" # now, not when the daemon ends: it takes a while
