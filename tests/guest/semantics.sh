@@ -11,6 +11,11 @@ modprobe -q vgem
 mib=$((1 << 20))
 marker=OLD-BYTES-OF-SOMEBODY
 fill() { yes "$marker" | head -c "$1"; }
+repeated() { # COUNT FILE
+    local files=() i
+    for ((i = 0; i < $1; i++)); do files+=("$2"); done
+    cat "${files[@]}"
+}
 # The same bytes in the file, the mount and the dma-buf, which has zeros behind them up to its capacity.
 holds() { # FILE BUFFER...
     local file=$1 wrong=0 buffer inode capacity size
@@ -76,7 +81,8 @@ for heap in udmabuf system; do
     cp "$dir/old" "$mnt/files/d/old"
     rm "$dir/old"
     cp "$mnt/files/d/old" "$dir/old" && rm "$dir/old" # by a load, too: that is what is kept for the next one
-    head -c $((8 * mib - 777)) /dev/urandom >"$disk/short"
+    head -c $((8 * mib)) /dev/urandom >"$disk/random"
+    head -c $((8 * mib - 777)) "$disk/random" >"$disk/short"
     kept=$(until_kept)
     check "$heap: the memory of a removed buffer is kept" test "$kept" -ge $((8 * mib))
     cp "$mnt/files/d/short" "$dir/new"
@@ -94,11 +100,11 @@ for heap in udmabuf system; do
 
     # A load into such memory that is stopped half-way (one that fails: faults_disk_error.sh).
     echo 512 >$size_limit
-    fill $((192 * mib)) >"$disk/old"
-    for ((i = 0; i < 24; i++)); do cat "$disk/short"; head -c 777 "$disk/short"; done >"$disk/long" # 192 MiB
+    repeated 24 "$disk/old" >"$disk/long_old" # 192 MiB
+    repeated 24 "$disk/random" >"$disk/long"
     stopped=''
     for _ in 1 2 3 4 5; do
-        cp "$mnt/files/d/old" "$dir/old" && rm "$dir/old"
+        cp "$mnt/files/d/long_old" "$dir/old" && rm "$dir/old"
         kept=$(until_kept $((192 * mib)))
         env --default-signal=INT cp "$mnt/files/d/long" "$dir/new" &
         copy=$!
@@ -115,7 +121,7 @@ for heap in udmabuf system; do
     check "$heap: and none of the old bytes" clean_of_old "$dir/new"
     truncate -s $((192 * mib)) "$dir/new"
     check "$heap: nor when made longer" clean_of_old "$dir/new"
-    rm -f "$dir"/* "$disk/old" "$disk/long"
+    rm -f "$dir"/* "$disk"/{old,long_old,long,random}
 
     head -c $mib /dev/urandom >"$disk/s"
     cp "$mnt/files/d/s" "$dir/fresh"
