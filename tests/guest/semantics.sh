@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What docs/semantics.md promises, on real dma-bufs: each claim is also looked at past the mount, in the dma-buf's
 # own bytes.
-# vm: --memory 2048 --scratch 1G
-# timeout: 400
+# vm: --memory 2048 --scratch 2G
+# timeout: 440
 source "$(dirname "$0")/common.bash"
 
 make_disk
@@ -11,6 +11,11 @@ modprobe -q vgem
 mib=$((1 << 20))
 marker=OLD-BYTES-OF-SOMEBODY
 fill() { yes "$marker" | head -c "$1"; }
+repeated() { # COUNT FILE
+    local files=() i
+    for ((i = 0; i < $1; i++)); do files+=("$2"); done
+    cat "${files[@]}"
+}
 # The same bytes in the file, the mount and the dma-buf, which has zeros behind them up to its capacity.
 holds() { # FILE BUFFER...
     local file=$1 wrong=0 buffer inode capacity size
@@ -24,6 +29,11 @@ holds() { # FILE BUFFER...
     return $wrong
 }
 
+recycled() { jq .memory.recycled "$mnt/status"; }
+until_kept() { # [BYTES]: what is closed is kept a moment later
+    for _ in {1..50}; do (($(recycled) >= ${1:-1})) && break; sleep 0.1; done
+    recycled
+}
 mount_it --files d="$disk"
 for heap in udmabuf system; do
     dir=$mnt/heaps/$heap
@@ -66,13 +76,17 @@ for heap in udmabuf system; do
     check "$heap: append" holds "$T/model" "$dir/b"
     rm "$dir/b"
 
-    # Memory that held something else.
+    # Memory that held something else. Lengths that take the same number of pages, or it would not be used again.
     fill $((8 * mib)) >"$dir/old"
     cp "$dir/old" "$mnt/files/d/old"
     rm "$dir/old"
     cp "$mnt/files/d/old" "$dir/old" && rm "$dir/old" # by a load, too: that is what is kept for the next one
-    head -c $((7 * mib + 777)) /dev/urandom >"$disk/short"
+    head -c $((8 * mib)) /dev/urandom >"$disk/random"
+    head -c $((8 * mib - 777)) "$disk/random" >"$disk/short"
+    kept=$(until_kept)
+    check "$heap: the memory of a removed buffer is kept" test "$kept" -ge $((8 * mib))
     cp "$mnt/files/d/short" "$dir/new"
+    check "$heap: a load of as many pages is given it" test "$(recycled)" -le $((kept - 8 * mib))
     clean_of_old() { ! grep -q "$marker" "$1" && ! peek "$1" | grep -q "$marker"; }
     check "$heap: a file loaded into memory of a removed one has its own bytes" holds "$disk/short" "$dir/new"
     truncate -s $((8 * mib)) "$dir/new"
@@ -84,12 +98,44 @@ for heap in udmabuf system; do
     check "$heap: cut to almost nothing and made longer, it shows none of them either" clean_of_old "$dir/new"
     rm "$dir/new"
 
+    # A load into such memory that is stopped half-way (one that fails: faults_disk_error.sh).
+    echo 512 >$size_limit
+    repeated 24 "$disk/old" >"$disk/long_old" # 192 MiB
+    repeated 24 "$disk/random" >"$disk/long"
+    stopped=''
+    for _ in 1 2 3 4 5; do
+        cp "$mnt/files/d/long_old" "$dir/old" && rm "$dir/old"
+        kept=$(until_kept $((192 * mib)))
+        env --default-signal=INT cp "$mnt/files/d/long" "$dir/new" &
+        copy=$!
+        until (($(stat -c %s "$dir/new" 2>/dev/null || echo 0) > 0)) || ! kill -0 $copy; do sleep 0.02; done 2>/dev/null
+        taken=$((kept - $(recycled)))
+        kill -INT $copy 2>/dev/null
+        wait $copy
+        if [[ $? == 130 ]] && (($(stat -c %s "$dir/new") < 192 * mib)); then stopped=yes; break; fi
+        rm "$dir/new" # it was too quick
+    done
+    equals "$heap: a load is stopped half-way" "$stopped" yes
+    check "$heap: it had memory of a removed buffer" test "$taken" -ge $((192 * mib))
+    check "$heap: it shows what it stored" cmp -n "$(stat -c %s "$dir/new")" "$dir/new" "$disk/long"
+    check "$heap: and none of the old bytes" clean_of_old "$dir/new"
+    truncate -s $((192 * mib)) "$dir/new"
+    check "$heap: nor when made longer" clean_of_old "$dir/new"
+    rm -f "$dir"/* "$disk"/{old,long_old,long,random}
+
     head -c $mib /dev/urandom >"$disk/s"
     cp "$mnt/files/d/s" "$dir/fresh"
-    cmp -s "$disk/s" "$dir/fresh"
-    printf 'by a device' | poke "$dir/fresh" 5000
-    equals "$heap: a read sees what was written to the dma-buf elsewhere" \
-        "$(dd if="$dir/fresh" bs=11 iflag=skip_bytes skip=5000 count=1 status=none)" 'by a device'
+    printf 'by a device' >"$T/device"
+    # By one descriptor, before and after: what it had read once must not be shown again.
+    # shellcheck disable=SC2016 # the dollars are Perl's
+    seen=$(perl -e 'open(my $file, "<", shift) or die "$!";
+        sub look { sysseek($file, 5000, 0); sysread($file, my $bytes, 11); return $bytes }
+        my $before = look();
+        system(@ARGV) == 0 or die "poke";
+        my $after = look();
+        print $after eq $before ? "the old bytes" : $after' \
+        "$dir/fresh" "$tools/dmabuf-poke" "$daemon" "$(about "$dir/fresh" inode)" 5000 <"$T/device")
+    equals "$heap: a read sees what was written to the dma-buf elsewhere" "$seen" 'by a device'
     cp "$dir/fresh" "$mnt/files/d/fresh"
     equals "$heap: a copy to disk, too" "$(dd if="$disk/fresh" bs=11 iflag=skip_bytes skip=5000 count=1 status=none)" \
         'by a device'

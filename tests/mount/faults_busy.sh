@@ -1,61 +1,101 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Beside a big copy the mount answers; the copy can be stopped; the mount can be taken away under load.
+# timeout: 300
 source "$(dirname "$0")/lib.sh"
-mount_it -o size=6G
 mib=$((1 << 20))
+big=$(scaled 4096 768) # MiB: must take longer than what is tried beside it
+mount_it -o size=$((big * 3 / 2))M
 ms() { echo $(($(date +%s%N) / 1000000)); }
-quickly() { # NAME COMMAND...: within two seconds (pieces of one second, and the machine's other work)
-    local name=$1 start
+# What issue 2 promises. An emulated guest is slow in all it does, so there it is twice that.
+second=$(scaled 1000 2000)
+quickly() { # NAME COMMAND...: within a second
+    local name=$1 start took
     start=$(ms)
     shift
     within 20 "$@" >/dev/null 2>&1 || { miss "$name" "failed: $*"; return; }
-    check "$name ($(($(ms) - start)) ms)" test $(($(ms) - start)) -lt 2000
+    took=$(($(ms) - start))
+    check "$name ($took ms)" test "$took" -lt "$second"
 }
-truncate -s 4G "$data/big"
-echo small >"$heap/small"
-# What a script starts in the background ignores SIGINT otherwise.
-env --default-signal=INT cp --sparse=never "$files/big" "$heap/big" &
+# What was tried beside a copy that had ended says nothing.
+still_copying() { check "$1: the copy runs still" kill -0 "$copy"; } # WHEN
+marked() { # FILE MIB: quick to make, and with other bytes in each MiB
+    # shellcheck disable=SC2016 # the dollars are Perl's
+    perl -e 'open(my $f, ">", $ARGV[0]) or die;
+        for my $at (0 .. $ARGV[1] - 1) { sysseek($f, $at * 1048576 + 4096 * ($at % 256), 0); syswrite($f, "mark $at\n" x 20) or die }
+        truncate($f, $ARGV[1] * 1048576) or die' "$1" "$2"
+}
+marked "$data/big" "$big"
+echo small >"$heap/small" && echo other >"$heap/other"
+
+cp --sparse=never "$files/big" "$heap/big" &
 copy=$!
-sleep 0.3
+sleep 0.2
 quickly 'ls beside a copy' ls -l "$heap"
+still_copying 'after ls'
 quickly 'rm beside a copy' rm "$heap/small"
+still_copying 'after rm'
+quickly 'truncate beside a copy' truncate -s 100000 "$heap/other"
+still_copying 'after truncate'
 quickly 'status beside a copy' cat "$mnt/status"
 quickly 'a new buffer beside a copy' sh -c "echo x >'$heap/new'"
 quickly 'df beside a copy' df "$mnt"
-if kill -INT $copy 2>/dev/null; then
+still_copying 'after all that'
+wait $copy
+is 'the copy ends well' $? 0
+same 'and is right' "$data/big" "$heap/big"
+
+# Up to three times, the quickest counts: a machine that does something else as well is no fault of the copy's.
+for _ in 1 2 3; do
+    rm "$heap/big"
+    # What a script starts in the background ignores SIGINT otherwise.
+    env --default-signal=INT cp --sparse=never "$files/big" "$heap/big" &
+    copy=$!
+    sleep 0.3
     start=$(ms)
+    kill -INT $copy
     wait $copy
-    is 'the copy ends by the signal' $? 130
-    check "soon ($(($(ms) - start)) ms)" test $(($(ms) - start)) -lt 2500
-    check 'what it left is not longer than what it stored' cmp -n "$(size_of "$heap/big")" "$data/big" "$heap/big"
-else
-    wait $copy
-    is 'the copy was quick' $? 0
-fi
+    status=$? took=$(($(ms) - start))
+    ((took >= second)) || break
+done
+is 'the copy ends by the signal' $status 130
+check "within a second ($took ms)" test "$took" -lt "$second"
+check 'what it left is not longer than what it stored' cmp -n "$(size_of "$heap/big")" "$data/big" "$heap/big"
 rm "$heap/big"
 
-# The source becomes shorter in mid-copy.
-random $((8 * mib)) >"$data/shrinks" && truncate -s 2G "$data/shrinks"
+# The source becomes shorter in mid-copy: to less than any copy has stored by then.
+marked "$data/shrinks" $((big / 2))
+cp "$data/shrinks" "$outside/shrinks" # as it was
 cp --sparse=never "$files/shrinks" "$heap/shrunk" &
 copy=$!
 sleep 0.1
+still_copying 'before its source is cut'
 truncate -s $((5 * mib)) "$data/shrinks"
 check 'a copy whose source becomes shorter ends' within 60 tail --pid=$copy -f /dev/null
 wait $copy
-check 'its first bytes are right' cmp -n $((5 * mib)) "$data/shrinks" "$heap/shrunk"
-check 'it never became longer than the source was' test "$(size_of "$heap/shrunk")" -le $((2048 * mib))
+is 'without an error, as with any file' $? 0
+check 'it has what the source kept' test "$(size_of "$heap/shrunk")" -ge $((5 * mib))
+check 'it never became longer than the source was' test "$(size_of "$heap/shrunk")" -le $((big * mib / 2))
+check 'its first bytes are right' cmp -n $((5 * mib)) "$outside/shrinks" "$heap/shrunk"
+# Beyond, a byte is of the source as it was or zero (the source was cut while it was read), never another's.
+strange() { cmp -l "$outside/shrinks" "$heap/shrunk" 2>/dev/null | awk '$3 != 0' | head -n 1; }
+is 'and no byte is of anything else' "$(strange)" ''
 rm "$heap/shrunk"
 
-cp --sparse=never "$files/big" "$heap/big" 2>/dev/null &
+cp --sparse=never "$files/big" "$heap/big"
+cp --sparse=never "$heap/big" "$files/out" &
 copy=$!
-sleep 0.3
+sleep 0.2
 run within 30 "$DMABUFFS" umount "$mnt"
 says 'a busy mount is not taken away' 1 'busy'
 check 'it answers still' test -r "$mnt/status"
 pid=$(daemon)
+still_copying 'before umount --lazy'
 check 'with --lazy it is' within 30 "$DMABUFFS" umount --lazy "$mnt"
 check 'at once' refuses is_mounted "$mnt"
-check 'the copy goes on to its end' within 60 tail --pid=$copy -f /dev/null
+still_copying 'after umount --lazy'
+check 'the copy goes on to its end' within 120 tail --pid=$copy -f /dev/null
 wait $copy
+is 'and ends well' $? 0
+same 'with every byte' "$data/big" "$data/out"
 check 'and the daemon ends with its last user' within 30 tail --pid="$pid" -f /dev/null

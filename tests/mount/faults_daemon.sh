@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The daemon is killed: nobody hangs, and the next mount works.
+# timeout: 180
 source "$(dirname "$0")/lib.sh"
 ended() { # PID: within ten seconds
     for _ in {1..100}; do kill -0 "$1" 2>/dev/null || return 0; sleep 0.1; done
@@ -38,3 +39,36 @@ pid=$(daemon)
 kill -TERM "$pid"
 check 'SIGTERM ends the daemon' ended "$pid"
 check 'and its mount' refuses is_mounted "$mnt"
+
+# In the foreground, as a service manager runs it: READY=1 when it is usable, exit 0 when it is told to end.
+listening="$T/notify listening"
+# shellcheck disable=SC2016 # the dollars are Perl's
+perl -MSocket -e 'socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die "$!";
+    bind($s, pack_sockaddr_un($ARGV[0])) or die "$!";
+    open(my $l, ">", $ARGV[1]) or die "$!"; $SIG{ALRM} = sub { exit 1 }; alarm(30);
+    recv($s, my $text, 4096, 0); print $text' "$T/notify" "$listening" >"$T/said" &
+listener=$!
+for _ in {1..100}; do [[ -e $listening ]] && break; sleep 0.1; done
+NOTIFY_SOCKET=$T/notify "$DMABUFFS" mount -f --files data="$data" "$mnt" 2>"$T/log" &
+pid=$!
+check 'mount -f tells NOTIFY_SOCKET' ended $listener
+is 'that it is ready' "$(head -n 1 "$T/said")" 'READY=1'
+check 'and it is' test -r "$mnt/status"
+is 'it stays the process that was started' "$(daemon)" $pid
+cp --sparse=never "$files/big" "$heap/big" 2>"$T/cp" &
+copy=$!
+for _ in {1..50}; do (($(jq .memory.used "$mnt/status") > 0)) && break; sleep 0.1; done
+check 'a copy runs' kill -0 $copy
+start=$(date +%s%N)
+kill -TERM $pid
+# A second for the piece that runs; the machine's other work gets another one.
+check 'on SIGTERM the copy ends' within 30 tail --pid=$copy -f /dev/null
+took=$((($(date +%s%N) - start) / 1000000))
+check "within a second or so ($took ms)" test $took -lt 2000
+wait $copy
+is 'with an error' $? 1
+check "that says so: $(tail -n 1 "$T/cp")" test -s "$T/cp"
+check 'the daemon ends' within 30 tail --pid=$pid -f /dev/null
+wait $pid
+is 'with exit status 0' $? 0
+check 'and its mount is gone' refuses is_mounted "$mnt"

@@ -22,6 +22,15 @@ for tool in cp "$DMABUFFS cp"; do
     check 'all that the length says is right' cmp -n "$length" "$disk/copy" "$heap/buffer"
     rm "$disk/copy"
 done
+# A plain write is refused where it happens, not at the close, which most programs don't look at.
+run within 60 dd if="$heap/buffer" of="$mnt/files/disk/copy" bs=1M status=none
+says 'dd to a full disk fails' 1 'No space left'
+check "at the write: $out" grep -q 'error writing' <<<"$out"
+check 'not at the close' refuses grep -q 'closing' <<<"$out"
+length=$(size_of "$disk/copy")
+check 'some of it was written' test "$length" -gt 1000000
+check 'and is right' cmp -n "$length" "$disk/copy" "$heap/buffer"
+rm "$disk/copy"
 head -c 5000001 "$heap/buffer" >"$outside/part" && cp "$outside/part" "$heap/part"
 check 'with room again it works' cp "$heap/part" "$mnt/files/disk/copy"
 same 'to the last byte' "$outside/part" "$disk/copy"

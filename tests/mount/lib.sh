@@ -3,7 +3,8 @@
 # Not executable: tests/run takes what is executable for a test.
 set -uo pipefail
 data=$T/data mnt="$T/a mount" outside=$T/outside # a space, since people have them
-heap=$mnt/heaps/memfd files=$mnt/files/data
+# tests/guest/mount_suite.sh runs the same tests on the heaps of real dma-bufs.
+heap=$mnt/heaps/${TEST_HEAP:-memfd} files=$mnt/files/data
 mkdir -p "$data" "$mnt" "$outside"
 failed=0
 
@@ -37,6 +38,8 @@ says() { # NAME STATUS TEXT: about the last run
 refuses() { ! "$@" >/dev/null 2>&1; }
 within() { timeout --kill-after=5 "$@"; } # SECONDS COMMAND...
 random() { head -c "$1" /dev/urandom; }   # BYTES
+on_memfd() { [[ ${TEST_HEAP:-memfd} == memfd ]]; }  # for what only buffers without a dma-buf promise
+scaled() { if on_memfd; then echo "$1"; else echo "$2"; fi; } # HERE GUEST: a guest is emulated, and small
 size_of() { stat -c %s -- "$@"; }
 
 is_mounted() { awk -v at="${1// /\\\\040}" '$5 == at { found = 1 } END { exit !found }' /proc/self/mountinfo; }

@@ -53,6 +53,24 @@ check 'where the host lets him he makes a file' as $other touch "$files/new"
 is 'that is his on the host' "$(stat -c %u "$data/new")" $other
 "$DMABUFFS" umount "$mnt"
 
+# Of root, for all, with a size: nobody but the owner gets more than his share of it, half.
+mount_it -o allow_other,size=64M
+install -d -m 777 "$heap/shared"
+check "another's 32 MiB are within his share" as $other fallocate -l 32M "$heap/shared/his"
+run as $other fallocate -l 1M "$heap/shared/more"
+says 'more than his share is refused' 1 'No space left'
+check 'and status says whose share it was' grep -q "share of user $other" "$mnt/status"
+rm -f "$heap/shared/more"
+run as $other sh -c "head -c 1M /dev/zero >'$heap/shared/more'"
+check 'written, too' test "$status" != 0
+check 'the owner is unaffected' fallocate -l 30M "$heap/mine"
+rm "$heap/mine"
+check 'and so is a third' as $third fallocate -l 30M "$heap/shared/thirds"
+rm "$heap/shared/thirds"
+as $other rm -f "$heap/shared/his" "$heap/shared/more"
+check 'what he removes he may have again' as $other fallocate -l 32M "$heap/shared/again"
+"$DMABUFFS" umount "$mnt"
+
 # Of root, for root.
 mount_it
 check 'without allow_other others do not get in' refuses as $other ls "$mnt"

@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 mount_it
 
 random 4200000 >"$outside/bytes"
-for size in 0 1 511 512 513 4095 4096 4097 1048577 2097151 2097152 2097153; do
+for size in 0 1 511 $(scaled '512 513' '') 4095 4096 4097 $(scaled '1048577' '') 2097151 2097152 2097153; do
     head -c $size "$outside/bytes" >"$outside/in"
     cp "$outside/in" "$data/in"
     cp "$files/in" "$heap/direct" && cp "$heap/direct" "$files/out"

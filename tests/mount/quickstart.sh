@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# docs/quickstart is what a newcomer runs first: its demo works, says which way the bytes took, leaves nothing.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+failed=0
+check() { # NAME COMMAND...: the command must succeed
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
+}
+# It knows one build only.
+[[ $DMABUFFS -ef build/release/dmabuffs ]] || { echo 'skip - docs/quickstart uses build/release'; exit 77; }
+
+before=$(grep -c dmabuffs /proc/self/mountinfo)
+mkdir "$T/demo"
+docs/quickstart --demo-only --size 48 --dir "$T/demo" >"$T/out" 2>&1
+status=$?
+sed 's/^/# /' "$T/out"
+check 'the demo ends well' test $status = 0
+check 'it shows the copy into a buffer' grep -q '^\$ cp .*files/data/model.bin .*heaps/' "$T/out"
+check 'and back' grep -q '^\$ cp .*heaps/.* .*files/data/copy.bin' "$T/out"
+check 'which way the bytes took, and how fast' \
+    grep -Eq '[0-9]+ MiB/s: .*(kernel-direct|pinned-direct|bounce-direct|buffered) [0-9]+ MiB' "$T/out"
+check 'that they are the same' grep -q 'the same' "$T/out"
+check 'it leaves no file' test -z "$(ls -A "$T/demo")"
+check 'and no mount' test "$(grep -c dmabuffs /proc/self/mountinfo)" -le "$before"
+check 'an option it does not know: 2, and what there is' bash -c '
+    docs/quickstart --unknown >"$1" 2>&1; [[ $? == 2 ]] && grep -q -- --demo-only "$1"' - "$T/usage"
+exit $failed
