@@ -62,6 +62,9 @@ Error DmaBuffer::busy() const {
 Result<CpuAccess> DmaBuffer::begin_access(Access access) {
   const int fd = storage_->dmabuf_fd();
   if (fd < 0) return CpuAccess();
+  // Nobody else knows this memory yet, so there is nobody to wait for or to tell. Worth the question: at the first
+  // access udmabuf makes a list of all its pages, which takes longer than filling recycled memory from a fast disk.
+  if (phase_ == Phase::Filling && !fence_pending(fd, access)) return CpuAccess();
   std::atomic<bool>& waited_enough = waited_enough_[index_of(access)];
   if (waited_enough && fence_pending(fd, access)) return Failure(fence_error(name(), fence_limit_));
   auto bracket = CpuAccess::begin(fd, access, name(), fence_limit_, &sync_mutex_);

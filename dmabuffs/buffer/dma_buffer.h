@@ -64,7 +64,7 @@ class DmaBuffer final : public Buffer {
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
   [[nodiscard]] Error busy() const;
   [[nodiscard]] std::string name() const;
-  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf.
+  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf, or none that others know.
   Result<CpuAccess> begin_access(Access access);
   [[nodiscard]] bool moves_much(uint64_t end) const;
 
