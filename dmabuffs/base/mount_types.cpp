@@ -17,8 +17,8 @@ std::string MountTypes::type_of(uint64_t mount_id) {
   return found == types_.end() ? std::string() : found->second;
 }
 
-/// The kernel reports a change of the table since it was polled last as POLLPRI; numbers of mounts are used again, so
-/// what was read before then says nothing.
+/// The kernel reports a change of the table since it was polled last as POLLPRI; numbers of mounts are used
+/// again, so what was read before then says nothing.
 bool MountTypes::changed() {
   if (!table_) {
     table_.reset(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
@@ -49,6 +49,8 @@ void MountTypes::read_table() {
   }
 }
 
-bool is_fuse(const std::string& type) { return type == "fuse" || type == "fuseblk" || type.starts_with("fuse."); }
+bool is_fuse(const std::string& type) {
+  return type == "fuse" || type == "fuseblk" || type.starts_with("fuse.");
+}
 
 }  // namespace dmabuffs

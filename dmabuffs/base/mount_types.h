@@ -9,12 +9,13 @@
 
 namespace dmabuffs {
 
-/// File system types of the mounts that the first caller sees (a daemon's threads all see the same), from the kernel's
-/// table alone: statfs(2) on a FUSE mount is a request to its daemon, who may never answer. Thread-safe.
+/// File system types of the mounts that the first caller sees (a daemon's threads all see the same), from the
+/// kernel's table alone: statfs(2) on a FUSE mount is a request to its daemon, who may never answer.
+/// Thread-safe.
 class MountTypes {
  public:
-  /// The type of the mount with this STATX_MNT_ID ("ext4", "fuse.sshfs"); empty: there is no such mount, or the table
-  /// can't be read.
+  /// The type of the mount with this STATX_MNT_ID ("ext4", "fuse.sshfs"); empty: there is no such mount, or
+  /// the table can't be read.
   std::string type_of(uint64_t mount_id);
 
  private:

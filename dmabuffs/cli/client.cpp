@@ -126,8 +126,7 @@ Result<MountPoint> mount_of(const std::string& path) {
 
 Result<std::string> ControlClient::told_by_status(const MountPoint& mount) {
   auto text = read_file(mount.path + "/status");
-  if (!text)
-    return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
+  if (!text) return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
   const Json status = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object()) return fail(EIO, mount.path + "/status: not JSON");
   auto socket = text_of(status, "socket");

@@ -56,10 +56,12 @@ std::string last_name(std::string path) {
   return name == ".." ? "." : name;
 }
 
-bool same_inode(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
+bool same_inode(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
 
-/// Makes the symbolic link `to`; what has that name already is replaced in one step, so that it is never missing, and
-/// stays where a link can't be made (in a heap).
+/// Makes the symbolic link `to`; what has that name already is replaced in one step, so that it is never
+/// missing, and stays where a link can't be made (in a heap).
 Result<void> make_link(const std::string& target, const std::string& to) {
   if (::symlink(target.c_str(), to.c_str()) == 0) return {};
   if (errno != EEXIST) return fail_errno(errno, to + ": can't make this symbolic link");
@@ -143,7 +145,8 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   // Only now may a directory become one that its owner can't write.
   if (options_.copy.preserve) {
     if (auto kept = preserve_directory(to, st); !kept) trouble(kept.error().message);
-  } else if (made && (st.st_mode & 0700) != 0700) (void)::chmod(to.c_str(), st.st_mode & 0777);
+  } else if (made && (st.st_mode & 0700) != 0700)
+    (void)::chmod(to.c_str(), st.st_mode & 0777);
 }
 
 void Cp::copy_one(const std::string& from, const std::string& to) {

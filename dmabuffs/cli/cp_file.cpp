@@ -60,8 +60,8 @@ Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
   return side;
 }
 
-/// Opening truncates nothing yet, so that a file can't be emptied before it is known not to be the source, nor for a
-/// transfer that is refused.
+/// Opening truncates nothing yet, so that a file can't be emptied before it is known not to be the source,
+/// nor for a transfer that is refused.
 Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, const Side& from) {
   Side side{name};
   const mode_t mode = S_ISREG(from.st.st_mode) ? (from.st.st_mode & kPermissions) | kWhileCopying : 0666;
@@ -96,7 +96,8 @@ Result<void> FileCopier::check_overwrite(const struct stat& to, const std::strin
   // One host directory shown by two mounts: the same number in both, of the kind that only files/ gives.
   const bool shown_twice = from.mount && mount_of_device(mounts_, to.st_dev) && to.st_ino == from.st.st_ino &&
                            (to.st_ino & kShownInode) != 0;
-  if (same || shown || shown_twice) return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
+  if (same || shown || shown_twice)
+    return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
   if (made_.count({to.st_dev, to.st_ino}) != 0 && S_ISREG(to.st_mode))
     return fail(EEXIST, name + ": made by this very command; not overwriting it with '" + from.name + "'");
   return {};
@@ -186,8 +187,8 @@ Result<Message> FileCopier::ask(const MountPoint& mount, const Side& from, const
   return (*client)->request(request, passed.fds, waiting);
 }
 
-/// Whether a direct transfer is required and would be refused, asked with a copy of no bytes: before an existing
-/// destination loses its content.
+/// Whether a direct transfer is required and would be refused, asked with a copy of no bytes: before an
+/// existing destination loses its content.
 Result<void> FileCopier::check_direct(const MountPoint& mount, const Side& from, const Side& to) {
   if (to.created || to.st.st_size == 0) return {};
   auto answer = ask(mount, from, to, {{"length", 0}}, Waiting{});

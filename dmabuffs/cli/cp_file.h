@@ -32,9 +32,9 @@ struct CopyTally {
   void add(const CopyTally& other);
 };
 
-/// Gives `fd` the owner and group of `from`, as far as allowed, like cp -p by an ordinary user. Returns the mode it
-/// may have then: without setuid and setgid where the owner is another, for they would give his rights, not the
-/// source's owner's.
+/// Gives `fd` the owner and group of `from`, as far as allowed, like cp -p by an ordinary user. Returns the
+/// mode it may have then: without setuid and setgid where the owner is another, for they would give his
+/// rights, not the source's owner's.
 mode_t mode_after_chown(int fd, const struct stat& from);
 
 class FileCopier {

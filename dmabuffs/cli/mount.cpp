@@ -139,8 +139,8 @@ int run(MountSettings settings) {
                  (*session)->passthrough().enabled() ? "on" : "off");
     background.ready("mounted at " + context.settings.mountpoint);
   });
-  // A client's file may lie in a file system that never answers, and even closing it asks that: the process ends then
-  // without its threads. All else takes a few seconds at most.
+  // A client's file may lie in a file system that never answers, and even closing it asks that: the process
+  // ends then without its threads. All else takes a few seconds at most.
   std::signal(SIGALRM, SIG_DFL);
   ::alarm(kPatienceAtEnd);
   (*session)->unmount();

@@ -77,17 +77,19 @@ Result<void> check_access_mode(int fd, Access access) {
   return {};
 }
 
-/// A user's own FUSE file system may hang whoever touches a file in it (statfs(2) is a request, too), so only those
-/// the daemon serves anyway may pass one. A mount that this process can't see may be such a one.
+/// A user's own FUSE file system may hang whoever touches a file in it (statfs(2) is a request, too), so only
+/// those the daemon serves anyway may pass one. A mount that this process can't see may be such a one.
 Result<void> check_file_system(const ControlScope& scope, const struct statx& st) {
   if (is_trusted(scope.peer, scope.context)) return {};
   const std::string type = scope.context.mount_types.type_of(st.stx_mnt_id);
   if (type.empty())
-    return fail(EOPNOTSUPP, "passed descriptor: of a mount that the daemon does not see, so it is read and written");
-  if (is_fuse(type))
     return fail(EOPNOTSUPP,
-                "passed descriptor: on a FUSE file system, which this mount takes from its owner only, so it is "
-                "read and written");
+                "passed descriptor: of a mount that the daemon does not see, so it is read and written");
+  if (is_fuse(type))
+    return fail(
+        EOPNOTSUPP,
+        "passed descriptor: on a FUSE file system, which this mount takes from its owner only, so it is "
+        "read and written");
   return {};
 }
 

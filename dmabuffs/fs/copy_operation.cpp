@@ -25,7 +25,9 @@ uint64_t size_of(const End& end) {
   return static_cast<uint64_t>(st.st_size);
 }
 
-void interrupted(fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }
+void interrupted(fuse_req_t, void* data) {
+  static_cast<CancelToken*>(data)->cancel();
+}
 
 void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uint64_t from_offset,
               uint64_t to_offset, uint64_t length) {
@@ -79,8 +81,8 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_
   Running running{session.new_transfer(), handle_of(from).file, to_handle.file};
   session.transfers().run([=, &to_handle] {
     answering(request, [&] {
-      run_copy(request, to_handle, running, static_cast<uint64_t>(from_offset), static_cast<uint64_t>(to_offset),
-               length);
+      run_copy(request, to_handle, running, static_cast<uint64_t>(from_offset),
+               static_cast<uint64_t>(to_offset), length);
     });
   });
 }

@@ -148,12 +148,15 @@ Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t fro
   if (identity.device == context_.own_device.load())
     return fail(ELOOP, name + ": this mount itself lies there");
   const std::string type = context_.mount_types.type_of(identity.mount);
-  if (type == "proc") return fail(EACCES, name + ": procfs answers about who asks, which would be the daemon");
+  if (type == "proc")
+    return fail(EACCES, name + ": procfs answers about who asks, which would be the daemon");
   // Gone again, or out of sight: what it is can't be told without asking it.
   if (type.empty()) return fail(EACCES, name + ": a mount that is not in the daemon's mount table");
-  // Where the daemon serves others one of them could hang it: by a FUSE mount of his own that does not answer.
+  // Where the daemon serves others one of them could hang it: by a FUSE mount of his own that does not
+  // answer.
   if (as_caller_ && is_fuse(type))
-    return fail(EACCES, name + ": a FUSE mount, which may be anybody's, is not entered in a mount with allow_other");
+    return fail(EACCES,
+                name + ": a FUSE mount, which may be anybody's, is not entered in a mount with allow_other");
   return {};
 }
 
@@ -163,8 +166,7 @@ Result<std::shared_ptr<FilesNode>> FilesRoom::find(const std::shared_ptr<FilesNo
   if (!fd) return Failure(fd.error());
   const auto identity = identify(fd->get());
   if (!identity) return Failure(identity.error());
-  if (auto may = check_entered(*identity, parent->identity().mount, name); !may)
-    return Failure(may.error());
+  if (auto may = check_entered(*identity, parent->identity().mount, name); !may) return Failure(may.error());
   return adopt(*identity, parent, name);
 }
 

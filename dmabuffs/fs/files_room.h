@@ -81,7 +81,8 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
   [[nodiscard]] Result<std::vector<Step>> way_to(const FilesName& name, uint64_t mount) const;
   Result<UniqueFd> walk(const std::vector<Step>& way) const;
   Result<UniqueFd> reach_by(const FilesName& name, const FilesNode& node) const;
-  Result<void> check_entered(const HostIdentity& identity, uint64_t from_mount, const std::string& name) const;
+  Result<void> check_entered(const HostIdentity& identity, uint64_t from_mount,
+                             const std::string& name) const;
   [[nodiscard]] bool lies_below(const FilesNode* node, const FilesNode* ancestor) const;
   [[nodiscard]] std::shared_ptr<FilesNode> known_locked(const HostIdentity& identity) const;
   bool add_name(FilesNode& node, const FilesName& name);

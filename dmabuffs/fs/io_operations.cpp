@@ -23,7 +23,6 @@ std::unique_ptr<Handle> make_handle(Session& session, const NodePtr& node, OpenP
   return handle;
 }
 
-
 void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   with_node(request, ino, [&](const NodePtr& node) {
     auto file = node->open(caller_of(request), info->flags & ~kDroppedFlags);
@@ -121,9 +120,8 @@ void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off
 template <class Work>
 void wait_elsewhere(fuse_req_t request, const fuse_file_info* info, Work work) {
   const OpenPtr file = handle_of(info).file;
-  session_of(request).waiting().run([request, file, work] {
-    answering(request, [&] { reply_done(request, work(*file)); });
-  });
+  session_of(request).waiting().run(
+      [request, file, work] { answering(request, [&] { reply_done(request, work(*file)); }); });
 }
 
 void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {

@@ -11,14 +11,14 @@
 
 namespace dmabuffs {
 
-/// Those who wait for a file lock, on one thread for all: a lock may be held for ever, so a waiter with a thread of a
-/// pool would keep it from everybody else. Each is tried again and again, because a wait inside the host's kernel
-/// could not be called off.
+/// Those who wait for a file lock, on one thread for all: a lock may be held for ever, so a waiter with a
+/// thread of a pool would keep it from everybody else. Each is tried again and again, because a wait inside
+/// the host's kernel could not be called off.
 class LockWaiters {
  public:
   struct Waiter {
-    std::function<Result<void>()> attempt;      ///< EAGAIN, EACCES: held by somebody else
-    std::function<bool()> interrupted;          ///< the caller no longer wants it
+    std::function<Result<void>()> attempt;            ///< EAGAIN, EACCES: held by somebody else
+    std::function<bool()> interrupted;                ///< the caller no longer wants it
     std::function<void(const Result<void>&)> answer;  ///< called once
   };
   LockWaiters() = default;

@@ -13,7 +13,8 @@ void Passthrough::enable(Kernel kernel) {
 
 int Passthrough::acquire(uint64_t node, int fd) {
   const std::lock_guard lock(mutex_);
-  // Before anything else: an open without the backing that others of the node have would get EIO from the kernel.
+  // Before anything else: an open without the backing that others of the node have would get EIO from the
+  // kernel.
   if (const auto known = backings_.find(node); known != backings_.end()) {
     ++known->second.opens;
     return known->second.id;
@@ -26,8 +27,8 @@ int Passthrough::acquire(uint64_t node, int fd) {
 int Passthrough::register_backing(int fd) {
   const auto id = kernel_.open(fd);
   if (id) return *id;
-  // Without CAP_SYS_ADMIN in the first user namespace it is the same each time; anything else is about this file, or
-  // this moment.
+  // Without CAP_SYS_ADMIN in the first user namespace it is the same each time; anything else is about this
+  // file, or this moment.
   if (id.error().code == EPERM && enabled_.exchange(false))
     spdlog::info("passthrough is not possible here; reads and writes go through the daemon");
   if (id.error().code != EPERM) spdlog::debug("{}", id.error().message);

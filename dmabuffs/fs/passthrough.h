@@ -9,9 +9,9 @@
 
 namespace dmabuffs {
 
-/// Backing files registered with the kernel for FUSE passthrough: one a node while any open of it holds it, because
-/// the kernel refuses a second backing for one inode, and an open without one beside it (fs/fuse/iomode.c).
-/// Thread-safe.
+/// Backing files registered with the kernel for FUSE passthrough: one a node while any open of it holds it,
+/// because the kernel refuses a second backing for one inode, and an open without one beside it
+/// (fs/fuse/iomode.c). Thread-safe.
 class Passthrough {
  public:
   /// How a backing file is registered and given back.
@@ -22,8 +22,8 @@ class Passthrough {
   /// Off until INIT has agreed on it.
   void enable(Kernel kernel);
   [[nodiscard]] bool enabled() const { return enabled_; }
-  /// The backing id for an open of `node`: the one that its other opens have, else made from `fd` (-1: this open may
-  /// not be the first). 0: not possible, use the daemon.
+  /// The backing id for an open of `node`: the one that its other opens have, else made from `fd` (-1: this
+  /// open may not be the first). 0: not possible, use the daemon.
   int acquire(uint64_t node, int fd);
   /// An open of `node` that acquired has gone.
   void release(uint64_t node);

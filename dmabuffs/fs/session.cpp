@@ -28,7 +28,9 @@ void log_from_libfuse(fuse_log_level level, const char* format, va_list argument
                         : level <= FUSE_LOG_WARNING ? spdlog::warn("{}", line) : spdlog::debug("{}", line);
 }
 
-bool is_descriptor_path(const std::string& path) { return path.starts_with("/dev/fd/"); }
+bool is_descriptor_path(const std::string& path) {
+  return path.starts_with("/dev/fd/");
+}
 
 /// For libfuse, which reads its options as a list with commas.
 std::string escaped(const std::string& option) {
@@ -58,7 +60,9 @@ Result<std::unique_ptr<Session>> Session::make(MountContext& context) {
 
 Result<void> Session::build_tree() {
   if (!context_.settings.files.empty() && is_descriptor_path(context_.settings.mountpoint))
-    return fail(EINVAL, "--files: not together with drop_privileges, where the mount can't tell itself from the host");
+    return fail(
+        EINVAL,
+        "--files: not together with drop_privileges, where the mount can't tell itself from the host");
   auto root = std::make_shared<StaticDirectory>(context_, FUSE_ROOT_ID, nullptr);
   heaps_ = make_heaps_root(context_);
   root->add("heaps", heaps_);
@@ -94,8 +98,8 @@ Result<void> Session::create_fuse() {
 
   fuse_lowlevel_ops ops{};
   ops.init = op_init;
-  // With a getxattr callback every write, also to a buffer, asks for security.capability first (libfuse 3.14 can't say
-  // HANDLE_KILLPRIV_V2), so it is there only where it is asked for.
+  // With a getxattr callback every write, also to a buffer, asks for security.capability first (libfuse 3.14
+  // can't say HANDLE_KILLPRIV_V2), so it is there only where it is asked for.
   add_name_operations(ops, settings.xattr || DMABUFFS_HAS_PASSTHROUGH != 0);
   add_directory_operations(ops);
   add_io_operations(ops);
@@ -112,7 +116,8 @@ Result<void> Session::mount() {
     return fail(EIO, at + ": can't be mounted; `dmabuffs doctor` says what is missing");
   }
   mounted_ = true;
-  // A descriptor that mount.fuse3 opened still names the directory below the mount; nothing of the host is shown there.
+  // A descriptor that mount.fuse3 opened still names the directory below the mount; nothing of the host is
+  // shown there.
   if (is_descriptor_path(at)) return {};
   // Asked of the kernel only (no request to ourselves): files/ refuses to enter this device.
   struct statx found {};

@@ -32,8 +32,8 @@ BufferNodes named_buffers(HeapsRoot& heaps) {
   return found;
 }
 
-/// Whether one caller may read buffers: by their mode bits and search permission on all directories above, as the
-/// kernel would decide. Thousands of buffers share a few directories, each of which is asked once.
+/// Whether one caller may read buffers: by their mode bits and search permission on all directories above, as
+/// the kernel would decide. Thousands of buffers share a few directories, each of which is asked once.
 class Reader {
  public:
   explicit Reader(const Caller& caller) : caller_(caller), groups_(credentials_of(caller).groups) {}
@@ -49,7 +49,8 @@ class Reader {
     const auto known = reached_.find(directory);
     if (known != reached_.end()) return known->second;
     const auto st = directory->getattr(caller_, nullptr);
-    const bool may = st && permitted(*st, caller_.uid, caller_.gid, groups_, 1) && may_reach(directory->parent());
+    const bool may =
+        st && permitted(*st, caller_.uid, caller_.gid, groups_, 1) && may_reach(directory->parent());
     return reached_[directory] = may;
   }
 
@@ -85,8 +86,8 @@ Json settings(const MountContext& context, bool trusted) {
   return json;
 }
 
-/// What status tells of heaps and buffers, gathered in one pass. A buffer becomes text at once: ten thousand of them as
-/// a JSON tree would take tens of MiB for the moment.
+/// What status tells of heaps and buffers, gathered in one pass. A buffer becomes text at once: ten thousand
+/// of them as a JSON tree would take tens of MiB for the moment.
 class Inventory {
  public:
   Inventory(MountContext& context, const Caller& caller) : reader_(caller) {
@@ -207,8 +208,9 @@ class StatusNode : public Node {
     return text;
   }
 
-  /// Of what was rendered last, by an open: `ls -l` of the root asks, and rendering tens of thousands of buffers for that
-  /// costs too much. Tools that open it and then read as much as fstat promises (tar) get all of it.
+  /// Of what was rendered last, by an open: `ls -l` of the root asks, and rendering tens of thousands of
+  /// buffers for that costs too much. Tools that open it and then read as much as fstat promises (tar) get
+  /// all of it.
   size_t last_size(const Caller& caller) {
     const size_t last = last_size_.load(std::memory_order_relaxed);
     return last != 0 ? last : render(caller).size();

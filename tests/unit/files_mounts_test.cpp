@@ -34,7 +34,8 @@ TEST_CASE("a mount made later is known at once, also under a number that was ano
   MountTypes types;
   CHECK(type_at(types, "/proc") == "proc");
   for (const char* type : {"tmpfs", "ramfs", "tmpfs"}) {
-    if (::mount("none", scratch.path().c_str(), type, 0, "") != 0) return;  // a container may not let even root
+    if (::mount("none", scratch.path().c_str(), type, 0, "") != 0)
+      return;  // a container may not let even root
     CHECK(type_at(types, scratch.path()) == type);
     ::umount2(scratch.path().c_str(), MNT_DETACH);
   }

@@ -19,7 +19,9 @@ struct Tree {
     top = std::make_shared<HeapDirectory>(std::make_shared<HeapTree>(context, context.heaps->find("memfd")),
                                           std::weak_ptr<Node>());
   }
-  [[nodiscard]] unsigned links(Node& node) const { return static_cast<unsigned>(node.getattr(me, nullptr)->st_nlink); }
+  [[nodiscard]] unsigned links(Node& node) const {
+    return static_cast<unsigned>(node.getattr(me, nullptr)->st_nlink);
+  }
 };
 
 }  // namespace

@@ -28,7 +28,9 @@ bool within(std::chrono::milliseconds limit, const std::function<bool()>& done) 
   return done();
 }
 
-int code(const Result<void>& result) { return result ? 0 : result.error().code; }
+int code(const Result<void>& result) {
+  return result ? 0 : result.error().code;
+}
 
 /// A lock that somebody else holds, and what its waiters were answered.
 struct HeldLock {
