@@ -10,8 +10,8 @@ each() { # COMMAND...: done to a buffer and to an ordinary file, whose path is i
 }
 
 cp "$outside/bytes" "$model" && cp "$outside/bytes" "$buffer"
-for size in 999999 4097 4096 4095 1 0 5000 4096 8193 3000000 10; do
-    each truncate -s $size
+for size in $(scaled '999999 4097 4096 4095 1 0 5000 4096 8193 3000000 10' '999999 4095 0 5000 3000000 10'); do
+    each truncate -s "$size"
     same "truncate to $size" "$model" "$buffer"
 done
 cp "$outside/bytes" "$model" && cp "$outside/bytes" "$buffer"

@@ -11,13 +11,13 @@ fresh() { cp "$outside/bytes" "$buffer" && cp "$outside/bytes" "$model"; }
 fresh
 both dd if="$outside/bytes" bs=1 count=3001
 same 'dd bs=1' "$model" "$buffer"
-for size in 7 511 4095 4097 65537 1048577; do
+for size in $(scaled '7 511 4095 4097 65537 1048577' '7 4097 1048577'); do
     fresh
-    both dd if="$outside/bytes" bs=$size skip=1 seek=2 count=3
-    same "dd bs=$size skip seek, which cuts and grows" "$model" "$buffer"
+    both dd if="$outside/bytes" bs="$size" skip=1 seek=2 count=3
+    same "dd bs="$size" skip seek, which cuts and grows" "$model" "$buffer"
     fresh
-    both dd if="$outside/bytes" bs=$size skip=2 seek=1 count=2 conv=notrunc
-    same "dd bs=$size conv=notrunc" "$model" "$buffer"
+    both dd if="$outside/bytes" bs="$size" skip=2 seek=1 count=2 conv=notrunc
+    same "dd bs="$size" conv=notrunc" "$model" "$buffer"
 done
 rm "$buffer" "$model"
 both dd if="$outside/bytes" bs=100000 seek=3 count=2
@@ -54,8 +54,9 @@ tee "$buffer" <"$outside/bytes" >/dev/null
 same 'tee' "$outside/bytes" "$buffer"
 tee -a "$buffer" <"$outside/bytes" >/dev/null
 same 'tee -a' "$model" "$buffer"
-for ((i = 0; i < 200; i++)); do echo "line $i" >>"$heap/lines"; echo "line $i" >>"$outside/lines"; done
-same 'two hundred lines by >>' "$outside/lines" "$heap/lines"
+lines=$(scaled 200 50)
+for ((i = 0; i < lines; i++)); do echo "line $i" >>"$heap/lines"; echo "line $i" >>"$outside/lines"; done
+same 'many lines by >>' "$outside/lines" "$heap/lines"
 for writer in a b c d; do
     (for ((i = 0; i < 100; i++)); do echo "$writer $i"; done >>"$heap/together") &
 done

@@ -13,7 +13,7 @@ debug_mount() { # OPTION...
     exit 1
 }
 requests() { grep -c "$1" "$log"; } # NAME
-debug_mount
+debug_mount -o no_passthrough
 dd if=/dev/zero of="$heap/written" bs=4096 count=100 status=none
 "$DMABUFFS" umount "$mnt"
 wait
