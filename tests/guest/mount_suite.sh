@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The shell tests of tests/mount that use the heap memfd there, on the heaps of real dma-bufs.
-# vm: --memory 3072 --scratch 3G --timeout 1300
-# timeout: 600
+# vm: --memory 3072 --scratch 3G --timeout 1900
+# timeout: 900
 source "$(dirname "$0")/common.bash"
 
 make_disk # their work directories, so that there is direct I/O

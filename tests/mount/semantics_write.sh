@@ -14,10 +14,10 @@ same 'dd bs=1' "$model" "$buffer"
 for size in $(scaled '7 511 4095 4097 65537 1048577' '7 4097 1048577'); do
     fresh
     both dd if="$outside/bytes" bs="$size" skip=1 seek=2 count=3
-    same "dd bs="$size" skip seek, which cuts and grows" "$model" "$buffer"
+    same "dd bs=$size skip seek, which cuts and grows" "$model" "$buffer"
     fresh
     both dd if="$outside/bytes" bs="$size" skip=2 seek=1 count=2 conv=notrunc
-    same "dd bs="$size" conv=notrunc" "$model" "$buffer"
+    same "dd bs=$size conv=notrunc" "$model" "$buffer"
 done
 rm "$buffer" "$model"
 both dd if="$outside/bytes" bs=100000 seek=3 count=2
