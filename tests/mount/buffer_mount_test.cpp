@@ -321,19 +321,23 @@ TEST_CASE("with passthrough a removed buffer lives on for who has it open or map
   CHECK(std::string(pages.bytes(), 5) == "after");
 }
 
-TEST_CASE("with -o size= a file that is written for the first time has no passthrough until it is closed",
+TEST_CASE("with -o size= a writer's mappings pass the daemon, and its writes keep to the limit",
           "[.][passthrough]") {
   const Mount mount({"-o", "size=8M"});
   const std::string path = mount.heap("memfd") + "buffer";
-  {
-    const UniqueFd fd = open_file(path, O_RDWR | O_CREAT);
-    CHECK(mount.passthrough_opens() == 0);
+  const std::string much(8 * kMiB, 'y');
+  // Made, and opened again beside a reader, which has all of passthrough.
+  for (const int flags : {O_RDWR | O_CREAT | O_EXCL, O_RDWR}) {
+    const UniqueFd fd = open_file(path, flags);
     write_at(fd, 0, std::string(4 * kMiB, 'x'));
-    const std::string more(8 * kMiB, 'y');
-    const ssize_t put = ::pwrite(fd.get(), more.data(), more.size(), 4 * kMiB);
-    CHECK(put <= static_cast<ssize_t>(4 * kMiB));
+    const Pages pages(fd, 4 * kMiB, PROT_READ | PROT_WRITE, MAP_SHARED);
+    REQUIRE(pages);
+    pages.bytes()[5] = 'm';
+    CHECK(read_at(fd, 4, 3) == "xmx");
+    const UniqueFd reader = open_file(path, O_RDONLY);
+    CHECK(read_at(reader, 4, 3) == "xmx");
+    CHECK(::pwrite(fd.get(), much.data(), much.size(), 4 * kMiB) <= static_cast<ssize_t>(4 * kMiB));
+    CHECK(size_of(fd) <= 8 * kMiB);
+    REQUIRE(::ftruncate(fd.get(), 4 * kMiB) == 0);
   }
-  const UniqueFd fd = open_file(path, O_RDWR);
-  CHECK(mount.passthrough_opens() == 1);
-  CHECK(size_of(fd) <= 8 * kMiB);
 }

@@ -64,7 +64,7 @@ check 'and MAP_SHARED fails with ENODEV' tests 'without passthrough MAP_SHARED o
 
 # What only a program can try, each by itself: a failure has a name.
 for name in 'with passthrough a shared mapping is*' 'with passthrough a direct copy and a mapping*' \
-    'with passthrough several opens*' 'with passthrough a removed buffer*' 'with -o size= a file that is written*'; do
+    'with passthrough several opens*' 'with passthrough a removed buffer*' 'with -o size= a writer*'; do
     check "${name%\*}..." tests "$name"
 done
 
