@@ -87,7 +87,7 @@ for heap in udmabuf system; do
     check "$heap: the memory of a removed buffer is kept" test "$kept" -ge $((8 * mib))
     cp "$mnt/files/d/short" "$dir/new"
     check "$heap: a load of as many pages is given it" test "$(recycled)" -le $((kept - 8 * mib))
-    clean_of_old() { ! grep -q "$marker" "$1" && ! peek "$1" | grep -q "$marker"; }
+    clean_of_old() { [[ -s $1 ]] && ! grep -q "$marker" "$1" && ! peek "$1" | grep -q "$marker"; }
     check "$heap: a file loaded into memory of a removed one has its own bytes" holds "$disk/short" "$dir/new"
     truncate -s $((8 * mib)) "$dir/new"
     check "$heap: made longer, none of the old ones come to light" clean_of_old "$dir/new"
@@ -102,21 +102,19 @@ for heap in udmabuf system; do
     echo 512 >$size_limit
     repeated 24 "$disk/old" >"$disk/long_old" # 192 MiB
     repeated 24 "$disk/random" >"$disk/long"
-    stopped=''
-    for _ in 1 2 3 4 5; do
-        cp "$mnt/files/d/long_old" "$dir/old" && rm "$dir/old"
-        kept=$(until_kept $((192 * mib)))
-        env --default-signal=INT cp "$mnt/files/d/long" "$dir/new" &
-        copy=$!
-        until (($(stat -c %s "$dir/new" 2>/dev/null || echo 0) > 0)) || ! kill -0 $copy; do sleep 0.02; done 2>/dev/null
-        taken=$((kept - $(recycled)))
-        kill -INT $copy 2>/dev/null
-        wait $copy
-        if [[ $? == 130 ]] && (($(stat -c %s "$dir/new") < 192 * mib)); then stopped=yes; break; fi
-        rm "$dir/new" # it was too quick
-    done
-    equals "$heap: a load is stopped half-way" "$stopped" yes
-    check "$heap: it had memory of a removed buffer" test "$taken" -ge $((192 * mib))
+    cp "$mnt/files/d/long_old" "$dir/old" && rm "$dir/old"
+    kept=$(until_kept $((192 * mib)))
+    # What a cp leaves that a signal ends after its first piece: the copy of all was asked for, and part of it done.
+    # shellcheck disable=SC2016 # the dollars are Perl's; 326 is copy_file_range on x86-64
+    read -r moved left < <(perl -e 'open(my $in, "<", $ARGV[0]) && open(my $out, "+>", $ARGV[1]) or die "$!";
+        my $moved = syscall(326, fileno($in), 0, fileno($out), 0, 192 << 20, 0);
+        # No other program: its start would close its copy of the descriptor, which ends the load.
+        open(my $status, "<", "$ARGV[2]/status") or die "$!";
+        my ($left) = join("", <$status>) =~ /"recycled": *(\d+)/;
+        print "$moved $left\n"' "$mnt/files/d/long" "$dir/new" "$mnt")
+    check "$heap: a load is stopped half-way ($moved bytes)" between "$moved" 1 $((191 * mib))
+    check "$heap: it had memory of a removed buffer" test "$left" -le $((kept - 192 * mib))
+    equals "$heap: it is as long as what it stored" "$(stat -c %s "$dir/new")" "$moved"
     check "$heap: it shows what it stored" cmp -n "$(stat -c %s "$dir/new")" "$dir/new" "$disk/long"
     check "$heap: and none of the old bytes" clean_of_old "$dir/new"
     truncate -s $((192 * mib)) "$dir/new"
