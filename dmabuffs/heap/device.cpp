@@ -52,7 +52,11 @@ Failure fail_node(int code, const std::string& node) {
                           ", mode " + mode.data() + ": " + remedy);
 }
 
+/// What groups a user namespace does not know are shown as (kernel.overflowgid): no two of them need be the same.
+constexpr gid_t kUnknownGroup = 65534;
+
 bool own_group(gid_t gid) {
+  if (gid == kUnknownGroup) return false;
   if (::getegid() == gid) return true;
   const int count = ::getgroups(0, nullptr);
   std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));

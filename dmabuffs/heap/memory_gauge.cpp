@@ -36,6 +36,10 @@ uint64_t MemoryGauge::reserve(uint64_t ram) {
   return std::clamp(ram / 50, 64 * kMiB, 512 * kMiB);
 }
 
+uint64_t MemoryGauge::group_reserve(uint64_t limit) {
+  return std::clamp(limit / 10, std::min(limit / 4, 16 * kMiB), 128 * kMiB);
+}
+
 MemoryRoom MemoryGauge::room() const {
   MemoryRoom room{std::numeric_limits<uint64_t>::max(), {}, {}};
   if (ram_ > 0) {
@@ -56,16 +60,18 @@ void MemoryGauge::lower_to_group(MemoryRoom& room, const std::string& directory,
   const auto limit = kernel_number(limit_file);
   const auto used = kernel_number(directory + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
   if (!limit || !used) return;
-  if (*limit >= *used && *limit - *used >= room.bytes) return;
+  const uint64_t kept = group_reserve(*limit);
+  if (*limit >= *used + kept && *limit - *used - kept >= room.bytes) return;
   // Page cache is given up when the limit is reached, so it is as good as free. Read last: the kernel has to
   // add it up.
   const std::string statistics = directory + "/memory.stat";
   const uint64_t cache = v2 ? sum_of(statistics, {"inactive_file", "active_file", "slab_reclaimable"})
                             : sum_of(statistics, {"total_inactive_file", "total_active_file"});
   const uint64_t held = *used - std::min(cache, *used);
-  const uint64_t left = *limit - std::min(held, *limit);
+  const uint64_t left = *limit - std::min(held + kept, *limit);
   if (left >= room.bytes) return;
-  room = {left, "the limit " + limit_file + " is " + size_text(*limit) + ", " + size_text(held) + " in use",
+  room = {left, "the limit " + limit_file + " is " + size_text(*limit) + ", " + size_text(held) + " in use and " +
+                    size_text(kept) + " kept back",
           std::string("raise ") + (v2 ? "memory.max (systemd: MemoryMax=)" : "memory.limit_in_bytes") +
               " or free memory in that cgroup"};
 }

@@ -201,12 +201,20 @@ TEST_CASE("a cgroup v2 limit counts, its page cache does not") {
   machine.text(group + "memory.stat", "anon 1000\ninactive_file " + std::to_string(100 * kMiB) +
                                           "\nactive_file " + std::to_string(50 * kMiB) + "\n");
   Budget budget(generous(), machine.gauge());
-  auto refused = budget.reserve(kOwner, 201 * kMiB);
+  // A tenth of it, 50 MiB, is kept back.
+  auto refused = budget.reserve(kOwner, 151 * kMiB);
   REQUIRE(!refused);
   CHECK(refused.error().code == ENOMEM);
   CHECK(mentions(refused.error(), "b.service/memory.max"));
   CHECK(mentions(refused.error(), "MemoryMax="));
-  CHECK(budget.reserve(kOwner, 200 * kMiB));
+  CHECK(budget.reserve(kOwner, 150 * kMiB));
+}
+
+TEST_CASE("of a cgroup's limit a tenth is kept back, within bounds") {
+  CHECK(MemoryGauge::group_reserve(32 * kMiB) == 8 * kMiB);
+  CHECK(MemoryGauge::group_reserve(100 * kMiB) == 16 * kMiB);
+  CHECK(MemoryGauge::group_reserve(500 * kMiB) == 50 * kMiB);
+  CHECK(MemoryGauge::group_reserve(uint64_t{64} << 30) == 128 * kMiB);
 }
 
 TEST_CASE("the tightest ancestor of the cgroup counts") {
@@ -217,7 +225,7 @@ TEST_CASE("the tightest ancestor of the cgroup counts") {
   machine.file("sys/fs/cgroup/a.slice/memory.max", 300 * kMiB);
   machine.file("sys/fs/cgroup/a.slice/memory.current", 100 * kMiB);
   const MemoryRoom room = machine.gauge().room();
-  CHECK(room.bytes == 200 * kMiB);
+  CHECK(room.bytes == 170 * kMiB);
   CHECK(room.why.find("a.slice/memory.max") != std::string::npos);
 }
 
@@ -228,7 +236,7 @@ TEST_CASE("a cgroup v1 limit counts") {
   machine.file("sys/fs/cgroup/memory/docker/abc/memory.usage_in_bytes", 100 * kMiB);
   machine.text("sys/fs/cgroup/memory/docker/abc/memory.stat",
                "total_inactive_file " + std::to_string(30 * kMiB) + "\n");
-  CHECK(machine.gauge().room().bytes == 230 * kMiB);
+  CHECK(machine.gauge().room().bytes == 200 * kMiB);
 }
 
 TEST_CASE("inside a container, where the cgroup's own directory is the mounted one, its limit is found") {
@@ -238,7 +246,7 @@ TEST_CASE("inside a container, where the cgroup's own directory is the mounted o
                "36 23 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
   machine.file("sys/fs/cgroup/memory/memory.limit_in_bytes", 300 * kMiB);
   machine.file("sys/fs/cgroup/memory/memory.usage_in_bytes", 100 * kMiB);
-  CHECK(machine.gauge().room().bytes == 200 * kMiB);
+  CHECK(machine.gauge().room().bytes == 170 * kMiB);
 }
 
 TEST_CASE("before a refusal the relief is asked, and if it freed something the reservation is made") {
@@ -320,7 +328,7 @@ TEST_CASE("a cgroup beside the mounted one, whose name begins alike, is not look
                "36 23 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
   machine.file("sys/fs/cgroup/memory/memory.limit_in_bytes", 300 * kMiB);
   machine.file("sys/fs/cgroup/memory/memory.usage_in_bytes", 100 * kMiB);
-  CHECK(machine.gauge().room().bytes == 200 * kMiB);
+  CHECK(machine.gauge().room().bytes == 170 * kMiB);
 }
 
 TEST_CASE("a cgroup whose name begins with two dots is one like others") {
@@ -328,5 +336,5 @@ TEST_CASE("a cgroup whose name begins with two dots is one like others") {
   machine.cgroup2("/..hidden");
   machine.file("sys/fs/cgroup/..hidden/memory.max", 300 * kMiB);
   machine.file("sys/fs/cgroup/..hidden/memory.current", 100 * kMiB);
-  CHECK(machine.gauge().room().bytes == 200 * kMiB);
+  CHECK(machine.gauge().room().bytes == 170 * kMiB);
 }
