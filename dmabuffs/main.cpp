@@ -2,7 +2,9 @@
 /// Parses the command line and hands over to one command.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -142,6 +144,12 @@ void add_doctor(CLI::App& app, Action& action) {
   doctor->callback([&action, settings] { action = [settings] { return run_doctor(*settings); }; });
 }
 
+/// A command whose output was lost has not done what it was asked for.
+int after_output(int status) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  return report(std::string("standard output: ") + std::strerror(errno));
+}
+
 int run(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (is_mount_helper(argc, argv)) {
@@ -171,7 +179,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
-  if (action) return action();
+  if (action) return after_output(action());
   std::fputs(app.help().c_str(), stderr);
   return kUsageError;
 }

@@ -239,7 +239,10 @@ void DmaBuffer::pin_identity() {
 
 void DmaBuffer::idle() {
   const std::unique_lock use(use_, std::try_to_lock);
-  if (use && storage_) storage_->unmap();  // else somebody uses it, and calls this again when done
+  // The mapping of a large one stays: making it anew takes longer than filling recycled memory from a fast disk, and
+  // of large ones there are never so many that their addresses run out.
+  constexpr uint64_t kWorthKeeping = uint64_t{16} << 20;
+  if (use && capacity() < kWorthKeeping && storage_) storage_->unmap();  // else somebody uses it, and calls this again
 }
 
 void DmaBuffer::set_name(const std::string& name) {

@@ -64,6 +64,10 @@ std::vector<std::string> cut_command(std::vector<std::string>& words);
 /// a command's operands) and "[a,b]" becomes "./[a,b]" (else a list).
 void guard_operands(std::vector<std::string>& words);
 
+/// Ends the process by `signal` as if it had never been caught: only then a shell ends its loop on Ctrl-C, too. Returns
+/// 128 + signal where that is impossible.
+int die_by(int signal);
+
 /// Prints "dmabuffs: message" to stderr and returns 1.
 int report(const std::string& message);
 

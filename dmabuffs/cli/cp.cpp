@@ -184,7 +184,7 @@ int Cp::run() {
       copy_one(*source, into ? target + (target.back() == '/' ? "" : "/") + last_name(*source) : target);
   }
   if (options_.json) print_json(std::chrono::duration<double>(Clock::now() - start).count());
-  if (copier_.signal() != 0) return 128 + copier_.signal();
+  if (copier_.signal() != 0) return die_by(copier_.signal());
   return errors_.empty() ? 0 : 1;
 }
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,12 +87,12 @@ int execute(std::vector<std::string>& command) {
   return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
 }
 
-/// Until the command ends; returns its status as a shell gives it.
+/// Until the command ends; returns its wait status.
 int supervise(ChildProcess& command, const ChildProcess& daemon, const SignalReader& signals) {
   pollfd wait[] = {{command.pidfd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}, {daemon.pidfd(), POLLIN, 0}};
   for (;;) {
     if (::poll(wait, std::size(wait), -1) < 0) continue;
-    if (wait[0].revents != 0) return shell_status(command.reap());
+    if (wait[0].revents != 0) return command.reap();
     while (const auto info = signals.next()) {
       // One that the kernel sent (Ctrl-C) has gone to the whole foreground group, the command included.
       if (info->ssi_code != SI_KERNEL) command.signal(static_cast<int>(info->ssi_signo));
@@ -128,7 +129,8 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
   }
   const int status = supervise(*command, *daemon, *signals);
   stop_daemon(*daemon, scratch->path());
-  return status;
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) return -SIGINT;
+  return shell_status(status);
 }
 
 }  // namespace
@@ -145,7 +147,8 @@ int run_exec(const ExecSettings& settings, std::vector<std::string> command) {
         ": handing buffers to COMMAND is not available in this version; without BUFFER, COMMAND gets a "
         "private mount in $DMABUFFS_MOUNT");
   auto status = run_with_mount(settings, command);
-  return status ? *status : report("exec: " + status.error().message);
+  if (!status) return report("exec: " + status.error().message);
+  return *status < 0 ? die_by(-*status) : *status;
 }
 
 }  // namespace dmabuffs::cli

@@ -9,6 +9,7 @@
 #include <malloc.h>
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 
 #include "dmabuffs/base/log.h"
@@ -73,6 +74,13 @@ Result<std::string> prepare_mountpoint(const std::string& given) {
     recover_stale(*path);
   }
   struct stat st {};
+  // The kernel and fusermount3 don't agree on what a link at the end means.
+  if (::lstat(path->c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {
+    std::error_code problem;
+    const std::string target = std::filesystem::canonical(*path, problem);
+    if (problem) return fail(problem.value(), *path + ": " + problem.message());
+    return prepare_mountpoint(target);
+  }
   if (::stat(path->c_str(), &st) != 0) {
     return fail(errno, *path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
   }

@@ -59,6 +59,8 @@ Result<HeapOption> parse_heap(const std::string& word) {
   const size_t colon = word.find(':');
   option.name = word.substr(0, colon);
   if (option.name.empty()) return fail(EINVAL, "--heap " + word + ": a heap's name is missing");
+  if (option.name.find(',') != std::string::npos)
+    return fail(EINVAL, "--heap " + word + ": one heap each; give --heap once more for another");
   if (colon == std::string::npos) return option;
   for (const std::string& setting : split_options(word.substr(colon + 1))) {
     const size_t equals = setting.find('=');
@@ -100,7 +102,10 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     if (flag != nullptr) *flag = !off;
     return {};
   }
-  if (key == "size") return size_into(settings.size);
+  if (key == "size") {
+    if (auto read = size_into(settings.size); !read) return read;
+    return settings.size > 0 ? Result<void>{} : fail(EINVAL, "-o " + option + ": a mount of no size holds nothing");
+  }
   if (key == "recycle") return size_into(settings.recycle);
   if (key == "fsname") {
     settings.fsname = value;
@@ -122,7 +127,7 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
   return fail(EINVAL, "-o " + option +
                           ": unknown option; there are size=, recycle=, files=, heap=, require_direct, "
                           "allow_other, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug "
-                          "(see dmabuffs(1))");
+                          "(see mount.dmabuffs(8))");
 }
 
 }  // namespace
@@ -193,6 +198,7 @@ Result<MountSettings> understand(const MountWords& given) {
     if (!option) return pass(std::move(option));
     settings.heaps.push_back(std::move(*option));
   }
+  if (words.mountpoint.empty()) return fail(EINVAL, "the MOUNTPOINT is an empty word");
   settings.mountpoint = words.mountpoint;
   return settings;
 }

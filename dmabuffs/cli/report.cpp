@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: MIT
+#include <csignal>
 #include <cstdio>
 
 #include "dmabuffs/cli/commands.h"
 
 namespace dmabuffs::cli {
+
+int die_by(int signal) {
+  std::fflush(nullptr);
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  std::raise(signal);
+  return 128 + signal;
+}
 
 int report(const std::string& message) {
   std::fprintf(stderr, "dmabuffs: %s\n", message.c_str());

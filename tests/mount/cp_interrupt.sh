@@ -50,6 +50,18 @@ wait $pid
 check 'a copy that waits for a pipe can be interrupted' test $? = 130
 check 'which needs no message' test ! -s "$T/errors"
 
+# On Ctrl-C a shell ends its loop only if what it ran died by the signal.
+mkfifo "$outside/fifo"
+exec 7<>"$outside/fifo"
+# shellcheck disable=SC2016 # for the inner shell
+bash -c '"$1" cp "$2" "$3"; touch "$4"' - "$DMABUFFS" "$outside/fifo" "$heap/fifo" "$T/went-on" 2>>"$T/errors" &
+pid=$!
+sleep 0.5
+kill -INT -- -$pid
+wait $pid
+exec 7>&-
+check 'a script ends with the copy that Ctrl-C ended' test ! -e "$T/went-on"
+
 printf x >"$outside/x"
 check 'the mount goes on working' "$DMABUFFS" cp "$outside/x" "$heap/x"
 rm -f "$data/huge"

@@ -24,6 +24,9 @@ wrong '--files of a file' 1 'not a directory' --files "$T/file" "$place"
 wrong '--heap without a name' 2 'name is missing' --heap :a=b "$place"
 wrong '--heap with half a setting' 2 'not KEY=VALUE' --heap memfd:wrong "$place"
 wrong '--heap with a setting that heap has not' 2 'unknown setting' --heap memfd:wrong=1 "$place"
+wrong 'an empty mount point' 2 'empty' ''
+wrong 'two heaps in one word' 2 'once more' --heap memfd,udmabuf "$place"
+wrong 'a size of nothing' 2 'holds nothing' -o size=0 "$place"
 wrong 'a mount point that is not there' 1 'mkdir -p' "$T/none"
 wrong 'a mount point that is a file' 1 'not a directory' "$T/file"
 
@@ -37,7 +40,13 @@ check 'a heap that is not there may come' "$DMABUFFS" mount --heap none-such "$p
 check 'so it is mounted' is_mounted "$place"
 is 'and shows none' "$(ls "$place/heaps")" ''
 "$DMABUFFS" umount "$place"
+ln -s place "$T/link"
+check 'a link to a directory is a mount point' "$DMABUFFS" mount "$T/link"
+check 'which is what it points to' is_mounted "$place"
+"$DMABUFFS" umount "$T/link"
 mount_it
+run bash -c '"$1" status "$2" >/dev/full' - "$DMABUFFS" "$mnt"
+says 'output that is lost is a failure' 1 'standard output'
 run "$DMABUFFS" mount "$mnt"
 says 'where a mount is there is no other: 1' 1 'there already'
 check 'and it goes on' test -r "$mnt/status"
