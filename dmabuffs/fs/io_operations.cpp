@@ -64,9 +64,13 @@ void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   std::unique_ptr<Handle> handle(&handle_of(info));
   if (handle->passthrough) session_of(request).passthrough().release(handle->node->ino());
   Session& session = session_of(request);
+  auto freeing = session.context().freeing.begin();
   fuse_reply_err(request, 0);
   // The last close of an unlinked buffer frees its memory, which may take long.
-  session.waiting().run([handle = std::shared_ptr<Handle>(std::move(handle))] {});
+  session.waiting().run([handle = std::shared_ptr<Handle>(std::move(handle)), freeing]() mutable {
+    handle.reset();
+    freeing.reset();
+  });
 }
 
 /// By a copy: what was read can't be pinned by the kernel where it lies (EFAULT).

@@ -12,7 +12,11 @@ MountContext::MountContext(MountSettings s)
       engine({}),
       owner_uid(::geteuid()),
       owner_gid(::getegid()) {
-  budget.set_relief([this] { return recycler.drain(); });
+  // The wait is for a thread that unmaps and frees, gigabytes in a fraction of a second.
+  budget.set_relief([this] {
+    const bool freed = freeing.wait(std::chrono::seconds(2));
+    return recycler.drain() || freed;
+  });
 }
 
 }  // namespace dmabuffs

@@ -11,6 +11,7 @@
 
 #include "dmabuffs/base/mount_types.h"
 #include "dmabuffs/buffer/recycler.h"
+#include "dmabuffs/fs/freeing.h"
 #include "dmabuffs/fs/node.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/transfer/engine.h"
@@ -48,6 +49,7 @@ struct MountContext {
   MountSettings settings;
   Budget budget;
   Recycler recycler;
+  Freeing freeing;
   Engine engine;
   std::unique_ptr<HeapRegistry> heaps;
   InodeNumbers numbers;

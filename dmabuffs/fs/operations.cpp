@@ -22,7 +22,12 @@ void reply_error(fuse_req_t request, const Error& error) {
 
 void forget(Session& session, fuse_ino_t ino, uint64_t count) {
   NodePtr last = session.nodes().forget(ino, count);
-  if (last) session.waiting().run([node = std::move(last)]() mutable { node->forgotten(); });
+  if (!last) return;
+  session.waiting().run([node = std::move(last), freeing = session.context().freeing.begin()]() mutable {
+    node->forgotten();
+    node.reset();
+    freeing.reset();
+  });
 }
 
 Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node) {
