@@ -41,10 +41,3 @@ check 'names need none' mkdir "$heap/directory"
 rm "$heap/more" "$heap/kept"
 check 'what was removed can be used again' cp "$outside/bytes" "$heap/again"
 same 'to the last byte' "$outside/bytes" "$heap/again"
-# Freed by other threads than those that answer rm: who comes next waits for them.
-again=0
-for ((i = 0; i < 20; i++)); do
-    rm "$heap/again"
-    cp "$outside/bytes" "$heap/again" && again=$((again + 1))
-done
-is 'at once, too, every time' $again 20
