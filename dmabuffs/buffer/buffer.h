@@ -101,7 +101,7 @@ class Buffer {
   [[nodiscard]] virtual int passthrough_fd() const = 0;
   /// From now on the memory's identity is fixed: never replaced, trimmed or recycled (DESIGN 4.3).
   virtual void pin_identity() = 0;
-  /// Last close: drops the daemon's mapping.
+  /// Last close: drops the daemon's mapping, but for that of a large dma-buf (see DmaBuffer::idle).
   virtual void idle() = 0;
   virtual void set_name(const std::string& name) = 0;
 };
