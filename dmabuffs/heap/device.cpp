@@ -52,11 +52,10 @@ Failure fail_node(int code, const std::string& node) {
                           ", mode " + mode.data() + ": " + remedy);
 }
 
-/// What groups a user namespace does not know are shown as (kernel.overflowgid): no two of them need be the same.
-constexpr gid_t kUnknownGroup = 65534;
+/// What users and groups a user namespace does not map are shown as (kernel.overflowuid, overflowgid).
+constexpr id_t kUnknown = 65534;
 
 bool own_group(gid_t gid) {
-  if (gid == kUnknownGroup) return false;
   if (::getegid() == gid) return true;
   const int count = ::getgroups(0, nullptr);
   std::vector<gid_t> groups(static_cast<size_t>(std::max(count, 0)));
@@ -65,12 +64,26 @@ bool own_group(gid_t gid) {
 }
 
 /// Whether owner, group and mode alone let the daemon's user read and write.
-bool granted_by_mode(const struct stat& info) {
-  const mode_t mode = info.st_mode;
+bool granted_by_mode(const HeapAccess& access) {
   if (::geteuid() == 0) return true;
-  if (::geteuid() == info.st_uid) return (mode & 0600U) == 0600U;
-  if (own_group(info.st_gid)) return (mode & 0060U) == 0060U;
+  const mode_t mode = access.mode;
+  if (::geteuid() == access.uid) return (mode & 0600U) == 0600U;
+  if (own_group(access.gid)) return (mode & 0060U) == 0060U;
   return (mode & 0006U) == 0006U;
+}
+
+/// The kernel refuses writes to a file whose owner or group is not mapped (inode_permission of fs/namei.c), so in a
+/// user namespace the daemon's own stand for unknown ones, with the rights everybody has.
+void name_unknown_owners(HeapAccess& access) {
+  const mode_t others = access.mode & 0007U;
+  if (access.uid == kUnknown) {
+    access.uid = ::geteuid();
+    access.mode = (access.mode & ~0700U) | (others << 6U);
+  }
+  if (access.gid == kUnknown) {
+    access.gid = ::getegid();
+    access.mode = (access.mode & ~0070U) | (others << 3U);
+  }
 }
 
 /// rw- of a node to rwx of a directory, for each of user, group and others.
@@ -93,7 +106,8 @@ Result<HeapAccess> node_access(const std::string& node) {
   struct stat info {};
   if (::stat(node.c_str(), &info) != 0) return fail_node(errno, node);
   HeapAccess access{info.st_uid, info.st_gid, directory_bits(info.st_mode) | S_ISVTX};
-  if (!granted_by_mode(info) && ::faccessat(AT_FDCWD, node.c_str(), R_OK | W_OK, AT_EACCESS) == 0) {
+  name_unknown_owners(access);
+  if (!granted_by_mode(access) && ::faccessat(AT_FDCWD, node.c_str(), R_OK | W_OK, AT_EACCESS) == 0) {
     access.uid = ::geteuid();
     access.mode |= 0700U;
   }

@@ -123,6 +123,21 @@ TEST_CASE("a heap's directory has the owner, group and rights of its node, and i
   CHECK(registry->find("udmabuf")->access()->mode == 01770);
 }
 
+// The kernel takes no writes below a directory whose owner or group it can't name in the mount's user namespace.
+TEST_CASE("where the node's owner and group are not mapped, the daemon's own have what everybody has") {
+  if (::geteuid() != 0) return;  // only root gives files away
+  constexpr id_t kUnmapped = 65534;
+  Budget budget(generous());
+  const FakePlaces machine;
+  machine.add("udmabuf", 0664);
+  REQUIRE(::chown((machine.places.dev + "/udmabuf").c_str(), kUnmapped, kUnmapped) == 0);
+  const auto access = machine.registry(budget)->find("udmabuf")->access();
+  REQUIRE(access);
+  CHECK(access->uid == ::geteuid());
+  CHECK(access->gid == ::getegid());
+  CHECK(access->mode == 01555);
+}
+
 TEST_CASE("a node that denies the daemon is EACCES, and the message says who may and how") {
   if (::geteuid() == 0) return;  // root is denied nothing
   Budget budget(generous());
