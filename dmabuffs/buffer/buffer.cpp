@@ -12,4 +12,11 @@ std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recyc
   return std::make_shared<DmaBuffer>(std::move(heap), recycler, uid, std::move(name));
 }
 
+Result<void> Buffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
+  const auto written = write(offset, from);
+  if (!written) return Failure(written.error());
+  accept(*written);
+  return {};
+}
+
 }  // namespace dmabuffs

@@ -55,6 +55,8 @@ struct BufferInfo {
 };
 
 using Look = std::function<void(std::span<const std::byte>)>;
+/// Told how many bytes count as written.
+using Accept = std::function<void(size_t)>;
 
 class Buffer {
  public:
@@ -70,13 +72,17 @@ class Buffer {
 
   /// Bytes read, 0 at and past the end.
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> to) = 0;
-  /// As read(), but instead of copying them calls `look` once with the bytes where they lie, in pages that the
-  /// kernel can pin; they stay there during the call. False, and no call: this memory can't be looked at like
-  /// that (a dma-heap's mapping, a hole that a look would allocate), or there is nothing to read.
+  /// As read(), but instead of copying them calls `look` once with the bytes where they lie, in pages that
+  /// the kernel can pin; they stay there during the call. False, and no call: this memory can't be looked at
+  /// like that (a dma-heap's mapping, a hole that a look would allocate), or there is nothing to read.
   virtual Result<bool> view(uint64_t offset, size_t length, const Look& look) = 0;
   /// Bytes written (fewer only when memory ran out in the middle); grows the buffer, a gap reads zero.
   /// ENOSPC, ENOMEM, EBUSY (identity is fixed and capacity used up), EIO (fence, publish).
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from) = 0;
+  /// As write(), for who answers somebody: `accept` is called once, unless the write fails. Where nothing can
+  /// fail any more it comes before the bytes have moved, so that the answer and they go at the same time; all
+  /// other calls on the buffer wait for the bytes, so nobody can tell. `from` must last until the return.
+  virtual Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
   /// Writes at the end, whatever it is by then (O_APPEND); sets `at`.
   virtual Result<size_t> append(std::span<const std::byte> from, uint64_t& at) = 0;
   /// ftruncate: allocates at once, zeroes what is cut off or added.

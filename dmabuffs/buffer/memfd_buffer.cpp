@@ -11,28 +11,10 @@
 #include <shared_mutex>
 
 #include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/buffer/memfd_file.h"
 #include "dmabuffs/heap/memfd.h"
 
 namespace dmabuffs {
-namespace {
-
-/// fallocate(2) until no signal comes between; 0 or an errno.
-int fallocate_all(int fd, int mode, Range range) {
-  while (::fallocate(fd, mode, static_cast<off_t>(range.offset), static_cast<off_t>(range.length)) != 0) {
-    if (errno != EINTR) return errno;
-  }
-  return 0;
-}
-
-int truncate_to(int fd, uint64_t size) {
-  while (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
-    if (errno != EINTR) return errno;
-  }
-  return 0;
-}
-
-}  // namespace
-
 MemfdBuffer::MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name)
     : heap_(std::move(heap)), name_(std::move(name)) {
   auto memfd = make_memfd(name_, PageSize::Small);
@@ -102,7 +84,8 @@ Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look)
   const auto size = static_cast<uint64_t>(st.st_size);
   if (offset >= size || length == 0) return false;
   // Looking at a hole would allocate it; pread(2) does not.
-  if (static_cast<uint64_t>(st.st_blocks) * 512 < size || allocated_end_ > size) return false;
+  if (static_cast<uint64_t>(st.st_blocks) * 512 < size || std::max(allocated_end_, ahead_end_) > size)
+    return false;
   const auto mapping = readable(size);
   if (!mapping) return Failure(mapping.error());
   look((*mapping)->bytes().subspan(offset, std::min<uint64_t>(length, size - offset)));
@@ -112,7 +95,8 @@ Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look)
 Result<std::shared_ptr<const Mapping>> MemfdBuffer::readable(uint64_t length) {
   const std::lock_guard lock(mapping_mutex_);
   if (mapping_ && mapping_->size() >= length) return mapping_;
-  // More than there is (which costs nothing but addresses), so that a file that grows is not mapped each time.
+  // More than there is (which costs nothing but addresses), so that a file that grows is not mapped each
+  // time.
   auto mapping = Mapping::of_file(memfd_.get(), 0, std::max(std::bit_ceil(length), kHugePage), PROT_READ);
   if (!mapping) return fail(mapping.error().code, name() + ": " + mapping.error().message);
   mapping_ = std::make_shared<const Mapping>(std::move(*mapping));
@@ -123,46 +107,6 @@ void MemfdBuffer::idle() {
   fit_reservation();
   const std::lock_guard lock(mapping_mutex_);
   mapping_.reset();
-}
-
-Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {
-  if (!made_) return Failure(made_.error());
-  if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
-  Result<size_t> written = 0;
-  {
-    const std::shared_lock use(use_);
-    written = write_within_budget(offset, from);
-  }
-  if (!written || *written < from.size()) fit_reservation();
-  return written;
-}
-
-Result<size_t> MemfdBuffer::append(std::span<const std::byte> from, uint64_t& at) {
-  if (!made_) return Failure(made_.error());
-  const std::unique_lock use(use_);
-  at = file_size();
-  if (!fits({at, from.size()})) return fail(EFBIG, name() + too_large());
-  auto written = write_within_budget(at, from);
-  if (!written || *written < from.size()) fit_reservation_locked();
-  return written;
-}
-
-Result<size_t> MemfdBuffer::write_within_budget(uint64_t offset, std::span<const std::byte> from) {
-  if (auto reserved = reserve_to(offset + from.size()); !reserved) {
-    const uint64_t end = reserve_towards(offset + from.size());
-    if (offset >= end) return pass(std::move(reserved));
-    from = from.first(end - offset);  // what still fits; the next write meets the error
-  }
-  size_t done = 0;
-  while (done < from.size()) {
-    const ssize_t put =
-        ::pwrite(memfd_.get(), from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0 && done == 0) return fail_errno(errno, name());
-    if (put <= 0) break;
-    done += static_cast<size_t>(put);
-  }
-  return done;
 }
 
 Result<void> MemfdBuffer::reserve_to(uint64_t end) {
@@ -190,6 +134,7 @@ void MemfdBuffer::fit_reservation() {
 }
 
 void MemfdBuffer::fit_reservation_locked() {
+  drop_ahead();
   const std::lock_guard lock(reservation_mutex_);
   const uint64_t needed = round_up(std::max(file_size(), allocated_end_), kPage);
   // Up as well, for what clients wrote by passthrough; a refusal comes too late to matter.
@@ -200,6 +145,7 @@ Result<void> MemfdBuffer::resize(uint64_t size) {
   if (!made_) return made_;
   if (!fits({0, size})) return fail(EFBIG, name() + too_large());
   const std::unique_lock use(use_);
+  drop_ahead();
   if (size > file_size()) {
     if (auto reserved = reserve_to(size); !reserved) return reserved;
   } else {
@@ -234,14 +180,15 @@ Result<void> MemfdBuffer::zero(Range range) {
 }
 
 Result<void> MemfdBuffer::flush() {
-  fit_reservation();
-  return {};
+  const std::unique_lock use(use_);
+  fit_reservation_locked();
+  return lost_;
 }
 
 bool MemfdBuffer::would_block(Access access, uint64_t) const {
   if (access == Access::Write && leases_ > 0) return true;
   const std::shared_lock use(use_, std::try_to_lock);
-  return !use;
+  return !use && extending_ == 0;
 }
 
 }  // namespace dmabuffs

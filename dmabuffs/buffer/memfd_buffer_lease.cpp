@@ -61,6 +61,7 @@ class MemfdLease final : public Lease {
   Result<void> extend() {
     shared_.unlock();
     exclusive_ = std::unique_lock(buffer_.use_);
+    buffer_.drop_ahead();
     const std::lock_guard facts(buffer_.facts_mutex_);
     const uint64_t before = buffer_.file_size();
     if (window_.end() <= before) return {};

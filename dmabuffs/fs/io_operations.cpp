@@ -8,7 +8,8 @@ namespace dmabuffs {
 
 namespace {
 
-/// O_DIRECT is the client's wish of the kernel; the request's data has no alignment here. O_TRUNC comes as SETATTR.
+/// O_DIRECT is the client's wish of the kernel; the request's data has no alignment here. O_TRUNC comes as
+/// SETATTR.
 constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
 
 std::unique_ptr<Handle> make_handle(Session& session, const NodePtr& node, OpenPtr file, OpenReply& reply) {
@@ -103,21 +104,29 @@ void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_fil
 }
 
 void write_from(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<const std::byte> bytes) {
-  const auto written = file.write(offset, bytes);
-  if (!written) return reply_error(request, written.error());
-  session_of(request).context().written_bytes.fetch_add(*written, std::memory_order_relaxed);
-  fuse_reply_write(request, *written);
+  Session& session = session_of(request);
+  const auto answer = [&session, request](size_t count) {
+    session.context().written_bytes.fetch_add(count, std::memory_order_relaxed);
+    fuse_reply_write(request, count);
+  };
+  // What passes the daemon by passthrough would not wait for bytes that are still to be stored.
+  const auto done = session.passthrough().enabled() ? file.OpenFile::write_behind(offset, bytes, answer)
+                                                    : file.write_behind(offset, bytes, answer);
+  if (!done) reply_error(request, done.error());
 }
 
-void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off_t offset, fuse_file_info* info) {
-  const OpenPtr& file = handle_of(info).file;
+void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off_t offset,
+              fuse_file_info* info) {
+  // A reference of its own: the kernel may release the file as soon as it has the answer.
+  const OpenPtr file = handle_of(info).file;
   const auto at = static_cast<uint64_t>(offset);
   const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
   if (!file->would_block(Access::Write, at + size)) return write_from(request, *file, at, bytes);
   // The data is the worker's; it takes the next request while this one waits.
-  session_of(request).waiting().run([request, file, at, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
-    write_from(request, *file, at, copy);
-  });
+  session_of(request).waiting().run(
+      [request, file, at, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
+        write_from(request, *file, at, copy);
+      });
 }
 
 /// Runs a call that may take long elsewhere and answers it.
@@ -143,7 +152,8 @@ void op_fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* inf
   wait_elsewhere(request, info, [data_only](OpenFile& file) { return file.fsync(data_only != 0); });
 }
 
-void op_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length, fuse_file_info* info) {
+void op_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
+                  fuse_file_info* info) {
   wait_elsewhere(request, info, [=](OpenFile& file) {
     return file.fallocate(mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length));
   });

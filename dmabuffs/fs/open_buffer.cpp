@@ -13,9 +13,13 @@ OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags)
   file_->opened();
 }
 
-OpenBuffer::~OpenBuffer() { file_->closed(); }
+OpenBuffer::~OpenBuffer() {
+  file_->closed();
+}
 
-Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) { return buffer_.read(offset, to); }
+Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) {
+  return buffer_.read(offset, to);
+}
 
 Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   wrote_.store(true, std::memory_order_relaxed);
@@ -23,6 +27,16 @@ Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> fro
   auto written = (flags_ & O_APPEND) != 0 ? buffer_.append(from, at) : buffer_.write(offset, from);
   if (written && *written > 0) file_->contents_changed();
   return written;
+}
+
+Result<void> OpenBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
+                                      const Accept& accept) {
+  if ((flags_ & O_APPEND) != 0) return OpenFile::write_behind(offset, from, accept);
+  wrote_.store(true, std::memory_order_relaxed);
+  return buffer_.write_behind(offset, from, [&](size_t count) {
+    if (count > 0) file_->contents_changed();
+    accept(count);
+  });
 }
 
 bool OpenBuffer::would_block(Access access, uint64_t end) const {
@@ -39,7 +53,9 @@ Result<void> OpenBuffer::flush() {
   return buffer_.flush();
 }
 
-Result<void> OpenBuffer::fsync(bool) { return flush(); }
+Result<void> OpenBuffer::fsync(bool) {
+  return flush();
+}
 
 Result<void> OpenBuffer::fallocate(int mode, uint64_t offset, uint64_t length) {
   wrote_.store(true, std::memory_order_relaxed);
@@ -82,7 +98,8 @@ Result<void> OpenBuffer::setlk(uint64_t owner, struct flock& lock, bool sleep) {
     auto any = file_->lock_file(false);
     if (!any || !*any) return {};
   }
-  return file_->locks().set(owner, [this] { return file_->lock_file(true); }, lock, sleep);
+  return file_->locks().set(
+      owner, [this] { return file_->lock_file(true); }, lock, sleep);
 }
 
 Result<void> OpenBuffer::flock(int operation) {

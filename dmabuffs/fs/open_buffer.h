@@ -17,6 +17,7 @@ class OpenBuffer : public OpenFile {
     return buffer_.view(offset, length, look);
   }
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
   Result<void> flush() override;
   Result<void> fsync(bool data_only) override;
   Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;

@@ -72,8 +72,8 @@ bool granted_by_mode(const HeapAccess& access) {
   return (mode & 0006U) == 0006U;
 }
 
-/// The kernel refuses writes to a file whose owner or group is not mapped (inode_permission of fs/namei.c), so in a
-/// user namespace the daemon's own stand for unknown ones, with the rights everybody has.
+/// The kernel refuses writes to a file whose owner or group is not mapped (inode_permission of fs/namei.c),
+/// so in a user namespace the daemon's own stand for unknown ones, with the rights everybody has.
 void name_unknown_owners(HeapAccess& access) {
   const mode_t others = access.mode & 0007U;
   if (access.uid == kUnknown) {

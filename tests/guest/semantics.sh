@@ -7,7 +7,6 @@
 source "$(dirname "$0")/common.bash"
 
 make_disk
-modprobe -q vgem
 mib=$((1 << 20))
 marker=OLD-BYTES-OF-SOMEBODY
 fill() { yes "$marker" | head -c "$1"; }

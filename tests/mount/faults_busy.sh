@@ -7,8 +7,9 @@ mib=$((1 << 20))
 big=$(scaled 4096 768) # MiB: must take longer than what is tried beside it
 mount_it -o size=$((big * 3 / 2))M
 ms() { echo $(($(date +%s%N) / 1000000)); }
-# What issue 2 promises. An emulated guest is slow in all it does, so there it is twice that.
-second=$(scaled 1000 2000)
+# What is promised. An emulated guest is slow in all it does; a heap zeroes all of a buffer's memory in one system
+# call that no signal ends, which takes 2 to 3 s there.
+second=$(scaled 1000 4000)
 quickly() { # NAME COMMAND...: within a second
     local name=$1 start took
     start=$(ms)
@@ -86,7 +87,8 @@ is 'and no byte is of anything else' "$(strange)" ''
 rm "$heap/shrunk"
 
 cp "$files/big" "$heap/big"
-cp "$heap/big" "$files/out" &
+# In a guest a cp would be done before anything else has started: its disk is fast, its processor is not.
+if on_memfd; then cp "$heap/big" "$files/out" & else dd if="$heap/big" of="$files/out" bs=64K status=none & fi
 copy=$!
 sleep 0.2
 run within 30 "$DMABUFFS" umount "$mnt"

@@ -123,7 +123,8 @@ TEST_CASE("a heap's directory has the owner, group and rights of its node, and i
   CHECK(registry->find("udmabuf")->access()->mode == 01770);
 }
 
-// The kernel takes no writes below a directory whose owner or group it can't name in the mount's user namespace.
+// The kernel takes no writes below a directory whose owner or group it can't name in the mount's user
+// namespace.
 TEST_CASE("where the node's owner and group are not mapped, the daemon's own have what everybody has") {
   if (::geteuid() != 0) return;  // only root gives files away
   constexpr id_t kUnmapped = 65534;
