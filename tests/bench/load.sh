@@ -7,6 +7,7 @@
 #   guest  256 MiB from ext4 into dma-bufs, in a guest with real ones
 #   many   32 files of 32 MiB by one `cp`, against one of 1 GiB, there
 #   host   the memfd heap on this machine: 1 GiB from disk, and against tmpfs
+#   passthrough  the same in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
 # Runs of what is compared take turns, and medians are compared. "by hand" counts from opening the file to its
 # last byte (tests/bench/byhand.cpp); "cp" is the whole process from fork to its end. Of the caches, only the
@@ -16,7 +17,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export RUNS=${RUNS:-5} DMABUFFS=${DMABUFFS:-$root/build/release/dmabuffs} BENCH=$root/build/bench
 here=$root/tests/bench
-(($#)) || set -- guest many host
+(($#)) || set -- guest many host passthrough
 [[ -x $DMABUFFS ]] || { echo "no $DMABUFFS: build first" >&2; exit 2; }
 
 mkdir -p "$BENCH"
@@ -52,6 +53,9 @@ for part; do
         make_image "$work/many" 2400M
         in_guest 8192 "$work/many" "$here/load_many.sh" ;;
     host) (export WORK=$work && "$here/load_host.sh") ;;
+    passthrough)
+        "$root/tests/vm/chroot" env WORK="$work" RUNS="$RUNS" DMABUFFS="$root/build/debian13/dmabuffs" BENCH="$BENCH" \
+            OUTSIDE_AIM=1.15 CAT_AIM=1.15 "$here/load_host.sh" ;;
     *) echo "no part $part" >&2; exit 2 ;;
     esac
     rm -f "$work/disk" "$work/many"
