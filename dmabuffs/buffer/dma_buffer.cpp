@@ -62,8 +62,9 @@ Error DmaBuffer::busy() const {
 Result<CpuAccess> DmaBuffer::begin_access(Access access) {
   const int fd = storage_->dmabuf_fd();
   if (fd < 0) return CpuAccess();
-  // Nobody else knows this memory yet, so there is nobody to wait for or to tell. Worth the question: at the first
-  // access udmabuf makes a list of all its pages, which takes longer than filling recycled memory from a fast disk.
+  // Nobody else knows this memory yet, so there is nobody to wait for or to tell. Worth the question: at the
+  // first access udmabuf makes a list of all its pages, which takes longer than filling recycled memory from
+  // a fast disk.
   if (phase_ == Phase::Filling && !fence_pending(fd, access)) return CpuAccess();
   std::atomic<bool>& waited_enough = waited_enough_[index_of(access)];
   if (waited_enough && fence_pending(fd, access)) return Failure(fence_error(name(), fence_limit_));
@@ -83,7 +84,8 @@ Result<size_t> DmaBuffer::read(uint64_t offset, std::span<std::byte> to) {
   const std::shared_lock use(use_);
   if (offset >= size_ || to.empty()) return 0;
   const size_t length = std::min<uint64_t>(to.size(), size_ - offset);
-  auto read = look_at(offset, length, [to](auto bytes) { std::copy(bytes.begin(), bytes.end(), to.begin()); });
+  auto read =
+      look_at(offset, length, [to](auto bytes) { std::copy(bytes.begin(), bytes.end(), to.begin()); });
   if (!read) return pass(std::move(read));
   return length;
 }
@@ -104,17 +106,28 @@ Result<bool> DmaBuffer::look_at(uint64_t offset, size_t length, const Look& look
 
 Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   const std::unique_lock use(use_);
-  return write_locked(offset, from);
+  return write_locked(offset, from, [](size_t) {});
+}
+
+Result<void> DmaBuffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
+  const ShortUse brief(brief_);
+  const std::unique_lock use(use_);
+  const auto written = write_locked(offset, from, accept);
+  return written ? Result<void>{} : Failure(written.error());
 }
 
 Result<size_t> DmaBuffer::append(std::span<const std::byte> from, uint64_t& at) {
   const std::unique_lock use(use_);
   at = size_;
-  return write_locked(at, from);
+  return write_locked(at, from, [](size_t) {});
 }
 
-Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from) {
-  if (from.empty()) return 0;
+Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from,
+                                       const Accept& accept) {
+  if (from.empty()) {
+    accept(0);
+    return 0;
+  }
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
   if (auto room = make_room(offset + from.size()); !room) {
     if (offset >= capacity()) return pass(std::move(room));
@@ -129,9 +142,10 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
   if (storage_->growable()) {
     if (auto there = populate(target); !there) return pass(std::move(there));
   }
-  std::copy(from.begin(), from.end(), target.begin());
   set_size(std::max(size_, offset + from.size()));
   clip_old_bytes();
+  accept(from.size());
+  std::copy(from.begin(), from.end(), target.begin());
   return from.size();
 }
 
@@ -217,7 +231,7 @@ bool DmaBuffer::would_block(Access access, uint64_t end) const {
   if (access == Access::Write && leases_ > 0) return true;
   {
     const std::shared_lock use(use_, std::try_to_lock);
-    if (!use || (access == Access::Write && moves_much(end))) return true;
+    if ((!use && brief_ == 0) || (use && access == Access::Write && moves_much(end))) return true;
   }
   // adopt() changes facts_ before it frees memory: the descriptor is good under the mutex.
   const std::lock_guard facts(facts_mutex_);
@@ -239,10 +253,11 @@ void DmaBuffer::pin_identity() {
 
 void DmaBuffer::idle() {
   const std::unique_lock use(use_, std::try_to_lock);
-  // The mapping of a large one stays: making it anew takes longer than filling recycled memory from a fast disk, and
-  // of large ones there are never so many that their addresses run out.
+  // The mapping of a large one stays: making it anew takes longer than filling recycled memory from a fast
+  // disk, and of large ones there are never so many that their addresses run out.
   constexpr uint64_t kWorthKeeping = uint64_t{16} << 20;
-  if (use && capacity() < kWorthKeeping && storage_) storage_->unmap();  // else somebody uses it, and calls this again
+  if (use && capacity() < kWorthKeeping && storage_)
+    storage_->unmap();  // else somebody uses it, and calls this again
 }
 
 void DmaBuffer::set_name(const std::string& name) {

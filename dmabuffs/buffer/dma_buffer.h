@@ -42,6 +42,7 @@ class DmaBuffer final : public Buffer {
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
   Result<bool> view(uint64_t offset, size_t length, const Look& look) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
   Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
   Result<void> resize(uint64_t size) override;
   Result<void> allocate(Range range, bool keep_size) override;
@@ -64,13 +65,15 @@ class DmaBuffer final : public Buffer {
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
   [[nodiscard]] Error busy() const;
   [[nodiscard]] std::string name() const;
-  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf, or none that others know.
+  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf, or none that others
+  /// know.
   Result<CpuAccess> begin_access(Access access);
   [[nodiscard]] bool moves_much(uint64_t end) const;
 
   /// Shows `look` bytes that are there, within the bracket; true.
   Result<bool> look_at(uint64_t offset, size_t length, const Look& look);
-  Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from);
+  /// Calls `accept` before it copies, when nothing can fail any more.
+  Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
   Result<void> extend(uint64_t capacity, uint64_t size);
   Result<void> shrink(uint64_t size);
   void set_size(uint64_t size);
@@ -126,6 +129,7 @@ class DmaBuffer final : public Buffer {
 
   mutable UseLock use_;
   std::atomic<unsigned> leases_{0};  // of both kinds: they hold use_ for long, unlike a read
+  std::atomic<unsigned> brief_{0};   // see ShortUse
   bool pinned_ = false;
   bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;

@@ -77,8 +77,7 @@ class MemfdBuffer final : public Buffer {
 
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
   std::atomic<unsigned> leases_{0};
-  std::atomic<unsigned> extending_{
-      0};  // writes that hold use_ or wait for it, for no longer than a copy takes
+  std::atomic<unsigned> brief_{0};  // see ShortUse
   // Guarded by use_:
   uint64_t ahead_end_ = 0;  // memory is allocated up to here, though the file ends before; 0: none is
   uint64_t last_end_ = 0;   // of the last write that made the file longer

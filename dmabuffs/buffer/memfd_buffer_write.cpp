@@ -17,18 +17,6 @@ namespace {
 /// Below this a system call more costs more than what it saves.
 constexpr size_t kWorthAllocatingAhead = size_t{32} << 10;
 
-/// Counts in for a scope.
-class Counted {
- public:
-  explicit Counted(std::atomic<unsigned>& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  std::atomic<unsigned>& count_;
-};
-
 }  // namespace
 
 Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {
@@ -46,7 +34,7 @@ Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> fr
 Result<void> MemfdBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
                                        const Accept& accept) {
   if (made_ && from.size() >= kWorthAllocatingAhead && offset == file_size() && fits({offset, from.size()})) {
-    const Counted extending(extending_);
+    const ShortUse brief(brief_);
     const std::unique_lock use(use_);
     return extend_by(offset, from, accept);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -24,6 +25,19 @@ class UseLock {
   unsigned readers_ = 0;
   unsigned writers_waiting_ = 0;
   bool writer_ = false;
+};
+
+/// Counts who holds a UseLock, or waits for it, for no longer than the bytes of one request take to copy:
+/// nobody needs to leave a thread that must stay free because of them.
+class ShortUse {
+ public:
+  explicit ShortUse(std::atomic<unsigned>& count) : count_(count) { ++count_; }
+  ~ShortUse() { --count_; }
+  ShortUse(const ShortUse&) = delete;
+  ShortUse& operator=(const ShortUse&) = delete;
+
+ private:
+  std::atomic<unsigned>& count_;
 };
 
 }  // namespace dmabuffs

@@ -103,15 +103,19 @@ void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_fil
   session_of(request).waiting().run([request, file, at, size] { read_and_reply(request, *file, at, size); });
 }
 
-void write_from(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<const std::byte> bytes) {
+enum class Answer { Early, Late };  // as soon as the write can't fail, or when the bytes are stored
+
+void write_from(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<const std::byte> bytes,
+                Answer when) {
   Session& session = session_of(request);
   const auto answer = [&session, request](size_t count) {
     session.context().written_bytes.fetch_add(count, std::memory_order_relaxed);
     fuse_reply_write(request, count);
   };
   // What passes the daemon by passthrough would not wait for bytes that are still to be stored.
-  const auto done = session.passthrough().enabled() ? file.OpenFile::write_behind(offset, bytes, answer)
-                                                    : file.write_behind(offset, bytes, answer);
+  const bool passed_by = session.passthrough().enabled() && file.passthrough_fd() >= 0;
+  const auto done = when == Answer::Early && !passed_by ? file.write_behind(offset, bytes, answer)
+                                                        : file.OpenFile::write_behind(offset, bytes, answer);
   if (!done) reply_error(request, done.error());
 }
 
@@ -121,11 +125,12 @@ void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off
   const OpenPtr file = handle_of(info).file;
   const auto at = static_cast<uint64_t>(offset);
   const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
-  if (!file->would_block(Access::Write, at + size)) return write_from(request, *file, at, bytes);
+  if (!file->would_block(Access::Write, at + size))
+    return write_from(request, *file, at, bytes, Answer::Early);
   // The data is the worker's; it takes the next request while this one waits.
   session_of(request).waiting().run(
       [request, file, at, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
-        write_from(request, *file, at, copy);
+        write_from(request, *file, at, copy, Answer::Late);
       });
 }
 

@@ -99,7 +99,8 @@ for heap in memfd udmabuf system; do
         drop_caches
         length=$(stat -c %s "$bad/out")
         check "$name: what the length of the file says is stored ($length)" cmp -n "$length" "$dir/load" "$bad/out"
-        check "$name: and it is not longer than what could be written" test "$length" -le $((12 * mib))
+        # Less than that only if it got the blocks that fail where it had them before, which no file system promises.
+        check "$name: and it is not longer than what could be written" test "$length" -lt $((24 * mib))
         check "$name: then it is copied" cp "$dir/load" "$mnt/files/bad/out"
         drop_caches
         check "$name: and right, on the disk" cmp "$dir/load" "$bad/out"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # More than 4 GiB in a real dma-buf, both ways: where lengths stop fitting into 32 bits.
+# guest: debian12 (cp --sparse=never of coreutils 9.7 has the kernel copy nothing)
 # vm: --memory 6144 --scratch 12G
 # timeout: 200
 source "$(dirname "$0")/common.bash"

@@ -147,3 +147,36 @@ TEST_CASE("a full heap refuses a write behind the last one before it is accepted
   CHECK(refused.error().code == ENOSPC);
   CHECK(accepted == kChunk - 4096);
 }
+
+TEST_CASE("a write into a dma-buf's memory is accepted first as well, and whoever reads waits for it") {
+  Bench bench;
+  const bool published = GENERATE(false, true);
+  on_each_dmabuf_heap(bench, [&](const std::shared_ptr<Heap>& heap) {
+    const auto buffer = bench.buffer(heap);
+    REQUIRE(buffer->write(0, filled(kChunk, 1)));
+    if (published) REQUIRE(buffer->resize(4 * kChunk));
+    const uint64_t before = buffer->size();
+    std::thread reader;
+    Bytes seen(kChunk);
+    REQUIRE(buffer->write_behind(kChunk, filled(kChunk, 7), [&](size_t count) {
+      CHECK(count == kChunk);
+      CHECK(buffer->size() == std::max<uint64_t>(before, 2 * kChunk));
+      if (!buffer->info().is_dmabuf) CHECK_FALSE(buffer->would_block(Access::Read));
+      reader = std::thread([&] { (void)buffer->read(kChunk, seen); });
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }));
+    reader.join();
+    CHECK(seen == filled(kChunk, 7));
+  });
+}
+
+TEST_CASE("a write that fails is not accepted") {
+  Bench bench(2 * kMiB);
+  on_each_dmabuf_heap(bench, [&](const std::shared_ptr<Heap>& heap) {
+    const auto buffer = bench.buffer(heap);
+    bool accepted = false;
+    REQUIRE_FALSE(buffer->write_behind(64 * kMiB, filled(kChunk, 7), [&](size_t) { accepted = true; }));
+    CHECK_FALSE(accepted);
+    CHECK(buffer->size() == 0);
+  });
+}
