@@ -5,9 +5,9 @@ namespace dmabuffs {
 
 namespace {
 
-/// An open directory as the kernel holds it. The listing is taken at offset 0 and kept, so that entries neither
-/// double nor vanish for a reader while others create and remove.
-struct DirectoryHandle {
+/// An open directory as the kernel holds it. The listing is taken at offset 0 and kept, so that entries
+/// neither double nor vanish for a reader while others create and remove.
+struct DirectoryHandle final : KernelHandle {
   NodePtr node;
   std::unique_ptr<OpenDirectory> directory;
   std::mutex mutex;
@@ -15,7 +15,7 @@ struct DirectoryHandle {
 };
 
 DirectoryHandle& directory_of(const fuse_file_info* info) {
-  return *reinterpret_cast<DirectoryHandle*>(info->fh);
+  return kernel_handle<DirectoryHandle>(info);
 }
 
 void op_opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
@@ -25,13 +25,14 @@ void op_opendir(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     auto handle = std::make_unique<DirectoryHandle>();
     handle->node = node;
     handle->directory = std::move(*directory);
-    info->fh = reinterpret_cast<uint64_t>(handle.get());
-    if (fuse_reply_open(request, info) == 0) (void)handle.release();
+    OpenHandles& handles = session_of(request).handles();
+    info->fh = handles.add(std::move(handle));
+    if (fuse_reply_open(request, info) != 0) handles.take(info->fh);
   });
 }
 
 void op_releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  delete &directory_of(info);
+  session_of(request).handles().take(info->fh);
   fuse_reply_err(request, 0);
 }
 
@@ -39,7 +40,8 @@ void op_fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
   reply_done(request, directory_of(info).directory->fsync());
 }
 
-/// Adds one entry at `at`; returns the bytes it takes, more than `room` when it does not fit (and is not added).
+/// Adds one entry at `at`; returns the bytes it takes, more than `room` when it does not fit (and is not
+/// added).
 size_t add_plain(fuse_req_t request, const DirectoryEntry& entry, char* at, size_t room, off_t next) {
   struct stat st {};
   st.st_ino = entry.ino;
@@ -47,8 +49,8 @@ size_t add_plain(fuse_req_t request, const DirectoryEntry& entry, char* at, size
   return fuse_add_direntry(request, at, room, entry.name.c_str(), &st, next);
 }
 
-size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntry& entry, char* at, size_t room,
-                off_t next) {
+size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntry& entry, char* at,
+                size_t room, off_t next) {
   fuse_entry_param param{};
   param.attr.st_ino = entry.ino;
   param.attr.st_mode = entry.type;

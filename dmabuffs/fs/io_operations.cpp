@@ -12,32 +12,32 @@ namespace {
 /// SETATTR.
 constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
 
-std::unique_ptr<Handle> make_handle(Session& session, const NodePtr& node, OpenPtr file, OpenReply& reply) {
+OpenReply open_reply(Session& session, const NodePtr& node, OpenPtr file) {
   auto handle = std::make_unique<Handle>();
-  reply.handle = reinterpret_cast<uint64_t>(handle.get());
+  OpenReply reply;
   reply.backing_id = session.passthrough().acquire(node->ino(), file->passthrough_fd());
   handle->passthrough = reply.backing_id > 0;
   reply.direct_io = handle->passthrough ? file->only_maps_pass() : file->direct_io();
   if (handle->passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
   handle->node = node;
   handle->file = std::move(file);
-  return handle;
+  reply.handle = session.handles().add(std::move(handle));
+  return reply;
+}
+
+/// The open did not reach the kernel; no RELEASE will come.
+void take_back(Session& session, const NodePtr& node, const OpenReply& reply) {
+  if (reply.backing_id > 0) session.passthrough().release(node->ino());
+  session.handles().take(reply.handle);
 }
 
 void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   with_node(request, ino, [&](const NodePtr& node) {
     auto file = node->open(caller_of(request), info->flags & ~kDroppedFlags);
     if (!file) return reply_error(request, file.error());
-    OpenReply reply;
     Session& session = session_of(request);
-    auto handle = make_handle(session, node, std::move(*file), reply);
-    const bool passthrough = handle->passthrough;
-    if (reply_open(request, *info, reply) == 0) {
-      (void)handle.release();
-    } else if (passthrough) {
-      // The request is gone; only the count can be put right.
-      session.passthrough().release(node->ino());
-    }
+    const OpenReply reply = open_reply(session, node, std::move(*file));
+    if (reply_open(request, *info, reply) != 0) take_back(session, node, reply);
   });
 }
 
@@ -48,27 +48,22 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
     if (!created) return reply_error(request, created.error());
     const auto entry = make_entry(request, created->node);
     if (!entry) return reply_error(request, entry.error());
-    OpenReply reply;
     Session& session = session_of(request);
-    auto handle = make_handle(session, created->node, std::move(created->open), reply);
-    const bool passthrough = handle->passthrough;
-    if (reply_create(request, *entry, *info, reply) == 0) {
-      (void)handle.release();
-      return;
-    }
-    if (passthrough) session.passthrough().release(entry->ino);
+    const OpenReply reply = open_reply(session, created->node, std::move(created->open));
+    if (reply_create(request, *entry, *info, reply) == 0) return;
+    take_back(session, created->node, reply);
     forget(session, entry->ino, 1);
   });
 }
 
 void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  std::unique_ptr<Handle> handle(&handle_of(info));
-  if (handle->passthrough) session_of(request).passthrough().release(handle->node->ino());
   Session& session = session_of(request);
+  if (handle_of(info).passthrough) session.passthrough().release(handle_of(info).node->ino());
+  auto handle = session.handles().take(info->fh);
   auto freeing = session.context().freeing.begin();
   fuse_reply_err(request, 0);
   // The last close of an unlinked buffer frees its memory, which may take long.
-  session.waiting().run([handle = std::shared_ptr<Handle>(std::move(handle)), freeing]() mutable {
+  session.waiting().run([handle = std::shared_ptr<KernelHandle>(std::move(handle)), freeing]() mutable {
     handle.reset();
     freeing.reset();
   });

@@ -55,7 +55,7 @@ void with_node(fuse_req_t request, fuse_ino_t ino, Work&& work) {
 }
 
 /// An open file as the kernel holds it (fuse_file_info.fh).
-struct Handle {
+struct Handle final : KernelHandle {
   NodePtr node;
   OpenPtr file;
   bool passthrough = false;
@@ -63,7 +63,13 @@ struct Handle {
   PieceSize piece;  ///< of copies into it; guarded by mutex
 };
 
-inline Handle& handle_of(const fuse_file_info* info) { return *reinterpret_cast<Handle*>(info->fh); }
+/// The number is the address of a KernelHandle (OpenHandles::add).
+template <class Kind>
+Kind& kernel_handle(const fuse_file_info* info) {
+  return static_cast<Kind&>(*reinterpret_cast<KernelHandle*>(info->fh));
+}
+
+inline Handle& handle_of(const fuse_file_info* info) { return kernel_handle<Handle>(info); }
 
 /// Fills an entry from the node and counts the kernel's new reference to it.
 Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node);

@@ -13,6 +13,7 @@
 #include "dmabuffs/fs/lock_waiters.h"
 #include "dmabuffs/fs/mount.h"
 #include "dmabuffs/fs/node_table.h"
+#include "dmabuffs/fs/open_handles.h"
 #include "dmabuffs/fs/passthrough.h"
 #include "dmabuffs/fs/reply_memory.h"
 
@@ -42,6 +43,7 @@ class Session {
   // For the operations (fs/operations.cpp and its neighbours).
   [[nodiscard]] MountContext& context() { return context_; }
   [[nodiscard]] NodeTable& nodes() { return *nodes_; }
+  [[nodiscard]] OpenHandles& handles() { return handles_; }
   [[nodiscard]] Passthrough& passthrough() { return passthrough_; }
   /// For work that waits a moment: a fence, a lock, an allocation.
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
@@ -63,6 +65,7 @@ class Session {
   MountContext& context_;
   std::shared_ptr<HeapsRoot> heaps_;
   std::unique_ptr<NodeTable> nodes_;
+  OpenHandles handles_;  // after the nodes, which they use
   Passthrough passthrough_;
   ReplyMemory reply_memory_{kMaxRequest, kWorkers};
   LockWaiters locks_;

@@ -185,7 +185,8 @@ TEST_CASE("eight threads at once on the names of one heap", "[stress]") {
   for (int i = 0; i < 50 && bytes > 0; ++i) {
     if (i > 0) ::usleep(100'000);
     bytes = 0;
-    for (const Json& heap : mount.status()["heaps"]) bytes += heap["bytes"].get<uint64_t>();
+    const Json status = mount.status();
+    for (const Json& heap : status["heaps"]) bytes += heap["bytes"].get<uint64_t>();
   }
   CHECK(bytes == 0);
   CHECK(mount.status()["buffers"].empty());
