@@ -83,6 +83,9 @@ class Buffer {
   /// fail any more it comes before the bytes have moved, so that the answer and they go at the same time; all
   /// other calls on the buffer wait for the bytes, so nobody can tell. `from` must last until the return.
   virtual Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
+  /// Returns when what was accepted so far has moved: for who looks past the calls here, at the times of
+  /// passthrough_fd().
+  virtual void wait_for_accepted() const {}
   /// Writes at the end, whatever it is by then (O_APPEND); sets `at`.
   virtual Result<size_t> append(std::span<const std::byte> from, uint64_t& at) = 0;
   /// ftruncate: allocates at once, zeroes what is cut off or added.

@@ -27,6 +27,7 @@ class MemfdBuffer final : public Buffer {
   Result<bool> view(uint64_t offset, size_t length, const Look& look) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
   Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
+  void wait_for_accepted() const override { const std::lock_guard moving(moving_mutex_); }
   Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
   Result<void> resize(uint64_t size) override;
   Result<void> allocate(Range range, bool keep_size) override;
@@ -57,7 +58,7 @@ class MemfdBuffer final : public Buffer {
   Result<void> extend_by(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
   /// Allocates the memory of the next write, should it be like the last one. Exclusive.
   void allocate_ahead(size_t length);
-  /// Gives back what was allocated ahead. Exclusive.
+  /// Gives back what was allocated ahead; the file's times stay. Exclusive.
   void drop_ahead();
 
   /// A view of the file's first `length` bytes at least, to be read only; it outlives the next one made.
@@ -78,6 +79,8 @@ class MemfdBuffer final : public Buffer {
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
   std::atomic<unsigned> leases_{0};
   std::atomic<unsigned> brief_{0};  // see ShortUse
+  mutable std::mutex
+      moving_mutex_;  // held, after use_, from before bytes are accepted until nothing changes any more
   // Guarded by use_:
   uint64_t ahead_end_ = 0;  // memory is allocated up to here, though the file ends before; 0: none is
   uint64_t last_end_ = 0;   // of the last write that made the file longer

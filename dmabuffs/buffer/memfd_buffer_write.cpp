@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Bytes written into a MemfdBuffer, and the memory for those that are likely to follow.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,6 +43,7 @@ Result<void> MemfdBuffer::write_behind(uint64_t offset, std::span<const std::byt
 }
 
 Result<void> MemfdBuffer::extend_by(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
+  const std::lock_guard moving(moving_mutex_);
   const uint64_t end = offset + from.size();
   // The memory is there, so the copy can't fail; and nobody reads before it is done, as this holds use_.
   const bool behind = offset == file_size() && end <= ahead_end_ && truncate_to(memfd_.get(), end) == 0;
@@ -71,9 +73,16 @@ void MemfdBuffer::allocate_ahead(size_t length) {
 
 void MemfdBuffer::drop_ahead() {
   const uint64_t start = round_up(std::max(file_size(), allocated_end_), kPage);
-  if (ahead_end_ > start)
+  if (ahead_end_ > start) {
+    struct stat before {};
+    const bool known = ::fstat(memfd_.get(), &before) == 0;
     (void)fallocate_all(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                         {start, ahead_end_ - start});
+    // Some kernels take that for a change of the content (6.18 does), and it may come after the writer has
+    // set the times.
+    const struct timespec times[2] = {before.st_atim, before.st_mtim};
+    if (known) (void)::futimens(memfd_.get(), times);
+  }
   ahead_end_ = 0;
 }
 

@@ -69,6 +69,7 @@ Result<struct stat> BufferFile::getattr(const Caller&, OpenFile*) {
     const std::lock_guard lock(mutex_);
     st = attributes_.to_stat(ino(), linked_ ? 1 : 0);
   }
+  buffer_->wait_for_accepted();
   struct stat own {};
   if (const int keeper = time_keeper(*buffer_); keeper >= 0 && ::fstat(keeper, &own) == 0) {
     st.st_atim = own.st_atim;
@@ -85,6 +86,7 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
     if (auto done = buffer_->resize(*change.size); !done) return done;
     contents_changed();
   }
+  buffer_->wait_for_accepted();  // what moves later would change the times again
   const std::lock_guard lock(mutex_);
   if (change.mode) attributes_.mode = S_IFREG | (*change.mode & kKeptBits);
   if (change.uid) attributes_.uid = *change.uid;

@@ -38,9 +38,21 @@ check 'a second --fix has nothing to run' [ -z "$("$DMABUFFS" doctor --fix 2>&1 
 
 # A device that has lost its node.
 number=$(</sys/class/misc/udmabuf/dev)
+mnt=$T/mnt
+mkdir "$mnt" && "$DMABUFFS" mount "$mnt" || { echo 'not ok - the mount for this test'; exit 1; }
+head -c 300000 /dev/urandom >"$T/in" && cp "$T/in" "$mnt/heaps/udmabuf/kept"
 rm /dev/udmabuf
 check 'a missing node is told' [ "$(state udmabuf)" == missing ]
+check 'a buffer outlives its node' cmp "$T/in" "$mnt/heaps/udmabuf/kept"
+check 'and is still listed' [ "$(ls "$mnt/heaps/udmabuf")" == kept ]
+check 'and written' sh -c "echo new | dd of='$mnt/heaps/udmabuf/kept' conv=notrunc status=none && head -n 1 '$mnt/heaps/udmabuf/kept' | grep -qx new"
+no_other() { ! sh -c "echo x >'$mnt/heaps/udmabuf/other'" 2>/dev/null; }
+check 'but there can be no other' no_other
+rm "$mnt/heaps/udmabuf"/*
+check 'with the last buffer the heap is gone' [ "$(cd "$mnt/heaps" && echo u*)" == 'u*' ]
 fix
+check 'and back with the node' test -d "$mnt/heaps/udmabuf"
+"$DMABUFFS" umount "$mnt"
 check 'and made again' [ "$(stat -c '%Hr:%Lr' /dev/udmabuf)" == "$number" ]
 
 # For an ordinary user, as sudo calls it.

@@ -34,6 +34,13 @@ for way in '' '-o no_auto_unmount'; do
     is 'and works' "$(cat "$heap/works")" works
     "$DMABUFFS" umount "$mnt"
 done
+mount_it
+kill -9 "$(daemon)"
+mount_it # at once, beside what takes the dead mount away
+sleep 1
+check 'a mount in the moment of a daemon'\''s death stays' test -r "$mnt/status"
+is 'and is the only one' "$(grep -c "$T/a.040mount" /proc/self/mountinfo)" 1
+"$DMABUFFS" umount "$mnt"
 mount_it -o no_auto_unmount
 pid=$(daemon)
 kill -TERM "$pid"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// Writes that are answered before their bytes have moved.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -179,4 +180,25 @@ TEST_CASE("a write that fails is not accepted") {
     CHECK_FALSE(accepted);
     CHECK(buffer->size() == 0);
   });
+}
+
+TEST_CASE("times set after a write was accepted stay, and giving memory back changes none") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  begin_to_append(*buffer);
+  const struct timespec then[2] = {{1000, 1}, {2000, 2}};
+  std::thread setter;
+  REQUIRE(buffer->write_behind(2 * kChunk, filled(kChunk, 7), [&](size_t) {
+    setter = std::thread([&] {
+      buffer->wait_for_accepted();
+      ::futimens(buffer->passthrough_fd(), then);
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }));
+  setter.join();
+  REQUIRE(buffer->flush());
+  struct stat st {};
+  REQUIRE(::fstat(buffer->passthrough_fd(), &st) == 0);
+  CHECK(st.st_mtim.tv_sec == 2000);
+  CHECK(st.st_mtim.tv_nsec == 2);
 }
