@@ -3,6 +3,7 @@
 
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
+#include <spdlog/spdlog.h>
 #include <syslog.h>
 
 namespace dmabuffs {
@@ -15,5 +16,10 @@ void start_log(bool foreground, bool debug) {
   logger->set_level(debug ? spdlog::level::debug : spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }
+
+void log_debug(std::string_view line) { spdlog::debug(line); }
+void log_info(std::string_view line) { spdlog::info(line); }
+void log_warning(std::string_view line) { spdlog::warn(line); }
+void log_error(std::string_view line) { spdlog::error(line); }
 
 }  // namespace dmabuffs

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
-/// The daemon's log: stderr in the foreground, syslog in the background. Use spdlog::info/warn/error/debug.
+/// The daemon's log: stderr in the foreground, syslog in the background.
 #pragma once
-#include <spdlog/spdlog.h>
+#include <string_view>
 
 namespace dmabuffs {
 
 /// `foreground`: to stderr, else to syslog as "dmabuffs". `debug`: also the debug lines.
 void start_log(bool foreground, bool debug);
+
+/// One line each, without its newline. Of any thread.
+void log_debug(std::string_view line);
+void log_info(std::string_view line);
+void log_warning(std::string_view line);
+void log_error(std::string_view line);
 
 }  // namespace dmabuffs

@@ -51,7 +51,7 @@ Result<void> MemfdBuffer::extend_by(uint64_t offset, std::span<const std::byte> 
   const auto written = behind ? put(offset, from) : write_within_budget(offset, from);
   if (behind && (!written || *written < from.size())) {
     lost_ = fail(EIO, name() + ": bytes at " + std::to_string(offset) + " could not be stored");
-    spdlog::error("{}", lost_.error().message);
+    log_error(lost_.error().message);
   }
   if (!behind) {
     if (!written || *written < from.size()) fit_reservation_locked();

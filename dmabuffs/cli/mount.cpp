@@ -140,11 +140,12 @@ int run(MountSettings settings) {
       ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });
   if (!socket) return background.failed(socket.error().message);
   (*socket)->start();
-  ::chdir("/") == 0 ? void() : spdlog::warn("chdir /: {}", std::strerror(errno));
+  if (::chdir("/") != 0) log_warning(std::string("chdir /: ") + std::strerror(errno));
 
   const auto served = (*session)->serve([&] {
-    spdlog::log(context.settings.private_mount ? spdlog::level::debug : spdlog::level::info, "mounted at {} (libfuse {}, passthrough {})", context.settings.mountpoint, fuse_pkgversion(),
-                 (*session)->passthrough().enabled() ? "on" : "off");
+    const std::string line = "mounted at " + context.settings.mountpoint + " (libfuse " + fuse_pkgversion() +
+                             ", passthrough " + ((*session)->passthrough().enabled() ? "on)" : "off)");
+    context.settings.private_mount ? log_debug(line) : log_info(line);
     background.ready("mounted at " + context.settings.mountpoint);
   });
   // A client's file may lie in a file system that never answers, and even closing it asks that: the process

@@ -41,7 +41,8 @@ void BlockingPool::add_thread() {
     start_(threads_, [this] { loop(); });
   } catch (const std::exception& problem) {
     if (!std::exchange(short_of_threads_, true))
-      spdlog::warn("no further thread ({}); {} do the work", problem.what(), threads_.size());
+      log_warning(std::string("no further thread (") + problem.what() + "); " + std::to_string(threads_.size()) +
+                  " do the work");
   }
 }
 

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <spdlog/spdlog.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <sstream>
 #include <utility>
 
+#include "dmabuffs/base/log.h"
 #include "dmabuffs/base/unique_fd.h"
 
 namespace dmabuffs {
@@ -148,7 +148,7 @@ CallerRights::~CallerRights() {
   const bool back = set_effective(own_.capabilities) && set_fsuid(own_.uid) && set_fsgid(own_.gid) &&
                     put_groups_back(own_.groups) && set_effective(own_.capabilities);
   if (back) return;
-  spdlog::critical("the daemon could not take its own rights back after a request; it ends here");
+  log_error("the daemon could not take its own rights back after a request; it ends here");
   std::abort();
 }
 
@@ -160,7 +160,7 @@ void give_up_reserved_resources() {
   words[0].permitted &= ~kBit;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   if (::syscall(SYS_capset, &header, words.data()) != 0)
-    spdlog::warn("CAP_SYS_RESOURCE can't be given up: {}", std::strerror(errno));
+    log_warning(std::string("CAP_SYS_RESOURCE can't be given up: ") + std::strerror(errno));
 }
 
 void drop_privilege_bits(int fd) {

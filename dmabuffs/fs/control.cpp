@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -11,6 +10,7 @@
 #include <list>
 #include <thread>
 
+#include "dmabuffs/base/log.h"
 #include "dmabuffs/fs/control_address.h"
 #include "dmabuffs/fs/control_connection.h"
 
@@ -80,7 +80,7 @@ class Listener : public ControlSocket {
         welcome(std::move(client));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
         // The client stays in the queue, so poll() would return at once again.
-        spdlog::warn("control socket: {}", std::strerror(errno));
+        log_warning(std::string("control socket: ") + std::strerror(errno));
         (void)::poll(&polled[1], 1, kPauseMs);
       }
     }
@@ -100,7 +100,7 @@ class Listener : public ControlSocket {
       start_thread(client, std::move(socket), std::move(*peer));
     } catch (const std::exception& error) {
       clients_.pop_back();
-      spdlog::warn("control socket: no thread for a client: {}", error.what());
+      log_warning(std::string("control socket: no thread for a client: ") + error.what());
     }
   }
 
@@ -110,7 +110,7 @@ class Listener : public ControlSocket {
           try {
             ControlConnection(context_, find_, std::move(socket), std::move(peer), stop_.get()).serve();
           } catch (const std::exception& error) {
-            spdlog::warn("control socket: a connection ended: {}", error.what());
+            log_warning(std::string("control socket: a connection ended: ") + error.what());
           }
           client.ended.store(true);
         });

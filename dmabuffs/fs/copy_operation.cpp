@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "dmabuffs/base/log.h"
 #include "dmabuffs/fs/operations.h"
 #include "dmabuffs/transfer/request.h"
 
@@ -67,7 +68,7 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
     to_handle.piece.took(outcome.bytes, took.count());
   }
   if (outcome.error) {
-    spdlog::warn("copy: {}", outcome.error->message);
+    log_warning("copy: " + outcome.error->message);
     // What is stored counts; the caller's next request meets the error again.
     if (outcome.bytes == 0) return (void)fuse_reply_err(request, outcome.error->code);
   }

@@ -3,6 +3,8 @@
 
 #include <sys/xattr.h>
 
+#include "dmabuffs/base/log.h"
+
 namespace dmabuffs {
 
 Caller caller_of(fuse_req_t request) {
@@ -14,7 +16,7 @@ void reply_error(fuse_req_t request, const Error& error) {
   // These tell the caller nothing of why; the rest are self-explaining and common.
   if (error.code == EIO || error.code == ENOMEM || error.code == EBUSY || error.code == ENOSPC ||
       error.code == EFBIG || error.code == ENODEV) {
-    spdlog::warn("{}", error.message);
+    log_warning(error.message);
     session_of(request).context().engine.counters().refuse(error.message);
   }
   fuse_reply_err(request, error.code);

@@ -3,7 +3,6 @@
 #pragma once
 #include <cstddef>
 
-#include "dmabuffs/base/log.h"
 #include "dmabuffs/fs/session.h"
 
 namespace dmabuffs {

@@ -30,8 +30,8 @@ int Passthrough::register_backing(int fd) {
   // Without CAP_SYS_ADMIN in the first user namespace it is the same each time; anything else is about this
   // file, or this moment.
   if (id.error().code == EPERM && enabled_.exchange(false))
-    spdlog::info("passthrough is not possible here; reads and writes go through the daemon");
-  if (id.error().code != EPERM) spdlog::debug("{}", id.error().message);
+    log_info("passthrough is not possible here; reads and writes go through the daemon");
+  if (id.error().code != EPERM) log_debug(id.error().message);
   return 0;
 }
 

@@ -24,8 +24,7 @@ void log_from_libfuse(fuse_log_level level, const char* format, va_list argument
   std::string line(text);
   while (!line.empty() && line.back() == '\n') line.pop_back();
   if (line.empty()) return;
-  level <= FUSE_LOG_ERR ? spdlog::error("{}", line)
-                        : level <= FUSE_LOG_WARNING ? spdlog::warn("{}", line) : spdlog::debug("{}", line);
+  level <= FUSE_LOG_ERR ? log_error(line) : level <= FUSE_LOG_WARNING ? log_warning(line) : log_debug(line);
 }
 
 bool is_descriptor_path(const std::string& path) {
