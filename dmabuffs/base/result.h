@@ -28,6 +28,12 @@ inline Failure fail_errno(int code, const std::string& object) {
   return Failure(Error{code, object + ": " + std::strerror(code)});
 }
 
+/// What a system call returned that has no result but 0.
+inline Result<void> check_call(int returned, const char* what) {
+  if (returned != 0) return fail_errno(errno, what);
+  return {};
+}
+
 /// Passes the error of a Result of another type on.
 template <class T>
 Failure pass(Result<T>&& failed) {

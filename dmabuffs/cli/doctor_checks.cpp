@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/heap/huge_pages.h"
 #include "dmabuffs/heap/memory_gauge.h"
 #include "dmabuffs/heap/message.h"
@@ -10,7 +11,6 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
 /// A buffer holds up to two descriptors (memfd and dma-buf).
 constexpr uint64_t kEnoughDescriptors = 4096;
 constexpr uint64_t kEnoughMemory = 64 * kMiB;

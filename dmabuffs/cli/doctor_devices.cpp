@@ -2,6 +2,7 @@
 /// Where dma-bufs come from, and which path transfers to them will take.
 #include <algorithm>
 
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/cli/doctor_checks.h"
 #include "dmabuffs/cli/doctor_nodes.h"
 #include "dmabuffs/heap/heap.h"
@@ -11,7 +12,6 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
 constexpr uint64_t kEnoughPieces = 1024;  // the kernel's default of list_limit
 
 const std::string kUdmabufNode = "/dev/udmabuf";

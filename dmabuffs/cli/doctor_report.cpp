@@ -9,10 +9,10 @@ namespace {
 
 constexpr size_t kWidth = 80;
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
+OrderedJson text_or_null(const std::string& text) {
+  return text.empty() ? OrderedJson() : OrderedJson(text);
 }
 
 /// `head` (`column` wide), then the words of `body` in a column of their own.
@@ -76,7 +76,7 @@ std::string conclusion(const Diagnosis& diagnosis) {
 }  // namespace
 
 std::string diagnosis_json(const Diagnosis& diagnosis) {
-  Json checks = Json::array(), heaps = Json::array();
+  OrderedJson checks = OrderedJson::array(), heaps = OrderedJson::array();
   for (const Check& check : diagnosis.checks)
     checks.push_back({{"name", check.name},
                       {"state", to_string(check.state)},
@@ -89,8 +89,8 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
                      {"usable", heap.usable},
                      {"path", text_or_null(heap.path)},
                      {"reason", heap.reason}});
-  const Json all = {{"checks", checks}, {"heaps", heaps}, {"direct", diagnosis.direct}};
-  return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  const OrderedJson all = {{"checks", checks}, {"heaps", heaps}, {"direct", diagnosis.direct}};
+  return all.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 std::string diagnosis_text(const Machine& machine, const Diagnosis& diagnosis, bool colours) {

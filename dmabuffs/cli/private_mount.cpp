@@ -19,7 +19,7 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr int kPatience = 10'000;  // milliseconds for the daemon to end
+constexpr int kPrivatePatience = 10'000;  // milliseconds for the daemon to end
 
 std::string runtime_directory() {
   const char* directory = std::getenv("XDG_RUNTIME_DIR");
@@ -135,7 +135,7 @@ Result<ChildProcess> start_daemon(const std::vector<std::string>& arguments, con
 void stop_daemon(ChildProcess& daemon, const std::string& mountpoint) {
   ::umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
   daemon.signal(SIGTERM);
-  if (!daemon.ended_within(kPatience)) daemon.signal(SIGKILL);
+  if (!daemon.ended_within(kPrivatePatience)) daemon.signal(SIGKILL);
   daemon.reap();
 }
 

@@ -23,7 +23,7 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr int kPatience = 10'000;  // milliseconds for the daemon to end
+constexpr int kDaemonPatience = 10'000;  // milliseconds for the daemon to end
 constexpr size_t kHoldersShown = 5;
 
 /// The daemon of a mount: something to wait for.
@@ -157,7 +157,7 @@ Result<void> take_away(const std::string& path, bool lazy) {
   }
   if (!done) return done;
   const bool in_use = lazy && !find_holders(mount->device, 1).empty();
-  if (in_use || is_still_mounted(mount->device) || daemon.ended_within(kPatience)) return {};
+  if (in_use || is_still_mounted(mount->device) || daemon.ended_within(kDaemonPatience)) return {};
   report("umount: " + mount->path + ": unmounted, but its daemon (process " + std::to_string(daemon.pid()) +
          ") is still running; another mount namespace may hold it");
   return {};

@@ -20,11 +20,6 @@ constexpr int kHostFlags = O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME;
 
 constexpr size_t kLargestXattr = 64 << 10;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
 
-Result<void> check(int returned, const char* what) {
-  if (returned != 0) return fail_errno(errno, what);
-  return {};
-}
-
 /// True when going from `now` to `wanted` only takes setuid or setgid away.
 bool only_drops_privilege(mode_t now, mode_t wanted) {
   const mode_t changed = (now ^ wanted) & 07777;
@@ -231,7 +226,7 @@ Result<void> FilesNode::setxattr(const Caller& caller, const std::string& name, 
   const auto fd = inode();
   if (!fd) return Failure(fd.error());
   const std::string path = descriptor_path((*fd)->get());
-  return check(::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags), "setxattr");
+  return check_call(::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags), "setxattr");
 }
 
 Result<void> FilesNode::removexattr(const Caller& caller, const std::string& name) {
@@ -239,7 +234,7 @@ Result<void> FilesNode::removexattr(const Caller& caller, const std::string& nam
   if (!rights) return Failure(rights.error());
   const auto fd = inode();
   if (!fd) return Failure(fd.error());
-  return check(::removexattr(descriptor_path((*fd)->get()).c_str(), name.c_str()), "removexattr");
+  return check_call(::removexattr(descriptor_path((*fd)->get()).c_str(), name.c_str()), "removexattr");
 }
 
 }  // namespace dmabuffs

@@ -7,14 +7,6 @@
 #include <unistd.h>
 
 namespace dmabuffs {
-namespace {
-
-Result<void> check(int returned, const char* what) {
-  if (returned != 0) return fail_errno(errno, what);
-  return {};
-}
-
-}  // namespace
 
 FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener)
     : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)) {
@@ -55,17 +47,17 @@ Result<size_t> FilesFile::write(uint64_t offset, std::span<const std::byte> from
 Result<void> FilesFile::flush() {
   const int copy = ::fcntl(fd_->get(), F_DUPFD_CLOEXEC, 0);
   if (copy < 0) return fail_errno(errno, "close");
-  return check(::close(copy), "close");
+  return check_call(::close(copy), "close");
 }
 
 Result<void> FilesFile::fsync(bool data_only) {
-  return check(data_only ? ::fdatasync(fd_->get()) : ::fsync(fd_->get()), "fsync");
+  return check_call(data_only ? ::fdatasync(fd_->get()) : ::fsync(fd_->get()), "fsync");
 }
 
 Result<void> FilesFile::fallocate(int mode, uint64_t offset, uint64_t length) {
   const auto rights = room().act_as(opener_);
   if (!rights) return Failure(rights.error());
-  return check(::fallocate(fd_->get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)),
+  return check_call(::fallocate(fd_->get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)),
                "fallocate");
 }
 
@@ -102,7 +94,7 @@ Result<UniqueFd> FilesFile::open_for_locks() {
 }
 
 Result<void> FilesFile::flock(int operation) {
-  return check(::flock(fd_->get(), operation), "flock");
+  return check_call(::flock(fd_->get(), operation), "flock");
 }
 
 Result<End> FilesFile::transfer_end(Access access) {
@@ -169,7 +161,7 @@ Result<std::vector<DirectoryEntry>> FilesDirectory::list() {
 }
 
 Result<void> FilesDirectory::fsync() {
-  return check(::fsync(fd_->get()), "fsync");
+  return check_call(::fsync(fd_->get()), "fsync");
 }
 
 }  // namespace dmabuffs

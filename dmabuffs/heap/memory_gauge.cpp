@@ -6,13 +6,13 @@
 #include <limits>
 #include <string_view>
 
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/heap/kernel_number.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 namespace {
 
-constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 /// Sum of the values of `keys` in a file of "key value" lines (a colon after the key is ignored).
 uint64_t sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {

@@ -4,12 +4,12 @@
 #include <limits>
 
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/heap/kernel_number.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 
-constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 uint64_t UdmabufSource::size_limit() const {
   constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();

@@ -14,7 +14,7 @@
 namespace dmabuffs {
 namespace {
 
-constexpr uint64_t kChunk = BouncePool::kUnit;
+constexpr uint64_t kBounceChunk = BouncePool::kUnit;
 constexpr size_t kUnitsPerThread = 4;
 constexpr size_t kUnitsPerHelper = 2;  // one to be read while the other is copied: so more of them can help
 
@@ -192,11 +192,11 @@ Moved with_units(Workshop& shop, const Stretch& stretch, Chunks& chunks, unsigne
 }
 
 unsigned workers_for(const Workshop& shop, uint64_t length) {
-  return static_cast<unsigned>(std::min<uint64_t>(round_up(length, kChunk) / kChunk, shop.crew.size()));
+  return static_cast<unsigned>(std::min<uint64_t>(round_up(length, kBounceChunk) / kBounceChunk, shop.crew.size()));
 }
 
 Moved write_part(Workshop& shop, const Stretch& part, bool growing) {
-  Chunks chunks(part.memory.size(), part.file_offset, kChunk, part.cancel);
+  Chunks chunks(part.memory.size(), part.file_offset, kBounceChunk, part.cancel);
   const unsigned workers = growing ? 1 : workers_for(shop, part.memory.size());
   const unsigned depth = growing ? 1 : kUnitsPerThread;
   return with_units(shop, part, chunks, workers, [&](IoQueue& queue, BouncePool::Loan& loan) {
@@ -207,7 +207,7 @@ Moved write_part(Workshop& shop, const Stretch& part, bool growing) {
 }  // namespace
 
 Moved read_bounced(Workshop& shop, const Stretch& stretch) {
-  Chunks chunks(stretch.memory.size(), stretch.file_offset, kChunk, stretch.cancel);
+  Chunks chunks(stretch.memory.size(), stretch.file_offset, kBounceChunk, stretch.cancel);
   const unsigned workers = workers_for(shop, stretch.memory.size());
   return with_units(shop, stretch, chunks, workers, [&](IoQueue& queue, BouncePool::Loan& loan) {
     BounceReader(queue, loan, stretch, chunks).run();

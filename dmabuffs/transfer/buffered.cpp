@@ -12,7 +12,7 @@
 namespace dmabuffs {
 namespace {
 
-constexpr uint64_t kChunk = kHugePage;
+constexpr uint64_t kBufferedChunk = kHugePage;
 
 void read_chunk(const Stretch& stretch, Chunks& chunks, Range rest) {
   if (stretch.populate) {
@@ -46,9 +46,9 @@ void write_chunk(const Stretch& stretch, Chunks& chunks, Range rest) {
 }  // namespace
 
 Moved read_buffered(Workshop& shop, const Stretch& stretch) {
-  Chunks chunks(stretch.memory.size(), reinterpret_cast<uintptr_t>(stretch.memory.data()), kChunk,
+  Chunks chunks(stretch.memory.size(), reinterpret_cast<uintptr_t>(stretch.memory.data()), kBufferedChunk,
                 stretch.cancel);
-  const uint64_t workers = round_up(stretch.memory.size(), kChunk) / kChunk;
+  const uint64_t workers = round_up(stretch.memory.size(), kBufferedChunk) / kBufferedChunk;
   shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
     while (const auto chunk = chunks.take()) read_chunk(stretch, chunks, *chunk);
   });
@@ -57,7 +57,7 @@ Moved read_buffered(Workshop& shop, const Stretch& stretch) {
 
 Moved write_buffered(Workshop&, const Stretch& stretch) {
   // In order, by one thread: a file that grows must not have holes when it ends early.
-  Chunks chunks(stretch.memory.size(), 0, kChunk, stretch.cancel);
+  Chunks chunks(stretch.memory.size(), 0, kBufferedChunk, stretch.cancel);
   while (const auto chunk = chunks.take()) write_chunk(stretch, chunks, *chunk);
   return chunks.moved();
 }

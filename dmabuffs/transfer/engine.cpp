@@ -42,12 +42,6 @@ bool overlap(const Copy& copy, uint64_t length) {
   return copy.from_offset < copy.to_offset + length && copy.to_offset < copy.from_offset + length;
 }
 
-Outcome failure(Error error) {
-  Outcome outcome;
-  outcome.error = std::move(error);
-  return outcome;
-}
-
 /// Only these may reach the kernel: others would make it or cp fall back in silence (DESIGN section 3).
 Error presentable(Error error) {
   switch (error.code) {

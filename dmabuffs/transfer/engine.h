@@ -39,6 +39,12 @@ struct Outcome {
   std::vector<Reason> reasons;
 };
 
+inline Outcome failure(Error error) {
+  Outcome outcome;
+  outcome.error = std::move(error);
+  return outcome;
+}
+
 class Engine {
  public:
   struct Options {

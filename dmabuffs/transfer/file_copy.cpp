@@ -11,7 +11,7 @@ namespace dmabuffs {
 namespace {
 
 // Between two looks at the cancel token. Reflinks are kept: the chunk is a multiple of every block size.
-constexpr uint64_t kChunk = uint64_t{16} << 20;
+constexpr uint64_t kFileChunk = uint64_t{16} << 20;
 
 /// What read and write through memory can still do.
 bool worth_a_plain_copy(int error) {
@@ -60,7 +60,7 @@ Progress plain_copy(const Files& files, const Range& rest, std::span<std::byte> 
 Moved copy_files(Workshop& shop, const FileEnd& from, uint64_t from_offset, const FileEnd& to,
                  uint64_t to_offset, uint64_t length, const CancelToken* cancel) {
   const Files files{from, from_offset, to, to_offset};
-  Chunks chunks(length, from_offset, kChunk, cancel);
+  Chunks chunks(length, from_offset, kFileChunk, cancel);
   bool by_kernel = true;
   while (auto chunk = chunks.take()) {
     Range rest = *chunk;

@@ -8,12 +8,6 @@
 namespace dmabuffs {
 namespace {
 
-Outcome failure(Error error) {
-  Outcome outcome;
-  outcome.error = std::move(error);
-  return outcome;
-}
-
 /// What a smaller buffer may still get.
 bool refused_for_size(int error) {
   return error == ENOSPC || error == ENOMEM || error == EFBIG || error == EBUSY;

@@ -17,7 +17,7 @@ namespace {
 // Whole huge pages, so that no two threads allocate the same one. Four in flight cover what the disk and the
 // scheduler vary by while the next chunk is populated (measured: 2 x 4 MiB was slower), and are little enough
 // for a prompt cancel.
-constexpr uint64_t kChunk = kHugePage;
+constexpr uint64_t kPinnedChunk = kHugePage;
 constexpr unsigned kDepth = 4;
 // Writes that make the file longer go one after the other; a chunk of this size keeps the disk busy long
 // enough.
@@ -97,8 +97,8 @@ class Mover {
 };
 
 Moved move_in_parallel(Workshop& shop, const Stretch& stretch, bool writing) {
-  Chunks chunks(stretch.memory.size(), pinned_phase(stretch), kChunk, stretch.cancel);
-  const uint64_t workers = round_up(stretch.memory.size(), kChunk) / kChunk;
+  Chunks chunks(stretch.memory.size(), pinned_phase(stretch), kPinnedChunk, stretch.cancel);
+  const uint64_t workers = round_up(stretch.memory.size(), kPinnedChunk) / kPinnedChunk;
   shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
     const auto queue = shop.queues.borrow();
     Mover(*queue, stretch, chunks, writing).run();

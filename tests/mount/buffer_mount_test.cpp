@@ -7,12 +7,14 @@
 #include <array>
 
 #include "mount_support.h"
+#include "dmabuffs/base/units.h"
 
 using namespace mount_support;
 
+using dmabuffs::kMiB;
+
 namespace {
 
-constexpr size_t kMiB = 1 << 20;
 
 std::string pattern(size_t size, unsigned seed) {
   std::string text(size, '\0');

@@ -8,12 +8,6 @@ using namespace buffer_test;
 
 namespace {
 
-std::shared_ptr<Buffer> memfd_buffer(Bench& bench) {
-  const auto buffer = bench.buffer(real_heap(bench, "memfd"));
-  REQUIRE(buffer->passthrough_fd() >= 0);
-  return buffer;
-}
-
 uint64_t file_size(const Buffer& buffer) {
   return static_cast<uint64_t>(::lseek(buffer.passthrough_fd(), 0, SEEK_END));
 }

@@ -15,6 +15,7 @@
 
 #include "catch.h"
 #include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/heap.h"
@@ -25,7 +26,6 @@ namespace buffer_test {
 using namespace dmabuffs;
 using Bytes = std::vector<std::byte>;
 
-inline constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 inline Bytes filled(size_t length, int value) {
   return Bytes(length, static_cast<std::byte>(value));
@@ -184,6 +184,12 @@ inline void on_each_dmabuf_heap(Bench& bench, const std::function<void(std::shar
     test(heap);
     bench.recycler.drain();
   }
+}
+
+inline std::shared_ptr<Buffer> memfd_buffer(Bench& bench) {
+  const auto buffer = bench.buffer(real_heap(bench, "memfd"));
+  REQUIRE(buffer->passthrough_fd() >= 0);
+  return buffer;
 }
 
 }  // namespace buffer_test

@@ -14,10 +14,6 @@ namespace {
 
 constexpr size_t kChunk = 128 << 10;
 
-std::shared_ptr<Buffer> memfd_buffer(Bench& bench) {
-  return bench.buffer(real_heap(bench, "memfd"));
-}
-
 /// The byte at `offset` as the memory has it now, whatever the buffer's rules say.
 std::byte in_memory(const Buffer& buffer, uint64_t offset) {
   std::byte byte{};

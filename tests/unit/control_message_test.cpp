@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "catch.h"
+#include "unit/descriptors.h"
 
 using namespace dmabuffs;
 
@@ -22,13 +23,6 @@ struct Pair {
     b.reset(fds[1]);
   }
 };
-
-size_t open_descriptors() {
-  size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-    count += !entry.path().empty();
-  return count;
-}
 
 /// Raw SCM_RIGHTS, with as many descriptors as the sender likes.
 void send_raw(int socket, std::string text, const std::vector<int>& fds) {

@@ -18,6 +18,7 @@
 #include "dmabuffs/fs/control.h"
 #include "dmabuffs/fs/control_address.h"
 #include "dmabuffs/fs/control_message.h"
+#include "unit/descriptors.h"
 
 using namespace dmabuffs;
 
@@ -83,13 +84,6 @@ std::string content(const std::string& path) {
 }
 
 const Json kCopy{{"op", "copy"}, {"from", {{"fd", 0}}}, {"to", {{"fd", 1}}}};
-
-size_t open_descriptors() {
-  size_t count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-    count += !entry.path().empty();
-  return count;
-}
 
 bool soon(const std::function<bool()>& holds) {
   for (int i = 0; i < 300; ++i) {

@@ -9,12 +9,11 @@
 #include <string>
 
 #include "catch.h"
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/heap/budget.h"
 
 namespace heap_test {
 
-inline constexpr uint64_t kMiB = uint64_t{1} << 20;
-inline constexpr uint64_t kGiB = uint64_t{1} << 30;
 
 /// A directory of its own for one test, removed afterwards.
 class TemporaryDirectory {

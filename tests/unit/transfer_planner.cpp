@@ -7,7 +7,6 @@ using namespace dmabuffs;
 
 namespace {
 
-constexpr uint64_t kMiB = 1 << 20;
 
 Situation aligned_load(uint64_t length) {
   Situation now;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "catch.h"
+#include "dmabuffs/base/units.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/transfer/engine.h"
@@ -21,7 +22,6 @@ namespace transfer_test {
 using namespace dmabuffs;
 using Bytes = std::vector<std::byte>;
 
-inline constexpr uint64_t kKiB = 1024, kMiB = 1024 * kKiB;
 
 /// Bytes that differ from page to page and from seed to seed; none of them zero, as fresh memory is.
 inline Bytes pattern(size_t length, unsigned seed) {
