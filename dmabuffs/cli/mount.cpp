@@ -15,6 +15,7 @@
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/cli/background.h"
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/format.h"
 #include "dmabuffs/cli/mount_settings.h"
 #include "dmabuffs/cli/mount_table.h"
 #include "dmabuffs/fs/caller_rights.h"
@@ -99,11 +100,14 @@ Result<void> check(const MountSettings& settings) {
   return {};
 }
 
-void warn_of(const std::vector<std::string>& missing) {
-  for (const std::string& name : missing) {
-    // Before the terminal is let go, so that a misspelt name is seen.
+/// Before the terminal is let go, so that a misspelt name or number is seen.
+void warn_of(const MountSettings& settings, const std::vector<std::string>& missing) {
+  for (const std::string& name : missing)
     report("--heap " + name + ": not on this machine now; it is shown when it comes (see `dmabuffs doctor`)");
-  }
+  // As for tmpfs(5), whose size= may be anything: there may be swap, and sparse buffers.
+  if (settings.size > machine_memory())
+    report("-o size=: a warning: " + human_bytes(settings.size) + " are more than this machine's " +
+           human_bytes(machine_memory()) + " of RAM, which the mount may then fill");
 }
 
 int run(MountSettings settings) {
@@ -134,7 +138,7 @@ int run(MountSettings settings) {
   context.heaps = std::move(*heaps);
   auto session = Session::make(context);
   if (!session) return background.failed(session.error().message);
-  warn_of(context.heaps->missing());
+  warn_of(context.settings, context.heaps->missing());
   if (auto mounted = (*session)->mount(); !mounted) return background.failed(mounted.error().message);
   auto socket =
       ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });

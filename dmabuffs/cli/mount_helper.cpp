@@ -81,7 +81,7 @@ std::vector<std::string> from_mount_helper(int argc, char** argv) {
 
   std::vector<std::string> result = {"mount"};
   std::string passed;
-  if (!operands.empty()) passed = "fsname=" + escaped(operands.front());
+  if (!operands.empty() && !operands.front().empty()) passed = "fsname=" + escaped(operands.front());
   for (const std::string& option : split_keeping_backslashes(options))
     if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + option;
   if (!passed.empty()) result.insert(result.end(), {"-o", passed});

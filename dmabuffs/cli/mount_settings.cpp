@@ -9,17 +9,13 @@
 #include <filesystem>
 #include <set>
 
+#include "dmabuffs/base/range.h"
+
 namespace dmabuffs::cli {
 
 namespace {
 
 constexpr uint64_t kMostRecycled = uint64_t{1} << 30;
-
-uint64_t ram() {
-  struct sysinfo info {};
-  ::sysinfo(&info);
-  return static_cast<uint64_t>(info.totalram) * info.mem_unit;
-}
 
 /// Options the kernel or libfuse understand, passed on as they are.
 const std::set<std::string, std::less<>> kPassedOn = {"atime",   "noatime", "relatime", "diratime", "nodiratime",
@@ -39,6 +35,7 @@ Result<FilesOption> parse_files(const std::string& word) {
     option.name = word.substr(0, equals);
     directory = word.substr(equals + 1);
   }
+  if (directory.empty()) return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR");
   std::error_code problem;
   const auto path = std::filesystem::canonical(directory, problem);
   if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());
@@ -58,7 +55,7 @@ Result<HeapOption> parse_heap(const std::string& word) {
   HeapOption option;
   const size_t colon = word.find(':');
   option.name = word.substr(0, colon);
-  if (option.name.empty()) return fail(EINVAL, "--heap " + word + ": a heap's name is missing");
+  if (option.name.empty()) return fail(EINVAL, "--heap '" + word + "': a heap's name is missing");
   if (option.name.find(',') != std::string::npos)
     return fail(EINVAL, "--heap " + word + ": one heap each; give --heap once more for another");
   if (colon == std::string::npos) return option;
@@ -82,6 +79,9 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     into = *size;
     return {};
   };
+  const auto takes_no_value = [&] {
+    return fail(EINVAL, "-o " + option + ": " + key + " takes no value; write -o " + key);
+  };
   const std::array<std::pair<const char*, bool*>, 11> switches = {{
       {"require_direct", &settings.require_direct},
       {"allow_other", &settings.allow_other},
@@ -98,16 +98,21 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
   const bool off = key.starts_with("no_");
   const std::string plain = off ? key.substr(3) : key;
   for (const auto& [name, flag] : switches) {
-    if (plain != name || !value.empty()) continue;
+    if (plain != name) continue;
+    if (equals != std::string::npos) return takes_no_value();
     if (flag != nullptr) *flag = !off;
     return {};
   }
   if (key == "size") {
     if (auto read = size_into(settings.size); !read) return read;
-    return settings.size > 0 ? Result<void>{} : fail(EINVAL, "-o " + option + ": a mount of no size holds nothing");
+    if (settings.size < kPage)
+      return fail(EINVAL, "-o " + option + ": less than a page (4096 bytes) holds nothing; write 512M, 2G or 25%");
+    return {};
   }
   if (key == "recycle") return size_into(settings.recycle);
   if (key == "fsname") {
+    if (value.empty())
+      return fail(EINVAL, "-o " + option + ": the name is missing; without the option it is 'dmabuffs'");
     settings.fsname = value;
     return {};
   }
@@ -120,17 +125,24 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     return {};
   }
   if (kPassedOn.contains(key)) {
+    if (equals != std::string::npos) return takes_no_value();
     settings.fuse_options.push_back(option);
     return {};
   }
   if (kForOthers.contains(key) || key.starts_with("x-") || key.starts_with("comment")) return {};
   return fail(EINVAL, "-o " + option +
                           ": unknown option; there are size=, recycle=, files=, heap=, require_direct, "
-                          "allow_other, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug "
-                          "(see mount.dmabuffs(8))");
+                          "allow_other, allow_root, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug, "
+                          "foreground and what every file system takes (see mount.dmabuffs(8))");
 }
 
 }  // namespace
+
+uint64_t machine_memory() {
+  struct sysinfo info {};
+  ::sysinfo(&info);
+  return static_cast<uint64_t>(info.totalram) * info.mem_unit;
+}
 
 std::vector<std::string> split_options(const std::string& text) {
   std::vector<std::string> words;
@@ -159,7 +171,9 @@ Result<uint64_t> parse_size(const std::string& text) {
   }
   if (!(number >= 0) || text.find_first_of("xXeEiInN") < used) return bad();
   std::string unit = text.substr(used);
-  if (unit == "%") return static_cast<uint64_t>(static_cast<double>(ram()) * number / 100);
+  if (unit == "%" && number > 100)
+    return fail(EINVAL, "'" + text + "' is more than there is; write 100% or less, or an absolute size");
+  if (unit == "%") return static_cast<uint64_t>(static_cast<double>(machine_memory()) * number / 100);
   constexpr std::string_view kUnits = "BKMGT";
   if (unit.ends_with("iB") && unit.size() == 3) unit.resize(1);
   if (unit.empty()) unit = "B";
@@ -175,7 +189,7 @@ Result<MountSettings> understand(const MountWords& given) {
   MountSettings settings;
   settings.require_direct = words.require_direct;
   settings.foreground = words.foreground;
-  settings.recycle = std::min(ram() / 8, kMostRecycled);
+  settings.recycle = std::min(machine_memory() / 8, kMostRecycled);
   for (const std::string& text : given.options) {
     for (const std::string& option : split_options(text)) {
       if (auto applied = apply_option(settings, words, option); !applied) return pass(std::move(applied));

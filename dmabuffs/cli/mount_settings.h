@@ -20,7 +20,10 @@ struct MountWords {
 /// EINVAL naming the word that is wrong and what would be right.
 Result<MountSettings> understand(const MountWords& words);
 
-/// "512M", "1.5G", "4096", "50%" (of RAM) in bytes.
+/// Bytes of RAM.
+uint64_t machine_memory();
+
+/// "512M", "1.5G", "4096", "50%" (of RAM, 100 at most) in bytes.
 Result<uint64_t> parse_size(const std::string& text);
 
 /// Splits at commas that no backslash protects.

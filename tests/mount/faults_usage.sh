@@ -27,6 +27,12 @@ wrong '--heap with a setting that heap has not' 2 'unknown setting' --heap memfd
 wrong 'an empty mount point' 2 'empty' ''
 wrong 'two heaps in one word' 2 'once more' --heap memfd,udmabuf "$place"
 wrong 'a size of nothing' 2 'holds nothing' -o size=0 "$place"
+wrong 'a size below a page' 2 'holds nothing' -o size=4095 "$place"
+wrong 'more than all of RAM' 2 '100% or less' -o size=150% "$place"
+wrong 'a switch with a value' 2 'takes no value' -o ro=1 "$place"
+wrong 'no directory for files=' 2 "--files '': the directory is missing" -o files= "$place"
+wrong 'no name for fsname=' 2 'the name is missing' -o fsname= "$place"
+wrong 'an unknown option, for which all are listed' 2 'allow_root' -o wrong "$place"
 wrong 'a mount point that is not there' 1 'mkdir -p' "$T/none"
 wrong 'a mount point that is a file' 1 'not a directory' "$T/file"
 
@@ -35,6 +41,10 @@ wrong 'host directories on a mount point that is a descriptor' 1 'drop_privilege
 
 check 'a name with commas is one option' "$DMABUFFS" mount -o 'fsname=a\,allow_other' "$place"
 is 'and no other' "$(awk -v at="$place" '$5 == at { print $(NF - 1) ($NF ~ /allow_other/) }' /proc/self/mountinfo)" 'a,allow_other0'
+"$DMABUFFS" umount "$place"
+run "$DMABUFFS" mount -o size=999T "$place"
+says 'a size above RAM is accepted, as by tmpfs, but not silently' 0 'more than this machine'
+is 'and is what was asked for' "$(jq .settings.size "$place/status")" $((999 << 40))
 "$DMABUFFS" umount "$place"
 check 'a heap that is not there may come' "$DMABUFFS" mount --heap none-such "$place"
 check 'so it is mounted' is_mounted "$place"

@@ -11,8 +11,9 @@ TEST_CASE("sizes are written as people write them") {
   CHECK(*parse_size("1.5G") == 1536u << 20);
   CHECK(*parse_size("2GiB") == uint64_t{2} << 30);
   CHECK(*parse_size("1k") == 1024);
-  CHECK(*parse_size("50%") > 0);
-  for (const char* wrong : {"", "G", "12Q", "-1", "1GB2", "0x10", "nan", "1e99"}) {
+  CHECK(*parse_size("50%") == machine_memory() / 2);
+  CHECK(*parse_size("100%") == machine_memory());
+  for (const char* wrong : {"", "G", "12Q", "-1", "1GB2", "0x10", "nan", "1e99", "101%", "150%"}) {
     CHECK_FALSE(parse_size(wrong));
   }
 }
@@ -49,6 +50,23 @@ TEST_CASE("a wrong word of mount is named in the error") {
   MountWords words;
   words.options = {"sise=1G"};
   CHECK(error_of(words).find("sise=1G") != std::string::npos);
+  words.options = {"size=4095"};
+  CHECK(error_of(words).find("a page") != std::string::npos);
+  words.options = {"size=150%"};
+  CHECK(error_of(words).find("100% or less") != std::string::npos);
+  for (const char* option : {"ro=1", "noatime=1", "no_passthrough=yes", "ro="}) {
+    words.options = {option};
+    CHECK(error_of(words).find(std::string(option) + ": ") != std::string::npos);
+    CHECK(error_of(words).find("takes no value") != std::string::npos);
+  }
+  words.options = {"fsname="};
+  CHECK(error_of(words).find("name is missing") != std::string::npos);
+  words.options = {"heap="};
+  CHECK(error_of(words) == "--heap '': a heap's name is missing");
+  for (const char* option : {"files=", "files", "files=a="}) {
+    words.options = {option};
+    CHECK(error_of(words).find("directory is missing; write [NAME=]DIR") != std::string::npos);
+  }
   words.options = {"size=lots"};
   CHECK(error_of(words).find("lots") != std::string::npos);
   words.options.clear();
