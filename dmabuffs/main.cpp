@@ -54,6 +54,8 @@ void add_mount(CLI::App& app, Action& action) {
       "  size=SIZE          most memory the mount may hold: 512M, 2G, 25% (default: half of RAM)\n"
       "  recycle=SIZE       memory of removed buffers kept for the next load (0: none)\n"
       "  allow_other        other users may use the mount\n"
+      "  allow_root         root may use the mount besides its owner\n"
+      "                     (for both an ordinary user needs user_allow_other in /etc/fuse.conf)\n"
       "  ro                 nothing can be changed\n"
       "  require_direct, files=[NAME=]DIR, heap=NAME, foreground   as the options above, for fstab\n"
       "  xattr              extended attributes on buffers (with libfuse 3.14 writes get slower)\n"
@@ -94,8 +96,10 @@ void add_cp(CLI::App& app, Action& action) {
 void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   auto settings = std::make_shared<ExecSettings>();
   CLI::App* exec = app.add_subcommand("exec", "Run a command with a private mount, in $DMABUFFS_MOUNT");
-  exec->footer(
-      "The command stands behind --, as in: dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  exec->footer("As in: dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  // For the help only: cut_command has taken it.
+  auto shown = std::make_shared<std::vector<std::string>>();
+  exec->add_option("COMMAND", *shown, "What to run: from the first word that is no option, or behind --");
   exec->add_option("--files", settings->files, "Show the host directory DIR as files/NAME")
       ->type_name("[NAME=]DIR")
       ->allow_extra_args(false);
@@ -106,8 +110,7 @@ void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
       ->type_name("OPT,...")
       ->allow_extra_args(false);
   exec->add_flag("--require-direct", settings->require_direct, "Fail transfers that can't go by direct I/O");
-  exec->add_option("buffers", settings->buffers)->group("");
-  exec->callback([&action, settings, command = std::move(command)] {
+  exec->callback([&action, settings, shown, command = std::move(command)] {
     action = [settings, command] { return run_exec(*settings, command); };
   });
 }
@@ -157,6 +160,7 @@ int run(int argc, char** argv) {
     if (words.empty()) return 0;
   }
   std::vector<std::string> command = cut_command(words);
+  if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);
 
   CLI::App app("dma-bufs as files: cp, dd, cmp and tar work on them", "dmabuffs");

@@ -87,9 +87,10 @@ int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
 }  // namespace
 
 Failure path_error(int code, const std::string& path) {
+  const std::string name = path.empty() ? "''" : path;
   if (code == ENOTCONN)
-    return fail(code, path + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
-  return fail_errno(code, path);
+    return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
+  return fail_errno(code, name);
 }
 
 std::vector<MountPoint> parse_mounts(const std::string& mountinfo) {

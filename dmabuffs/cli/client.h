@@ -20,7 +20,7 @@ struct MountPoint {
   uid_t owner = 0;
 };
 
-/// What a system call on `path` reported; with the remedy where that was ENOTCONN.
+/// What a system call on `path` reported ('' for an empty one); with the remedy where that was ENOTCONN.
 Failure path_error(int code, const std::string& path);
 
 /// Mounts of type fuse.dmabuffs in `mountinfo` (proc_pid_mountinfo(5)), whole mounts before bind mounts of a

@@ -2,6 +2,7 @@
 /// The commands, and what the command line told them. Each returns the exit status: 0 done, 1 failed, 2 usage;
 /// exec: the command's own (126/127).
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,10 +30,10 @@ struct CpOptions {
 int run_cp(const CpOptions& options);
 
 struct ExecSettings {
-  std::vector<std::string> files, heaps, options, buffers;
+  std::vector<std::string> files, heaps, options;
   bool require_direct = false;
 };
-/// `command`: what stood behind "--" (see cut_command).
+/// `command`: see cut_command.
 int run_exec(const ExecSettings& settings, std::vector<std::string> command);
 
 struct InfoOptions {
@@ -57,9 +58,11 @@ bool is_mount_helper(int argc, char** argv);
 /// is nothing to do (`mount -f`, a rehearsal).
 std::vector<std::string> from_mount_helper(int argc, char** argv);
 
-/// Cuts "-- COMMAND ARGUMENT..." off the words of `dmabuffs exec` and returns COMMAND and its arguments: they
-/// must stay as they are, but CLI11 would read a word like "[a,b]" as a list.
+/// Cuts "[--] COMMAND ARGUMENT..." off the words of `dmabuffs exec` and returns COMMAND and its arguments: they
+/// must stay as they are, but CLI11 would read a word like "[a,b]" as a list, and their options as its own.
 std::vector<std::string> cut_command(std::vector<std::string>& words);
+/// For a call of `dmabuffs cp` with an option that only cp(1) has: what to do instead.
+std::optional<std::string> advice_on_cp(const std::vector<std::string>& words);
 /// Rewrites operands that CLI11 would misread, all of them paths: "-a" behind "--" becomes "./-a" (CLI11 loses "--" in
 /// a command's operands) and "[a,b]" becomes "./[a,b]" (else a list).
 void guard_operands(std::vector<std::string>& words);
@@ -68,7 +71,9 @@ void guard_operands(std::vector<std::string>& words);
 /// 128 + signal where that is impossible.
 int die_by(int signal);
 
-/// Prints "dmabuffs: message" to stderr and returns 1.
+/// Prints "dmabuffs: message" to stderr and returns 1. Control characters, of a strange name, are escaped.
 int report(const std::string& message);
+/// Reports that `command` was called wrongly and where its help is; returns kUsageError.
+int misuse(const std::string& command, const std::string& message);
 
 }  // namespace dmabuffs::cli

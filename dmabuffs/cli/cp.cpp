@@ -49,6 +49,12 @@ bool is_directory(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+std::string why_no_directory(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) == 0) return "not a directory";
+  return errno == ENOENT ? "no such directory; make it with mkdir" : std::strerror(errno);
+}
+
 std::string last_name(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   const std::string name = path.substr(path.rfind('/') + 1);
@@ -99,7 +105,8 @@ void Cp::print_file(const std::string& from, const std::string& to, const CopyTa
     if (!how.empty()) how += ", ";
     how += tally.paths.size() == 1 ? path : path + " " + human_bytes(count);
   }
-  std::printf("%s -> %s (%s)\n", from.c_str(), to.c_str(), how.empty() ? "empty" : how.c_str());
+  std::printf("%s -> %s (%s)\n", escape_name(from).c_str(), escape_name(to).c_str(),
+              how.empty() ? "empty" : how.c_str());
 }
 
 void Cp::copy_file(const std::string& from, const std::string& to) {
@@ -177,7 +184,7 @@ int Cp::run() {
   const std::string& target = options_.paths.back();
   const bool into = is_directory(target);
   if (options_.paths.size() > 2 && !into) {
-    trouble("target '" + target + "': not a directory");
+    trouble("target '" + target + "': " + why_no_directory(target));
   } else {
     for (auto source = options_.paths.begin(); source + 1 != options_.paths.end() && copier_.signal() == 0;
          ++source)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "dmabuffs/cli/cp_interrupt.h"
+#include "dmabuffs/cli/format.h"
 #include "dmabuffs/fs/files_node.h"
 
 namespace dmabuffs::cli {
@@ -17,6 +18,16 @@ mode_t current_umask() {
   const mode_t mask = ::umask(0);
   ::umask(mask);
   return mask;
+}
+
+/// For a name with a slash at its end that is no directory: of such a one open(2) says "Is a directory".
+Failure no_directory(const std::string& name) {
+  const std::string bare = name.substr(0, name.find_last_not_of('/') + 1);
+  struct stat there {};
+  if (::stat(bare.c_str(), &there) == 0)
+    return fail(ENOTDIR, name + ": not a directory; leave the / out to overwrite that file");
+  if (errno != ENOENT) return path_error(errno, name);
+  return fail(ENOENT, name + ": no such directory; make it with mkdir, or leave the / out to copy to a file");
 }
 
 /// A second descriptor for direct I/O, with this user's rights; invalid where the file system has none.
@@ -76,6 +87,7 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
     else if (!side.fd)
       return path_error(code, name);
   }
+  if (!exists && name.ends_with('/')) return no_directory(name);
   if (!exists) {
     side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     side.created = true;
@@ -203,7 +215,7 @@ Result<void> FileCopier::check_direct(const MountPoint& mount, const Side& from,
 /// False: the daemon can't transfer this file, but it can be read and written.
 Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& from, const Side& to,
                                         CopyTally& tally) {
-  Progress line(to.name, options_.progress);
+  Progress line(escape_name(to.name), options_.progress);
   Interrupt interrupt;
   const Waiting waiting{interrupt.fd(), [&line](uint64_t done, uint64_t total) { line.show(done, total); }};
   auto answer = ask(mount, from, to, {{"progress", true}}, waiting);
@@ -222,7 +234,7 @@ Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& fro
 }
 
 Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& tally) {
-  Progress line(to.name, options_.progress);
+  Progress line(escape_name(to.name), options_.progress);
   Interrupt interrupt;
   const auto total = static_cast<uint64_t>(from.st.st_size);
   LocalCopy copy{from.fd.get(), to.fd.get(), options_.require_direct,

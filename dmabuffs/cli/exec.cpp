@@ -83,7 +83,7 @@ int execute(std::vector<std::string>& command) {
   argv.push_back(nullptr);
   ::execvp(argv[0], argv.data());
   const int code = errno;
-  report(command[0] + ": " + std::strerror(code));
+  report((command[0].empty() ? "''" : command[0]) + ": " + std::strerror(code));
   return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
 }
 
@@ -136,16 +136,7 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
 }  // namespace
 
 int run_exec(const ExecSettings& settings, std::vector<std::string> command) {
-  const auto misuse = [](const std::string& message) {
-    report(message + "\nTry 'dmabuffs exec --help'.");
-    return kUsageError;
-  };
-  if (command.empty()) return misuse("exec: no COMMAND; put it behind --, as in: dmabuffs exec -- COMMAND");
-  if (!settings.buffers.empty())
-    return misuse(
-        "exec: " + settings.buffers.front() +
-        ": handing buffers to COMMAND is not available in this version; without BUFFER, COMMAND gets a "
-        "private mount in $DMABUFFS_MOUNT");
+  if (command.empty()) return misuse("exec", "no COMMAND; it stands last, as in: dmabuffs exec -- COMMAND");
   auto status = run_with_mount(settings, command);
   if (!status) return report("exec: " + status.error().message);
   return *status < 0 ? die_by(-*status) : *status;

@@ -4,8 +4,55 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <string_view>
 
 namespace dmabuffs::cli {
+
+namespace {
+
+/// Bytes of the printable UTF-8 character that `text` has at `at`; 0: there is none.
+size_t printable_length(const std::string& text, size_t at) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const unsigned first = byte(at);
+  constexpr unsigned kSpace = 0x20, kDelete = 0x7f, kMost = 0x10ffff;
+  if (first < 0x80) return first >= kSpace && first != kDelete ? 1 : 0;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  constexpr std::array<unsigned, 5> kLeast{0, 0, 0xa0, 0x800, 0x10000};  // U+0080 to U+009F are controls, too
+  unsigned code = first & (0x7fU >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xc0) != 0x80) return 0;
+    code = code << 6 | (byte(at + i) & 0x3f);
+  }
+  const bool surrogate = code >= 0xd800 && code < 0xe000;
+  return first >= 0xc0 && first < 0xf8 && code >= kLeast[length] && code <= kMost && !surrogate ? length : 0;
+}
+
+std::string escape(const std::string& text, bool backslashes) {
+  constexpr std::string_view kCodes = "\a\b\t\n\v\f\r", kLetters = "abtnvfr";
+  std::string shown;
+  for (size_t i = 0; i < text.size();) {
+    if (const size_t length = printable_length(text, i)) {
+      if (backslashes && text[i] == '\\') shown += '\\';
+      shown += text.substr(i, length);
+      i += length;
+      continue;
+    }
+    const char c = text[i++];
+    if (const size_t known = kCodes.find(c); known != std::string_view::npos) {
+      shown += {'\\', kLetters[known]};
+    } else {
+      char octal[5];
+      std::snprintf(octal, sizeof octal, "\\%03o", static_cast<unsigned char>(c));
+      shown += octal;
+    }
+  }
+  return shown;
+}
+
+}  // namespace
+
+std::string escape_name(const std::string& name) { return escape(name, true); }
+std::string escape_controls(const std::string& text) { return escape(text, false); }
 
 std::string human_bytes(uint64_t bytes) {
   constexpr std::array kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -46,7 +46,7 @@ Result<Json> ask(Clients& clients, const std::string& path) {
 }
 
 std::string text(const Json& info, const char* key) {
-  return text_of(info, key).value_or("-");
+  return escape_name(text_of(info, key).value_or("-"));
 }
 
 std::string bytes(const Json& info, const char* key) {

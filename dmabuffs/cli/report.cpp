@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/format.h"
 
 namespace dmabuffs::cli {
 
@@ -18,8 +19,14 @@ int die_by(int signal) {
 }
 
 int report(const std::string& message) {
-  std::fprintf(stderr, "dmabuffs: %s\n", message.c_str());
+  std::fprintf(stderr, "dmabuffs: %s\n", escape_controls(message).c_str());
   return 1;
+}
+
+int misuse(const std::string& command, const std::string& message) {
+  report(command + ": " + message);
+  std::fprintf(stderr, "Try 'dmabuffs %s --help'.\n", command.c_str());
+  return kUsageError;
 }
 
 }  // namespace dmabuffs::cli

@@ -15,7 +15,7 @@ namespace {
 using Rows = std::vector<std::vector<std::string>>;
 
 std::string text(const Json& object, const char* key) {
-  return text_of(object, key).value_or("-");
+  return escape_name(text_of(object, key).value_or("-"));
 }
 uint64_t number(const Json& object, const char* key) {
   return number_of(object, key).value_or(0);
@@ -67,7 +67,7 @@ void print_transfers(const Json& status) {
   Rows rows{{"PATH", "OPERATIONS", "BYTES"}};
   for (const auto& [path, tally] : object_in(status, "transfers").items())
     if (number(tally, "operations") > 0)
-      rows.push_back({path, std::to_string(number(tally, "operations")), bytes(tally, "bytes")});
+      rows.push_back({escape_name(path), std::to_string(number(tally, "operations")), bytes(tally, "bytes")});
   const Json& daemon = object_in(status, "through_daemon");
   rows.push_back({"read(2)", "", bytes(daemon, "read_bytes")});
   rows.push_back({"write(2)", "", bytes(daemon, "written_bytes")});
@@ -78,7 +78,7 @@ void print_transfers(const Json& status) {
     std::printf("%s by %s: %s\n", bytes(reason, "bytes").c_str(), text(reason, "path").c_str(),
                 text(reason, "why").c_str());
   for (const Json& refused : list_in(status, "refused"))
-    if (refused.is_string()) std::printf("refused: %s\n", printable(refused.get<std::string>()).c_str());
+    if (refused.is_string()) std::printf("refused: %s\n", escape_controls(refused.get<std::string>()).c_str());
 }
 
 }  // namespace

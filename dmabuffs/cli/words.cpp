@@ -1,18 +1,75 @@
 // SPDX-License-Identifier: MIT
 /// The words of a command line made safe for CLI11.
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "dmabuffs/cli/commands.h"
 
 namespace dmabuffs::cli {
 
+namespace {
+
+/// The options of `dmabuffs exec` whose value may be the next word.
+constexpr std::array<std::string_view, 3> kExecValues{"--files", "--heap", "-o"};
+
+/// An option of cp(1) that `dmabuffs cp` lacks.
+struct CpOption {
+  char letter;  ///< 0: it has none
+  std::string_view name, instead;
+  bool plain = true;  ///< plain cp is what to use
+};
+constexpr std::array<CpOption, 14> kOnlyInCp{{
+    {'a', "--archive", "use -rp, which keeps modes, owners, times and symbolic links, or "},
+    {'n', "--no-clobber", "a destination is overwritten; to keep it, use "},
+    {'i', "--interactive", "a destination is overwritten; to be asked, use "},
+    {'u', "--update", "a destination is overwritten, however new; to keep newer ones, use "},
+    {'t', "--target-directory", "name the directory last: dmabuffs cp SRC... DIR", false},
+    {'T', "--no-target-directory", "a destination that is a directory is copied into; for the other way use "},
+    {0, "--sparse", "holes become zeros; to keep them, use "},
+    {'d', "--no-dereference", "symbolic links are copied with -r and followed without; for another way use "},
+    {'P', "--no-dereference", "symbolic links are copied with -r and followed without; for another way use "},
+    {'L', "--dereference", "symbolic links are copied with -r and followed without; for another way use "},
+    {'H', "", "symbolic links are copied with -r and followed without; for another way use "},
+    {'l', "--link", "a buffer has one name; for host files use "},
+    {'s', "--symbolic-link", "a heap holds no symbolic links; for host files use "},
+    {'x', "--one-file-system", "use "},
+}};
+
+bool is_named(const CpOption& option, const std::string& word) {
+  if (word.starts_with("--")) return !option.name.empty() && word.substr(0, word.find('=')) == option.name;
+  return word.starts_with("-") && option.letter != 0 && word.find(option.letter) != std::string::npos;
+}
+
+std::string advice(const CpOption& option, const std::string& word) {
+  const std::string shown = word.starts_with("--") ? word : std::string{'-', option.letter};
+  std::string text = "there is no option " + shown + "; " + std::string(option.instead);
+  if (option.plain) text += "plain `cp " + shown + "`, which is direct, too, between files/ and heaps/ of one mount";
+  return text;
+}
+
+}  // namespace
+
 std::vector<std::string> cut_command(std::vector<std::string>& words) {
   if (words.empty() || words.front() != "exec") return {};
-  const auto mark = std::find(words.begin(), words.end(), "--");
-  if (mark == words.end()) return {};
-  std::vector<std::string> command(mark + 1, words.end());
-  words.erase(mark, words.end());
+  // As with env(1) and sudo(8) it begins at the first word that is no option.
+  auto word = words.begin() + 1;
+  for (bool value = false; word != words.end(); ++word) {
+    if (!value && (*word == "--" || !word->starts_with("-"))) break;
+    value = !value && std::find(kExecValues.begin(), kExecValues.end(), *word) != kExecValues.end();
+  }
+  const bool marked = word != words.end() && *word == "--";
+  std::vector<std::string> command(word + (marked ? 1 : 0), words.end());
+  words.erase(word, words.end());
   return command;
+}
+
+std::optional<std::string> advice_on_cp(const std::vector<std::string>& words) {
+  if (words.empty() || words.front() != "cp") return std::nullopt;
+  for (auto word = words.begin() + 1; word != words.end() && *word != "--"; ++word)
+    for (const CpOption& option : kOnlyInCp)
+      if (is_named(option, *word)) return advice(option, *word);
+  return std::nullopt;
 }
 
 void guard_operands(std::vector<std::string>& words) {

@@ -5,20 +5,26 @@ _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i
     local commands='mount umount cp exec info status socket doctor'
     local mount_options='size= recycle= files= heap= require_direct allow_other allow_root ro xattr no_passthrough
-        no_auto_unmount fsname= debug noatime nosuid nodev noexec'
+        no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
     fi
     if [[ $command == exec ]]; then
-        for ((i = 2; i < COMP_CWORD; i++)); do
-            # Behind --, the words are another command's.
-            if [[ ${COMP_WORDS[i]} == -- ]]; then
-                if declare -F _command_offset >/dev/null; then _command_offset $((i + 1)); fi
-                return
-            fi
+        # From the first word that is no option, or behind --, the words are another command's.
+        for ((i = 2; i <= COMP_CWORD; i++)); do
+            case ${COMP_WORDS[i]} in
+            --files | --heap | -o) ((++i)) ;;
+            --) if ((i < COMP_CWORD)); then i=$((i + 1)); break; fi ;;
+            -*) ;;
+            *) break ;;
+            esac
         done
+        if ((i <= COMP_CWORD)); then
+            if declare -F _command_offset >/dev/null; then _command_offset "$i"; fi
+            return
+        fi
     fi
     case $prev in
     -o)

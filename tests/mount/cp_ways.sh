@@ -113,9 +113,33 @@ check 'and keeps its bytes there' test "$(stat -c %s "$data/inside")" = 5000001
 run cp -v "$outside/a" "$heap/v"
 says '-v tells the path that was taken' 0 "$outside/a -> $heap/v ("
 
+run cp -v "$outside/a" "$heap/"$'new\nline\e[31m'
+says '-v shows control characters as ls -b does' 0 'new\nline\033[31m ('
+run "$DMABUFFS" info "$heap/"$'new\nline\e[31m'
+says 'so does info' 0 'new\nline\033[31m'
+is_escaped() { run "$DMABUFFS" "$@"; [[ $out != *$'\e'* && $out == *'new\nline'* ]]; }
+check 'and status' is_escaped status "$mnt"
+check 'and an error' is_escaped cp "$heap/"$'new\nline\e[31m' "$heap/"$'new\nline\e[31m'
+is_json() { "$DMABUFFS" "$@" | jq -e '.. | strings | select(endswith("new\nline\u001b[31m"))' >/dev/null; }
+check 'JSON has them as they are' is_json info --json "$heap/"$'new\nline\e[31m'
+rm "$heap/"$'new\nline\e[31m'
+
+run cp "$outside/a" "$outside/nosuchdir/"
+says 'a directory meant as one that is not there is named' 1 "$outside/nosuchdir/: no such directory; make it with mkdir"
+run cp "$outside/a" "$outside/plain" "$outside/nosuchdir"
+says 'for several files, too' 1 'no such directory; make it with mkdir'
+run cp "$outside/a" "$outside/plain/"
+says 'and a file meant as one' 1 "$outside/plain/: not a directory"
+check 'which stays' test "$(stat -c %s "$outside/plain")" = 5000001
+run cp '' "$outside/x"
+says 'an empty name is shown' 1 "'': No such file"
+run cp "$outside/a" ''
+says 'also as the destination' 1 "'': No such file"
 run cp "$outside/a" "$outside/none/x"
 says 'a directory that is not there is named' 1 "$outside/none/x: No such file"
 run cp "$outside/a"
 says 'cp needs two names' 2 ''
 run cp --wrong "$outside/a" "$heap/a"
 says 'cp knows no other options' 2 ''
+run cp -a "$outside/a" "$heap/a"
+says 'for one of cp(1) it says what to use' 2 'use -rp'

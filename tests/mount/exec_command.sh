@@ -59,7 +59,10 @@ check 'standard input and output are the command'"'"'s' [ "$(echo hello | "${run
 check 'nothing is printed but what the command prints' [ -z "$("${run[@]}" -- true 2>&1)" ]
 
 check 'without a command: 2' status_is 2 "${run[@]}" 2>/dev/null
-check 'with a BUFFER: 2' status_is 2 "${run[@]}" "$T/plain" -- true 2>/dev/null
+check 'the command needs no --, and its options are its own' \
+    [ "$("${run[@]}" --files "d=$T/data" sh -c 'ls "$DMABUFFS_MOUNT/files"; printf "<%s>" "$@"' - -x --files -- y)" == $'d\n<-x><--files><--><y>' ]
+check 'an option before it that exec does not know: 2' status_is 2 "${run[@]}" --wrong true 2>"$T/err"
+check 'is named' grep -q -- --wrong "$T/err"
 check 'with an option mount does not know: 2' status_is 2 "${run[@]}" -o nonsense -- true 2>"$T/err"
 check 'its name is told' grep -q nonsense "$T/err"
 check 'a --files directory that is not there: 1' status_is 1 "${run[@]}" --files "$T/none" -- true 2>/dev/null

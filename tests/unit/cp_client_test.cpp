@@ -68,6 +68,7 @@ TEST_CASE("a path that lies in no mount is named") {
   CHECK(mount.error().code == ENODEV);
   CHECK(mount.error().message == "/proc: not in a dmabuffs mount");
   CHECK(mount_of("/proc/none").error().code == ENOENT);
+  CHECK(mount_of("").error().message == "'': No such file or directory");
   CHECK(path_error(ENOTCONN, "/mnt").value().message.find("umount") != std::string::npos);
 }
 
@@ -82,6 +83,16 @@ TEST_CASE("sizes and times are written for people") {
   CHECK(human_seconds(3723) == "1:02:03");
   CHECK(table({{"A", "N"}, {"long", "7"}}, {1}) == "A     N\nlong  7\n");
   CHECK(table({{"x", ""}}, {}) == "x\n");
+}
+
+TEST_CASE("names with control characters are written for people as ls -b would") {
+  CHECK(escape_name("plain name") == "plain name");
+  CHECK(escape_name("a\nb\tc\033[2J\\\x7f") == "a\\nb\\tc\\033[2J\\\\\\177");
+  CHECK(escape_name("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600") == "Gr\u00fc\u00dfe \u65e5\u672c \U0001f600");
+  CHECK(escape_name("\xff\xc3") == "\\377\\303");
+  CHECK(escape_name("\xc2\x9b" "0m") == "\\302\\2330m");                // a control character, too (CSI)
+  CHECK(escape_name("\xc0\xaf\xed\xa0\x80") == "\\300\\257\\355\\240\\200");  // overlong, surrogate
+  CHECK(escape_controls("a\\b\r") == "a\\b\\r");
 }
 
 TEST_CASE("the progress line fits the terminal and keeps the numbers") {

@@ -51,6 +51,7 @@ TEST_CASE("an ordinary command line is not taken for mount(8)'s") {
 
 TEST_CASE("the source becomes the mount's name") {
   CHECK(translate({"mount.dmabuffs", "none", "/mnt"}) == Words{"mount", "-o", "fsname=none", "/mnt"});
+  CHECK(translate({"mount.dmabuffs", "", "/mnt"}) == Words{"mount", "/mnt"});
   CHECK(translate({"mount.dmabuffs", "a,b\\c", "/mnt"}) == Words{"mount", "-o", "fsname=a\\,b\\\\c", "/mnt"});
 }
 
@@ -92,6 +93,29 @@ TEST_CASE("exec's command is cut off unchanged at the first --") {
   Words words = {"exec", "--files", "d=/d", "--", "tool", "[a,b]", "--", "-x", ""};
   CHECK(cut_command(words) == Words{"tool", "[a,b]", "--", "-x", ""});
   CHECK(words == Words{"exec", "--files", "d=/d"});
+}
+
+TEST_CASE("exec's command begins at the first word that is no option, also without --") {
+  Words words = {"exec", "--files", "d=/d", "-oro", "--heap=memfd", "-o", "--", "sh", "-c", "ls", "--", "-x"};
+  CHECK(cut_command(words) == Words{"sh", "-c", "ls", "--", "-x"});
+  CHECK(words == Words{"exec", "--files", "d=/d", "-oro", "--heap=memfd", "-o", "--"});
+  words = {"exec", "--require-direct", "--", "--help"};
+  CHECK(cut_command(words) == Words{"--help"});
+  words = {"exec", "--help"};
+  CHECK(cut_command(words).empty());
+  words = {"exec", "-o"};
+  CHECK(cut_command(words).empty());
+}
+
+TEST_CASE("for an option that only cp(1) has there is advice") {
+  const auto advice = [](const Words& words) { return advice_on_cp(words).value_or(""); };
+  CHECK(advice({"cp", "-a", "b", "c"}).find("-rp") != std::string::npos);
+  CHECK(advice({"cp", "-rvn", "b", "c"}).find("plain `cp -n`") != std::string::npos);
+  CHECK(advice({"cp", "b", "c", "--sparse=never"}).find("plain `cp --sparse=never`") != std::string::npos);
+  CHECK(advice({"cp", "--target-directory=x", "b"}).find("SRC... DIR") != std::string::npos);
+  CHECK(advice({"cp", "-rRfpvh", "--require-direct", "--no-progress", "--json", "b", "c"}).empty());
+  CHECK(advice({"cp", "--", "-a", "c"}).empty());
+  CHECK(advice({"info", "-a"}).empty());
 }
 
 TEST_CASE("other commands keep their --") {
