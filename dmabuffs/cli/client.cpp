@@ -13,6 +13,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "dmabuffs/cli/mount_table.h"
 #include "dmabuffs/fs/control.h"
 #include "dmabuffs/fs/control_address.h"
 
@@ -21,29 +22,6 @@ namespace dmabuffs::cli {
 namespace {
 
 constexpr auto kCancelPatience = std::chrono::seconds(1);
-
-/// mountinfo writes space, tab, newline and backslash as \ooo.
-std::string unescape(const std::string& text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
-uid_t owner_in(const std::string& options) {
-  constexpr std::string_view kKey = "user_id=";
-  std::istringstream words(options);
-  for (std::string word; std::getline(words, word, ',');)
-    if (word.rfind(kKey, 0) == 0)
-      return static_cast<uid_t>(std::strtoul(word.c_str() + kKey.size(), nullptr, 10));
-  return 0;
-}
 
 bool parse_line(const std::string& line, MountPoint& mount) {
   std::istringstream words(line);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/cli/format.h"
 
+#include <pwd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -51,8 +53,17 @@ std::string escape(const std::string& text, bool backslashes) {
 
 }  // namespace
 
-std::string escape_name(const std::string& name) { return escape(name, true); }
-std::string escape_controls(const std::string& text) { return escape(text, false); }
+std::string user_name(uid_t user) {
+  const passwd* entry = ::getpwuid(user);
+  return entry ? entry->pw_name : "uid " + std::to_string(user);
+}
+
+std::string escape_name(const std::string& name) {
+  return escape(name, true);
+}
+std::string escape_controls(const std::string& text) {
+  return escape(text, false);
+}
 
 std::string human_bytes(uint64_t bytes) {
   constexpr std::array kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -15,7 +15,13 @@
 namespace dmabuffs::cli {
 namespace {
 
-/// Space, tab, newline and backslash are written as \ooo there.
+std::string current_directory() {
+  const std::unique_ptr<char, decltype(&std::free)> path(::getcwd(nullptr, 0), &std::free);
+  return path ? path.get() : "";
+}
+
+}  // namespace
+
 std::string unescape(const std::string& text) {
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -29,12 +35,14 @@ std::string unescape(const std::string& text) {
   return plain;
 }
 
-std::string current_directory() {
-  const std::unique_ptr<char, decltype(&std::free)> path(::getcwd(nullptr, 0), &std::free);
-  return path ? path.get() : "";
+uid_t owner_in(const std::string& options) {
+  constexpr std::string_view kKey = "user_id=";
+  std::istringstream words(options);
+  for (std::string word; std::getline(words, word, ',');)
+    if (word.rfind(kKey, 0) == 0)
+      return static_cast<uid_t>(std::strtoul(word.c_str() + kKey.size(), nullptr, 10));
+  return 0;
 }
-
-}  // namespace
 
 std::vector<MountEntry> parse_mount_table(const std::string& mountinfo) {
   std::vector<MountEntry> table;
@@ -47,6 +55,7 @@ std::vector<MountEntry> parse_mount_table(const std::string& mountinfo) {
     while (words >> word && word != "-") continue;  // options and any number of optional fields
     unsigned major = 0, minor = 0;
     if (!(words >> entry.type) || std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
+    if (words >> word >> word) entry.owner = owner_in(word);  // behind the source
     entry.device = makedev(major, minor);
     entry.path = unescape(path);
     table.push_back(std::move(entry));
@@ -74,6 +83,7 @@ const MountEntry* mounted_at(const std::vector<MountEntry>& table, const std::st
 }
 
 Result<std::string> resolve_mountpoint(const std::string& path) {
+  if (path.empty()) return fail(ENOENT, "'': No such file or directory");  // not the directory we are in
   std::string trimmed = path;
   while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
   const size_t slash = trimmed.rfind('/');

@@ -16,7 +16,13 @@ struct MountEntry {
   dev_t device = 0;  ///< st_dev of its files
   std::string path;  ///< where it is mounted
   std::string type;  ///< "fuse.dmabuffs"
+  uid_t owner = 0;   ///< of a FUSE mount: who mounted it
 };
+
+/// A path as that file has it (space, tab, newline and backslash as \ooo) in plain text.
+std::string unescape(const std::string& text);
+/// The user_id= among the options of a file system, its last word there; 0: there is none.
+uid_t owner_in(const std::string& options);
 
 std::vector<MountEntry> parse_mount_table(const std::string& mountinfo);
 Result<std::vector<MountEntry>> read_mount_table();

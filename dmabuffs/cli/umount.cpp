@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// `dmabuffs umount`: takes a mount away and waits for its daemon, so that the next command can rely on it.
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -14,55 +11,17 @@
 
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/child_process.h"
-#include "dmabuffs/cli/client.h"
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/format.h"
 #include "dmabuffs/cli/holders.h"
+#include "dmabuffs/cli/mount_daemon.h"
 #include "dmabuffs/cli/mount_table.h"
-#include "dmabuffs/fs/control_address.h"
 
 namespace dmabuffs::cli {
 namespace {
 
 constexpr int kDaemonPatience = 10'000;  // milliseconds for the daemon to end
 constexpr size_t kHoldersShown = 5;
-
-/// The daemon of a mount: something to wait for.
-class Daemon {
- public:
-  /// Asks the control socket, not the mount: that may hang. Nothing to wait for when nobody answers.
-  explicit Daemon(const std::string& mountpoint) {
-    auto mounts = dmabuffs_mounts();
-    if (!mounts) return;
-    for (const MountPoint& mount : *mounts)
-      if (mount.path == mountpoint)
-        for (const std::string& directory : socket_directories(mount.owner)) {
-          if (pidfd_) return;
-          ask(directory + "/" + socket_name(mountpoint), mount.owner);
-        }
-  }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  /// True when it has ended (or was not known).
-  [[nodiscard]] bool ended_within(int milliseconds) const {
-    pollfd wait{pidfd_.get(), POLLIN, 0};
-    return !pidfd_ || ::poll(&wait, 1, milliseconds) > 0;
-  }
-
- private:
-  /// The daemon itself listens, so the kernel names its process.
-  void ask(const std::string& path, uid_t owner) {
-    auto socket = connect_to(path);
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    if (!socket || ::getsockopt(socket->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
-        peer.pid <= 0 || (peer.uid != owner && peer.uid != 0))
-      return;
-    pid_ = peer.pid;
-    pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-  }
-
-  pid_t pid_ = 0;
-  UniqueFd pidfd_;
-};
 
 /// The dmabuffs mount at `path`, however it is spelled.
 Result<MountEntry> find_mount(const std::string& path) {
@@ -103,13 +62,17 @@ Result<void> fusermount(const std::string& path, bool lazy) {
   if (status == 0) return {};
   if (status == 127) return fail(ENOENT, path + ": fusermount3 is missing; install it (package fuse3)");
   while (!said.empty() && said.back() == '\n') said.pop_back();
+  std::replace(said.begin(), said.end(), '\n', ' ');
   return fail(said.find("busy") != std::string::npos ? EBUSY : EPERM, path + ": " + said);
 }
 
-Result<void> unmount(const std::string& path, bool lazy) {
-  if (::umount2(path.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return {};
-  if (errno == EPERM) return fusermount(path, lazy);
-  return fail_errno(errno, path);
+Result<void> unmount(const MountEntry& mount, bool lazy) {
+  if (::umount2(mount.path.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return {};
+  if (errno != EPERM) return fail_errno(errno, mount.path);
+  if (mount.owner == ::geteuid()) return fusermount(mount.path, lazy);
+  const std::string owner = user_name(mount.owner);
+  return fail(EPERM, mount.path + ": mounted by " + owner + "; only " + owner +
+                         (mount.owner == 0 ? "" : " and root") + " may unmount it");
 }
 
 /// Whether the mount's daemon has died. Asks the mount, in a process that may be left hanging.
@@ -124,14 +87,27 @@ bool is_dead(const std::string& path) {
   return false;
 }
 
+/// "17 bash (working directory)".
+std::string description(const Holder& holder) {
+  std::string text = std::to_string(holder.pid) + " " + holder.command + " (" + holder.how + ")";
+  if (holder.pid == ::getppid() && holder.how == "working directory")
+    text += ", who called this: cd out of it";
+  return text;
+}
+
 Error busy(const MountEntry& mount) {
-  const std::vector<Holder> holders = find_holders(mount.device, kHoldersShown + 1);
+  std::vector<Holder> holders = find_holders(mount.device, kHoldersShown + 1);
+  // What we have open came from who called us, and is listed there.
+  const auto self = [](const Holder& holder) { return holder.pid == ::getpid(); };
+  const bool alone = holders.size() == 1 && self(holders.front());
+  holders.erase(std::remove_if(holders.begin(), holders.end(), self), holders.end());
   std::string users;
+  if (holders.empty())
+    users = alone ? "this command's own input or output"
+                  : "a process that only root can see, or another mount on top of it";
   for (size_t i = 0; i < std::min(holders.size(), kHoldersShown); ++i)
-    users += (i == 0 ? "" : ", ") + std::to_string(holders[i].pid) + " " + holders[i].command + " (" +
-             holders[i].how + ")";
+    users += (i == 0 ? "" : ", ") + description(holders[i]);
   if (holders.size() > kHoldersShown) users += " and more";
-  if (holders.empty()) users = "a process that only root can see, or another mount on top of it";
   return {EBUSY,
           mount.path + ": busy; in use by " + users +
               "; end that, or detach it now and let it end with its last user: dmabuffs umount --lazy " +
@@ -148,12 +124,14 @@ bool is_still_mounted(dev_t device) {
 Result<void> take_away(const std::string& path, bool lazy) {
   auto mount = find_mount(path);
   if (!mount) return pass(std::move(mount));
-  const Daemon daemon(mount->path);
-  auto done = unmount(mount->path, lazy);
+  // `umount .`: we must not be what keeps it busy.
+  (void)!::chdir("/");
+  const MountDaemon daemon(*mount);
+  auto done = unmount(*mount, lazy);
   if (!done && done.error().code == EBUSY) {
     if (!is_dead(mount->path)) return Failure(busy(*mount));
     lazy = true;
-    done = unmount(mount->path, lazy);
+    done = unmount(*mount, lazy);
   }
   if (!done) return done;
   const bool in_use = lazy && !find_holders(mount->device, 1).empty();

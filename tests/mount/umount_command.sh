@@ -78,6 +78,34 @@ check 'umount takes it away, though in use' "$DMABUFFS" umount "$mnt"
 check 'and it is gone' gone
 kill "$holder"
 
+mount_it
+sleep 60 <"$mnt/status" &
+holder=$!
+sleep 0.3
+"$DMABUFFS" umount --lazy "$mnt"
+mount_it
+SECONDS=0
+check 'where a detached mount had the same place, umount waits for the daemon of the mount that is there' \
+    "$DMABUFFS" umount "$mnt" 2>err
+check 'at once' [ "$SECONDS" -lt 5 ]
+check 'without a word' [ ! -s err ]
+check 'and it has ended' ended
+kill "$holder"
+wait "$holder" 2>/dev/null
+
+mount_it
+check 'umount . from within does not wait for itself' bash -c 'cd "$2" && exec "$1" umount .' - "$DMABUFFS" "$mnt"
+check 'and it is gone' gone
+mount_it
+bash -c 'cd "$2" && { "$1" umount .; echo "$? $$"; }' - "$DMABUFFS" "$mnt" >out 2>err
+read -r status shell <out
+check 'from a shell that stays within: 1' [ "$status" == 1 ]
+check 'the shell is named, and what to do' grep -q "in use by $shell bash (working directory), who called this: cd out of it;" err
+check 'umount "" is not umount .: 1' status_is 1 bash -c 'cd "$2" && exec "$1" umount ""' - "$DMABUFFS" "$mnt" 2>err
+check 'an empty name is shown' grep -q "'': No such file" err
+check 'it is still mounted' is_mounted
+"$DMABUFFS" umount "$mnt"
+
 mkdir "$T/bind"
 mount_it
 if ((EUID == 0)) && mount --bind "$mnt" "$T/bind" 2>/dev/null; then
@@ -94,7 +122,13 @@ if ((EUID == 0)) && [[ -w /dev/fuse ]]; then
     user=(setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR)
     install -d -o 65534 -g 65534 "$T/theirs"
     chmod 755 "$T"
+    third=(setpriv --reuid 65533 --regid 65533 --clear-groups env -u XDG_RUNTIME_DIR)
     if "${user[@]}" "$DMABUFFS" mount "$T/theirs"; then
+        his=$(id -un 65534 2>/dev/null || echo 'uid 65534')
+        check "another does not unmount it: 1" status_is 1 "${third[@]}" "$DMABUFFS" umount "$T/theirs" 2>err
+        check 'who may is named' grep -q "mounted by $his; only $his and root may unmount it" err
+        check "nor mounts there: 1" status_is 1 "${third[@]}" "$DMABUFFS" mount "$T/theirs" 2>err
+        check 'whose it is is named' grep -q "a dmabuffs mount of $his is there already; choose another directory" err
         check 'an ordinary user unmounts what he mounted' "${user[@]}" "$DMABUFFS" umount "$T/theirs"
         check 'and it is gone' bash -c "! grep -q '$T/theirs' /proc/self/mountinfo"
     else
@@ -103,6 +137,7 @@ if ((EUID == 0)) && [[ -w /dev/fuse ]]; then
     fi
     mount_it
     check "but not root's: 1" status_is 1 "${user[@]}" "$DMABUFFS" umount "$mnt" 2>err
+    check 'which it says' grep -q 'mounted by root; only root may' err
     check 'which stays' is_mounted
     "$DMABUFFS" umount "$mnt"
 fi
