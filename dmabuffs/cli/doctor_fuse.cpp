@@ -4,6 +4,7 @@
 
 #include "dmabuffs/cli/doctor_checks.h"
 #include "dmabuffs/cli/doctor_nodes.h"
+#include "dmabuffs/cli/mountpoint.h"
 
 namespace dmabuffs::cli {
 namespace {
@@ -33,8 +34,7 @@ Check helper(const Machine& machine) {
 }
 
 Check allow_other(const Machine& machine) {
-  const std::string text = "\n" + machine.text("/etc/fuse.conf").value_or("") + "\n";
-  if (text.find("\nuser_allow_other\n") != std::string::npos)
+  if (lets_users_allow_other(machine.text("/etc/fuse.conf").value_or("")))
     return {"allow_other", CheckState::Ok, "for everyone (user_allow_other in /etc/fuse.conf)", ""};
   // No fix: letting users show mounts to others is the administrator's decision.
   return {"allow_other", CheckState::Ok, "for root only (user_allow_other is not in /etc/fuse.conf)", ""};

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <malloc.h>
 
 #include <csignal>
-#include <filesystem>
 #include <memory>
 
 #include "dmabuffs/base/log.h"
@@ -17,7 +14,7 @@
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/format.h"
 #include "dmabuffs/cli/mount_settings.h"
-#include "dmabuffs/cli/mount_table.h"
+#include "dmabuffs/cli/mountpoint.h"
 #include "dmabuffs/fs/caller_rights.h"
 #include "dmabuffs/fs/control.h"
 #include "dmabuffs/fs/files.h"
@@ -45,48 +42,6 @@ void raise_file_size_limit() {
   if (::getrlimit(RLIMIT_FSIZE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_FSIZE, &limit);
-}
-
-/// Takes away a mount whose daemon is gone.
-void recover_stale(const std::string& mountpoint) {
-  if (::umount2(mountpoint.c_str(), MNT_DETACH) == 0) return;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint.c_str(), nullptr);
-    ::_exit(127);
-  }
-  ::waitpid(child, nullptr, 0);
-}
-
-/// The mount point as the kernel will name it, free to be mounted on.
-Result<std::string> prepare_mountpoint(const std::string& given) {
-  if (given.starts_with("/dev/fd/")) return given;  // mount.fuse3's drop_privileges: already opened for us
-  auto path = resolve_mountpoint(given);
-  if (!path) return path;
-  const auto table = read_mount_table();
-  const MountEntry* there = table ? mounted_at(*table, *path) : nullptr;
-  if (there != nullptr && there->type == "fuse.dmabuffs") {
-    // Forced: for a second after its daemon died the kernel answers from what it remembers.
-    struct statx found {};
-    if (::statx(AT_FDCWD, path->c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0 ||
-        (errno != ENOTCONN && errno != ECONNABORTED)) {
-      return fail(EBUSY, *path + ": a dmabuffs mount is there already; `dmabuffs umount " + *path + "` ends it");
-    }
-    recover_stale(*path);
-  }
-  struct stat st {};
-  // The kernel and fusermount3 don't agree on what a link at the end means.
-  if (::lstat(path->c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {
-    std::error_code problem;
-    const std::string target = std::filesystem::canonical(*path, problem);
-    if (problem) return fail(problem.value(), *path + ": " + problem.message());
-    return prepare_mountpoint(target);
-  }
-  if (::stat(path->c_str(), &st) != 0) {
-    return fail(errno, *path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
-  }
-  if (!S_ISDIR(st.st_mode)) return fail(ENOTDIR, *path + ": is not a directory");
-  return path;
 }
 
 /// Files of the mount itself must not lie in it.
@@ -139,7 +94,8 @@ int run(MountSettings settings) {
   auto session = Session::make(context);
   if (!session) return background.failed(session.error().message);
   warn_of(context.settings, context.heaps->missing());
-  if (auto mounted = (*session)->mount(); !mounted) return background.failed(mounted.error().message);
+  if (auto mounted = (*session)->mount(); !mounted)
+    return background.failed(mounted.error().message + ": " + why_not_mounted(context.settings));
   auto socket =
       ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });
   if (!socket) return background.failed(socket.error().message);

@@ -35,7 +35,8 @@ Result<FilesOption> parse_files(const std::string& word) {
     option.name = word.substr(0, equals);
     directory = word.substr(equals + 1);
   }
-  if (directory.empty()) return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR");
+  if (directory.empty())
+    return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR");
   std::error_code problem;
   const auto path = std::filesystem::canonical(directory, problem);
   if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());
@@ -106,7 +107,8 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
   if (key == "size") {
     if (auto read = size_into(settings.size); !read) return read;
     if (settings.size < kPage)
-      return fail(EINVAL, "-o " + option + ": less than a page (4096 bytes) holds nothing; write 512M, 2G or 25%");
+      return fail(EINVAL,
+                  "-o " + option + ": less than a page (4096 bytes) holds nothing; write 512M, 2G or 25%");
     return {};
   }
   if (key == "recycle") return size_into(settings.recycle);
@@ -130,10 +132,11 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     return {};
   }
   if (kForOthers.contains(key) || key.starts_with("x-") || key.starts_with("comment")) return {};
-  return fail(EINVAL, "-o " + option +
-                          ": unknown option; there are size=, recycle=, files=, heap=, require_direct, "
-                          "allow_other, allow_root, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug, "
-                          "foreground and what every file system takes (see mount.dmabuffs(8))");
+  return fail(EINVAL,
+              "-o " + option +
+                  ": unknown option; there are size=, recycle=, files=, heap=, require_direct, "
+                  "allow_other, allow_root, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug, "
+                  "foreground and what every file system takes (see mount.dmabuffs(8))");
 }
 
 }  // namespace

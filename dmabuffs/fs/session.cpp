@@ -111,9 +111,7 @@ Result<void> Session::create_fuse() {
 
 Result<void> Session::mount() {
   const std::string& at = context_.settings.mountpoint;
-  if (fuse_session_mount(fuse_.get(), at.c_str()) != 0) {
-    return fail(EIO, at + ": can't be mounted; `dmabuffs doctor` says what is missing");
-  }
+  if (fuse_session_mount(fuse_.get(), at.c_str()) != 0) return fail(EIO, at + ": can't be mounted");
   mounted_ = true;
   // A descriptor that mount.fuse3 opened still names the directory below the mount; nothing of the host is
   // shown there.

@@ -60,5 +60,14 @@ says 'output that is lost is a failure' 1 'standard output'
 run "$DMABUFFS" mount "$mnt"
 says 'where a mount is there is no other: 1' 1 'there already'
 check 'and it goes on' test -r "$mnt/status"
+mkdir -p "$heap/inner/most"
+for inner in "$mnt/heaps" "$heap" "$heap/inner/most"; do
+    run "$DMABUFFS" mount "$inner"
+    says "what lies in a mount's heaps is no mount point: 1 (${inner#"$mnt"/})" 1 'lies in heaps/ of the dmabuffs mount'
+    check 'and nothing is mounted' refuses is_mounted "$inner"
+done
+mkdir "$files/inner"
+check 'a directory of files/ is one' "$DMABUFFS" mount "$files/inner"
+"$DMABUFFS" umount "$files/inner"
 run "$DMABUFFS" nonsense
 says 'a command there is not: 2' 2 ''

@@ -82,7 +82,21 @@ check 'with allow_root others do not get in' refuses as $other ls "$mnt"
 check 'root does' test -r "$mnt/status"
 "$DMABUFFS" umount "$mnt"
 
-# Of an ordinary user.
+# Of an ordinary user. Where he may not mount he is told why, by fusermount3's rules.
+install -d "$T/foreign"
+run as $other "$DMABUFFS" mount "$T/foreign"
+says "not on a directory that he can't write" 1 "$T/foreign: can't be mounted: it belongs to root and you may not write"
+install -d -m 1777 "$T/sticky"
+run as $other "$DMABUFFS" mount "$T/sticky"
+says "nor on a sticky one of another's" 1 'it belongs to root and has the sticky bit'
+check 'what could help is said, too' test "${out%make a directory of your own*}" != "$out"
+if ! grep -q '^ *user_allow_other' /etc/fuse.conf 2>/dev/null; then
+    for option in allow_other allow_root; do
+        run as $other "$DMABUFFS" mount -o $option "$theirs"
+        says "-o $option is not his to give" 1 "-o $option is for ordinary users only where root has put the line user_allow_other"
+    done
+fi
+check 'nothing is mounted by that' refuses grep -qE "$T/(foreign|sticky|theirs)" /proc/self/mountinfo
 check 'an ordinary user mounts' as $other "$DMABUFFS" mount --files data="$T/work" "$theirs"
 check 'fills a buffer' as $other sh -c "head -c 100001 /dev/zero >'$theirs/heaps/memfd/a'"
 check 'copies it directly' as $other cp "$theirs/heaps/memfd/a" "$theirs/files/data/a"

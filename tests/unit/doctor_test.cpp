@@ -213,6 +213,9 @@ TEST_CASE("doctor: what an administrator switched off for safety has no automati
   CHECK(contains(made.check("io_uring").detail, "kernel.io_uring_disabled=2"));
   CHECK(made.check("io_uring").fix.empty());
   CHECK(made.check("allow_other").fix.empty());
+  CHECK(contains(made.check("allow_other").detail, "for root only"));
+  made.put("/etc/fuse.conf", "#user_allow_other\nmount_max = 9\n  user_allow_other # for all\n");
+  CHECK(contains(made.check("allow_other").detail, "for everyone"));
 }
 
 TEST_CASE("doctor: a low limit of open files is a warning") {
