@@ -153,9 +153,19 @@ int after_output(int status) {
   return report(std::string("standard output: ") + std::strerror(errno));
 }
 
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return after_output(0);
+}
+
 int run(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (is_mount_helper(argc, argv)) {
+    const auto asked = [&words](const char* option) {
+      return std::find(words.begin(), words.end(), option) != words.end();
+    };
+    if (asked("-h") || asked("--help")) return print(mount_helper_help());
+    if (asked("-V") || asked("--version")) return print(version() + "\n");
     words = from_mount_helper(argc, argv);
     if (words.empty()) return 0;
   }

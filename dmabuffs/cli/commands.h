@@ -54,12 +54,16 @@ int run_doctor(const DoctorSettings& settings);
 /// fuse.dmabuffs) as `dmabuffs SOURCE MOUNTPOINT -o OPTIONS` with no command.
 bool is_mount_helper(int argc, char** argv);
 
+/// What `mount.dmabuffs --help` prints.
+std::string mount_helper_help();
+
 /// argv of `mount.dmabuffs SOURCE MOUNTPOINT [-o OPTIONS]` turned into that of `dmabuffs mount`. Empty: there
 /// is nothing to do (`mount -f`, a rehearsal).
 std::vector<std::string> from_mount_helper(int argc, char** argv);
 
-/// Cuts "[--] COMMAND ARGUMENT..." off the words of `dmabuffs exec` and returns COMMAND and its arguments: they
-/// must stay as they are, but CLI11 would read a word like "[a,b]" as a list, and their options as its own.
+/// Cuts "[--] COMMAND ARGUMENT..." off the words of `dmabuffs exec` and returns COMMAND and its arguments:
+/// they must stay as they are, but CLI11 would read a word like "[a,b]" as a list, and their options as its
+/// own.
 std::vector<std::string> cut_command(std::vector<std::string>& words);
 /// For a call of `dmabuffs cp` with an option that only cp(1) has: what to do instead.
 std::optional<std::string> advice_on_cp(const std::vector<std::string>& words);

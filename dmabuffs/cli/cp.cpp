@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -200,6 +201,7 @@ int Cp::run() {
 int run_cp(const CpOptions& options) {
   auto mounts = dmabuffs_mounts();
   if (!mounts) return report(mounts.error().message);
+  std::signal(SIGXFSZ, SIG_IGN);  // ulimit -f: an error that names the file instead of death
   return Cp(options, std::move(*mounts)).run();
 }
 

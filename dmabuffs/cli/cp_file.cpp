@@ -2,6 +2,7 @@
 #include "dmabuffs/cli/cp_file.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include "dmabuffs/cli/cp_interrupt.h"
 #include "dmabuffs/cli/format.h"
@@ -28,6 +29,13 @@ Failure no_directory(const std::string& name) {
     return fail(ENOTDIR, name + ": not a directory; leave the / out to overwrite that file");
   if (errno != ENOENT) return path_error(errno, name);
   return fail(ENOENT, name + ": no such directory; make it with mkdir, or leave the / out to copy to a file");
+}
+
+/// The size that this process may give a file (ulimit -f). The kernel holds us to it, but not the daemon.
+uint64_t file_size_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  return limit.rlim_cur;
 }
 
 /// A second descriptor for direct I/O, with this user's rights; invalid where the file system has none.
@@ -218,12 +226,19 @@ Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& fro
   Progress line(escape_name(to.name), options_.progress);
   Interrupt interrupt;
   const Waiting waiting{interrupt.fd(), [&line](uint64_t done, uint64_t total) { line.show(done, total); }};
-  auto answer = ask(mount, from, to, {{"progress", true}}, waiting);
+  Json request{{"progress", true}};
+  const uint64_t most = S_ISREG(to.st.st_mode) ? file_size_limit() : UINT64_MAX;
+  if (most != UINT64_MAX) request["length"] = most;
+  auto answer = ask(mount, from, to, std::move(request), waiting);
   signal_ = interrupt.take();
   if (signal_ == 0 && !answer && answer.error().code == EINTR) signal_ = SIGINT;
   if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);
   const Json& reply = answer->body;
   tally.add_reply(reply);
+  char more = 0;
+  if (flag_of(reply, "ok") && tally.bytes == most &&
+      ::pread(from.fd.get(), &more, 1, static_cast<off_t>(most)) > 0)
+    return too_large(from, to);
   if (flag_of(reply, "ok")) return true;
   const Error error = error_of(reply);
   if (error.code == EOPNOTSUPP && tally.bytes == 0 && !options_.require_direct) {
@@ -248,9 +263,15 @@ Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& 
   tally.add_path("file-copy", moved.file_copy);
   tally.add_path("buffered", moved.buffered);
   tally.bytes += moved.file_copy + moved.buffered;
+  if (!done && done.error().code == EFBIG && file_size_limit() != UINT64_MAX) return too_large(from, to);
   if (!done)
     return fail(done.error().code, "'" + from.name + "' -> '" + to.name + "': " + done.error().message);
   return {};
+}
+
+Failure FileCopier::too_large(const Side& from, const Side& to) {
+  return fail(EFBIG, "'" + from.name + "' -> '" + to.name + "': File too large; no more than " +
+                         human_bytes(file_size_limit()) + " may be written to a file here (ulimit -f)");
 }
 
 Result<void> FileCopier::finish(const Side& from, Side& to) {

@@ -77,6 +77,7 @@ class FileCopier {
   Result<void> check_direct(const MountPoint& mount, const Side& from, const Side& to);
   Result<bool> through_daemon(const MountPoint& mount, const Side& from, const Side& to, CopyTally& tally);
   Result<Json> end_for(const MountPoint& mount, const Side& side, Passed& passed);
+  static Failure too_large(const Side& from, const Side& to);
   Result<void> by_itself(const Side& from, const Side& to, CopyTally& tally);
   Result<void> finish(const Side& from, Side& to);
   Result<ControlClient*> client_of(const MountPoint& mount);

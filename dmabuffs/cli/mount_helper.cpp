@@ -58,6 +58,14 @@ bool is_mount_helper(int argc, char** argv) {
          std::find(kCommands.begin(), kCommands.end(), argv[1]) == kCommands.end();
 }
 
+std::string mount_helper_help() {
+  return "Mount dma-bufs as files, for mount(8): mount -t dmabuffs [-o OPTIONS] SOURCE DIR\n"
+         "Usage: mount.dmabuffs SOURCE DIR [-sfnv] [-o OPTIONS]\n\n"
+         "SOURCE is free text, the name in /proc/mounts. -f mounts nothing (a rehearsal); -s, -n and -v "
+         "change nothing.\n"
+         "`dmabuffs mount --help` lists the OPTIONS; see also mount.dmabuffs(8).\n";
+}
+
 std::vector<std::string> from_mount_helper(int argc, char** argv) {
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   std::vector<std::string> operands, unknown;

@@ -78,7 +78,8 @@ void print_transfers(const Json& status) {
     std::printf("%s by %s: %s\n", bytes(reason, "bytes").c_str(), text(reason, "path").c_str(),
                 text(reason, "why").c_str());
   for (const Json& refused : list_in(status, "refused"))
-    if (refused.is_string()) std::printf("refused: %s\n", escape_controls(refused.get<std::string>()).c_str());
+    if (refused.is_string())
+      std::printf("refused: %s\n", escape_controls(refused.get<std::string>()).c_str());
 }
 
 }  // namespace

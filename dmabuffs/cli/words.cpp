@@ -25,7 +25,8 @@ constexpr std::array<CpOption, 14> kOnlyInCp{{
     {'i', "--interactive", "a destination is overwritten; to be asked, use "},
     {'u', "--update", "a destination is overwritten, however new; to keep newer ones, use "},
     {'t', "--target-directory", "name the directory last: dmabuffs cp SRC... DIR", false},
-    {'T', "--no-target-directory", "a destination that is a directory is copied into; for the other way use "},
+    {'T', "--no-target-directory",
+     "a destination that is a directory is copied into; for the other way use "},
     {0, "--sparse", "holes become zeros; to keep them, use "},
     {'d', "--no-dereference", "symbolic links are copied with -r and followed without; for another way use "},
     {'P', "--no-dereference", "symbolic links are copied with -r and followed without; for another way use "},
@@ -44,7 +45,8 @@ bool is_named(const CpOption& option, const std::string& word) {
 std::string advice(const CpOption& option, const std::string& word) {
   const std::string shown = word.starts_with("--") ? word : std::string{'-', option.letter};
   std::string text = "there is no option " + shown + "; " + std::string(option.instead);
-  if (option.plain) text += "plain `cp " + shown + "`, which is direct, too, between files/ and heaps/ of one mount";
+  if (option.plain)
+    text += "plain `cp " + shown + "`, which is direct, too, between files/ and heaps/ of one mount";
   return text;
 }
 

@@ -124,6 +124,16 @@ is_json() { "$DMABUFFS" "$@" | jq -e '.. | strings | select(endswith("new\nline\
 check 'JSON has them as they are' is_json info --json "$heap/"$'new\nline\e[31m'
 rm "$heap/"$'new\nline\e[31m'
 
+limited() { (ulimit -f 1024; "$DMABUFFS" cp "$@"); } # KiB
+for pair in "$outside/a|$heap/limited" "$heap/a|$outside/limited" "$heap/a|$files/limited" "$outside/a|$outside/limited2"; do
+    run limited "${pair%|*}" "${pair#*|}"
+    says "ulimit -f holds (${pair#*|})" 1 'File too large; no more than 1.0 MiB'
+    check 'up to it, it is copied' cmp -n 1048576 "${pair%|*}" "${pair#*|}"
+    check 'and no more' test "$(stat -c %s "${pair#*|}")" = 1048576
+done
+check 'what is just as large goes' limited "$heap/limited" "$outside/limited"
+check 'whole' cmp "$heap/limited" "$outside/limited"
+
 run cp "$outside/a" "$outside/nosuchdir/"
 says 'a directory meant as one that is not there is named' 1 "$outside/nosuchdir/: no such directory; make it with mkdir"
 run cp "$outside/a" "$outside/plain" "$outside/nosuchdir"

@@ -36,6 +36,8 @@ check 'dmabuffs SOURCE MOUNTPOINT -o OPTIONS mounts too' "$DMABUFFS" other "$mnt
 check 'under its name' is_named other
 "$DMABUFFS" umount "$mnt"
 
+check '--help is about mount.dmabuffs' bash -c '"$1" --help | grep -qF "Usage: mount.dmabuffs SOURCE DIR [-sfnv] [-o OPTIONS]"' - "$T/mount.dmabuffs"
+check '--version tells the version' bash -c '"$1" --version | grep -q "^dmabuffs [0-9]"' - "$T/mount.dmabuffs"
 check '-f is a rehearsal' "$T/mount.dmabuffs" none "$mnt" -f -o rw
 check 'that mounts nothing' not_mounted
 check 'an unknown option: 2' status_is 2 "$T/mount.dmabuffs" none "$mnt" -o nonsense 2>"$T/err"
