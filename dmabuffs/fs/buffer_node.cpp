@@ -34,6 +34,7 @@ void BufferFile::placed(std::shared_ptr<HeapDirectory> parent, const std::string
     parent_ = parent;
     name_ = name;
     linked_ = true;
+    leaving_.reset();
     attributes_.touch_change();
   }
   buffer_->set_name(name);
@@ -42,6 +43,7 @@ void BufferFile::placed(std::shared_ptr<HeapDirectory> parent, const std::string
 void BufferFile::unlinked() {
   const std::lock_guard lock(mutex_);
   linked_ = false;
+  leaving_ = context_.freeing.expect();
   attributes_.touch_change();
 }
 
@@ -113,6 +115,11 @@ Result<struct statvfs> BufferFile::statfs(const Caller&) { return budget_statvfs
 void BufferFile::opened() {
   const std::lock_guard lock(mutex_);
   ++open_;
+}
+
+void BufferFile::closing() {
+  const std::lock_guard lock(mutex_);
+  if (leaving_) leaving_->renew();
 }
 
 void BufferFile::closed() {

@@ -6,6 +6,7 @@
 
 #include "dmabuffs/fs/attributes.h"
 #include "dmabuffs/fs/files_locks.h"
+#include "dmabuffs/fs/freeing.h"
 #include "dmabuffs/fs/heaps.h"
 
 namespace dmabuffs {
@@ -39,6 +40,8 @@ class BufferFile : public BufferNode {
 
   // For its open files.
   void opened();
+  /// One of them is about to be closed.
+  void closing();
   void closed();
   void contents_changed();
   [[nodiscard]] MountContext& context() { return context_; }
@@ -49,6 +52,7 @@ class BufferFile : public BufferNode {
 
  private:
   MountContext& context_;
+  std::unique_ptr<Freeing::Expected> leaving_;  // ends after the buffer, so when its memory is free
   std::shared_ptr<Buffer> buffer_;
   mutable std::mutex mutex_;
   Attributes attributes_;

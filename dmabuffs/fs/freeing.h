@@ -1,31 +1,68 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 
 namespace dmabuffs {
 
-/// Memory on its way back: buffers are freed by other threads than those that answer the last close or `rm`, and who is
-/// short of memory waits for them rather than be refused. Thread-safe; outlives what it hands out.
+/// Memory on its way back: buffers are freed by other threads than those that answer the last close or `rm`, and the
+/// kernel tells of both only after the caller has gone on. Who is short of memory waits for them rather than be refused.
+/// Thread-safe; outlives what it hands out.
 class Freeing {
  public:
+  using Clock = std::chrono::steady_clock;
+  /// How long after `rm` or close the kernel's word may take; a buffer that is still there then is held open.
+  static constexpr auto kGrace = std::chrono::milliseconds(250);
+
+  /// Something that will be freed soon, or is held open: as long as this lives, it is there.
+  class Expected {
+   public:
+    Expected(Freeing& freeing, uint64_t id) : freeing_(freeing), id_(id) {}
+    ~Expected() { freeing_.came(id_); }
+    Expected(const Expected&) = delete;
+    Expected& operator=(const Expected&) = delete;
+    /// There is a new reason to expect it: the grace starts again.
+    void renew() { freeing_.renew(id_); }
+
+   private:
+    Freeing& freeing_;
+    uint64_t id_;
+  };
+
   /// Something is being freed, as long as the token lives.
   std::shared_ptr<void> begin() {
     const std::lock_guard lock(mutex_);
     ++begun_;
     return {this, [](Freeing* self) { self->end(); }};
   }
+  std::unique_ptr<Expected> expect() {
+    const std::lock_guard lock(mutex_);
+    expected_[++last_id_] = Clock::now() + kGrace;
+    return std::make_unique<Expected>(*this, last_id_);
+  }
 
-  /// Waits until as much has been freed as was begun before the call. False when there was nothing to wait for, or
-  /// `limit` was too short.
+  /// Waits, `limit` at most, until all has been freed that was being freed or expected before the call. True when
+  /// anything was.
   bool wait(std::chrono::milliseconds limit) {
     std::unique_lock lock(mutex_);
-    if (ended_ == begun_) return false;
-    const uint64_t all = begun_;
-    return freed_.wait_for(lock, limit, [&] { return ended_ >= all; });
+    const auto deadline = Clock::now() + limit;
+    const uint64_t freed_before = ended_ + came_, all = begun_, last = last_id_;
+    for (;;) {
+      const auto now = Clock::now();
+      auto until = ended_ < all ? deadline : Clock::time_point::min();
+      for (auto it = expected_.begin(); it != expected_.end() && it->first <= last; ++it) {
+        if (it->second > now) until = std::max(until, it->second);
+      }
+      until = std::min(until, deadline);
+      if (until <= now) break;
+      freed_.wait_until(lock, until);
+    }
+    return ended_ + came_ > freed_before;
   }
 
  private:
@@ -34,10 +71,21 @@ class Freeing {
     ++ended_;
     freed_.notify_all();
   }
+  void came(uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    expected_.erase(id);
+    ++came_;
+    freed_.notify_all();
+  }
+  void renew(uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    expected_[id] = Clock::now() + kGrace;
+  }
 
   std::mutex mutex_;
   std::condition_variable freed_;
-  uint64_t begun_ = 0, ended_ = 0;
+  uint64_t begun_ = 0, ended_ = 0, last_id_ = 0, came_ = 0;
+  std::map<uint64_t, Clock::time_point> expected_;  // by id: until when
 };
 
 }  // namespace dmabuffs

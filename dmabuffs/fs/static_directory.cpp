@@ -27,8 +27,9 @@ Result<std::unique_ptr<OpenDirectory>> StaticDirectory::opendir(const Caller&) {
 
 Result<struct statvfs> StaticDirectory::statfs(const Caller&) { return budget_statvfs(context_); }
 
-struct statvfs budget_statvfs(const MountContext& context) {
+struct statvfs budget_statvfs(MountContext& context) {
   struct statvfs out {};
+  context.freeing.wait(Freeing::kGrace);  // `rm x; df` shows x gone
   // Recycled memory is free for whoever asks next, so it is not shown as used.
   const uint64_t limit = context.budget.limit();
   const uint64_t held = context.budget.used();

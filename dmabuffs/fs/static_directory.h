@@ -38,6 +38,6 @@ class FixedListing : public OpenDirectory {
 };
 
 /// df of the mount: its size, what buffers hold, what is left.
-struct statvfs budget_statvfs(const MountContext& context);
+struct statvfs budget_statvfs(MountContext& context);
 
 }  // namespace dmabuffs

@@ -41,3 +41,32 @@ check 'names need none' mkdir "$heap/directory"
 rm "$heap/more" "$heap/kept"
 check 'what was removed can be used again' cp "$outside/bytes" "$heap/again"
 same 'to the last byte' "$outside/bytes" "$heap/again"
+
+# The kernel tells of a close and of an rm only after the caller has gone on: who comes at once finds the room, all the same.
+"$DMABUFFS" umount "$mnt"
+mount_it -o size=64M,recycle=0
+head -c $((64 * mib)) /dev/zero >"$outside/full"
+refused=0
+for _ in {1..30}; do
+    cat "$outside/full" >"$heap/x" || refused=$((refused + 1))
+    rm "$heap/x"
+done
+is 'write all, rm, and again: always room' "$refused" 0
+late=0
+for _ in {1..20}; do
+    cat "$outside/full" >"$heap/x"
+    rm "$heap/x"
+    [[ $(used) == 0 ]] || late=$((late + 1))
+done
+is 'df after rm shows it gone' "$late" 0
+refused=0
+for _ in {1..20}; do
+    head -c $((32 * mib)) /dev/zero >"$heap/new" && mv "$heap/new" "$heap/x" || refused=$((refused + 1))
+done
+is 'nor is a rename over another refused' "$refused" 0
+refused=0
+for _ in {1..20}; do
+    # open, rm, write, close: the close frees
+    { rm -f "$heap/x"; head -c $((64 * mib)) /dev/zero; } >"$heap/x" || refused=$((refused + 1))
+done
+is 'nor is what follows the last close of a removed file' "$refused" 0

@@ -22,3 +22,32 @@ TEST_CASE("who is short of memory waits for what is being freed, and for no long
   REQUIRE(freed);
   REQUIRE_FALSE(freeing.wait(10s));
 }
+
+TEST_CASE("what is expected to be freed is waited for, but not for longer than it is likely") {
+  Freeing freeing;
+  auto expected = freeing.expect();
+  std::thread other([&expected] {
+    std::this_thread::sleep_for(20ms);
+    expected.reset();
+  });
+  const bool freed = freeing.wait(10s);
+  other.join();
+  REQUIRE(freed);
+
+  // A removed file that somebody holds open costs the wait once, not each time.
+  auto held = freeing.expect();
+  const auto start = Freeing::Clock::now();
+  REQUIRE_FALSE(freeing.wait(10s));
+  REQUIRE(Freeing::Clock::now() - start < 5s);
+  const auto again = Freeing::Clock::now();
+  REQUIRE_FALSE(freeing.wait(10s));
+  REQUIRE(Freeing::Clock::now() - again < Freeing::kGrace);
+  held->renew();  // it is being closed
+  std::thread closer([&held] {
+    std::this_thread::sleep_for(20ms);
+    held.reset();
+  });
+  const bool closed = freeing.wait(10s);
+  closer.join();
+  REQUIRE(closed);
+}
