@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/buffer/buffer.h"
 
+#include <unistd.h>
+
 #include "dmabuffs/buffer/dma_buffer.h"
 #include "dmabuffs/buffer/memfd_buffer.h"
 
@@ -17,6 +19,12 @@ Result<void> Buffer::write_behind(uint64_t offset, std::span<const std::byte> fr
   if (!written) return Failure(written.error());
   accept(*written);
   return {};
+}
+
+Result<uint64_t> Buffer::seek(uint64_t offset, int whence) const {
+  const uint64_t end = size();
+  if (offset >= end) return fail_errno(ENXIO, "lseek");
+  return whence == SEEK_HOLE ? end : offset;
 }
 
 }  // namespace dmabuffs

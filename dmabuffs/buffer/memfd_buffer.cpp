@@ -179,6 +179,18 @@ Result<void> MemfdBuffer::zero(Range range) {
   return code == 0 ? Result<void>{} : fail_errno(code, name());
 }
 
+Result<uint64_t> MemfdBuffer::seek(uint64_t offset, int whence) const {
+  if (!made_) return Failure(made_.error());
+  wait_for_accepted();
+  const uint64_t end = size();  // not that of a lease that extends the file
+  if (offset >= end) return fail_errno(ENXIO, name());
+  // The descriptor's position, which this sets, nobody uses.
+  const off_t found = ::lseek(memfd_.get(), static_cast<off_t>(offset), whence);
+  if (found < 0) return fail_errno(errno, name());
+  if (whence == SEEK_DATA && static_cast<uint64_t>(found) >= end) return fail_errno(ENXIO, name());
+  return std::min(static_cast<uint64_t>(found), end);
+}
+
 Result<void> MemfdBuffer::flush() {
   const std::unique_lock use(use_);
   fit_reservation_locked();

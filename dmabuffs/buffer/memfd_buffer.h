@@ -32,6 +32,7 @@ class MemfdBuffer final : public Buffer {
   Result<void> resize(uint64_t size) override;
   Result<void> allocate(Range range, bool keep_size) override;
   Result<void> zero(Range range) override;
+  [[nodiscard]] Result<uint64_t> seek(uint64_t offset, int whence) const override;
   /// Nothing to make; gives back what was reserved or allocated for bytes that never came. EIO: see lost_.
   Result<void> flush() override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;

@@ -82,10 +82,7 @@ Result<void> OpenBuffer::fallocate(int mode, uint64_t offset, uint64_t length) {
 }
 
 Result<uint64_t> OpenBuffer::lseek(uint64_t offset, int whence) {
-  // A buffer is all data: its memory is there whether written or not.
-  const uint64_t size = buffer_.size();
-  if (offset >= size) return fail_errno(ENXIO, "lseek");
-  return whence == SEEK_HOLE ? size : offset;
+  return buffer_.seek(offset, whence);
 }
 
 Result<void> OpenBuffer::getlk(uint64_t owner, struct flock& lock) {

@@ -39,4 +39,16 @@ becomes 'O_TRUNC gives back' $((10 * mib)) used
 rm "$heap/c" "$heap/d"
 becomes 'an empty mount uses nothing, again' 0 used
 is 'and status counts none' "$(heap_row)" '[0,0]'
+truncate -s $((20 * mib)) "$heap/sparse"
+printf 'data' | dd of="$heap/sparse" bs=1 seek=$((10 * mib)) conv=notrunc status=none
+becomes 'a sparse buffer counts by its length, for its holes may be filled' $((20 * mib)) used
+is 'du tells what it takes' "$(du -B1 "$heap/sparse" | cut -f1)" 4096
+cp "$heap/sparse" "$heap/sparse2" && cp "$heap/sparse" "$files/sparse" && cp "$heap/sparse" "$outside/sparse"
+for copy in "$heap/sparse2" "$files/sparse" "$outside/sparse"; do
+    same "cp has the bytes of a sparse buffer: ${copy##*/}" "$heap/sparse" "$copy"
+    check "and its holes" test "$(du -B1 "$copy" | cut -f1)" -le 8192
+done
+is 'reading its holes filled none' "$(du -B1 "$heap/sparse" | cut -f1)" 4096
+rm "$heap"/sparse*
+becomes 'an empty mount uses nothing, once more' 0 used
 is 'df counts free files' "$(df --output=iavail "$mnt" | tail -n 1 | grep -c '[0-9]')" 1

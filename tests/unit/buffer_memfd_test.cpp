@@ -93,6 +93,24 @@ TEST_CASE("zeroing a range of a memfd gives its memory back") {
   REQUIRE(all_equal(std::span(all).subspan(kMiB / 2), 1));
 }
 
+TEST_CASE("the holes of a memfd are found, and end where it ends") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  REQUIRE(buffer->resize(3 * kMiB));
+  REQUIRE(buffer->seek(0, SEEK_HOLE).value() == 0);
+  REQUIRE(buffer->seek(0, SEEK_DATA).error().code == ENXIO);
+  REQUIRE(buffer->write(kMiB, filled(kMiB, 1)));
+  REQUIRE(buffer->seek(0, SEEK_DATA).value() == kMiB);
+  REQUIRE(buffer->seek(kMiB, SEEK_HOLE).value() == 2 * kMiB);
+  REQUIRE(buffer->seek(2 * kMiB, SEEK_DATA).error().code == ENXIO);
+  REQUIRE(buffer->seek(3 * kMiB, SEEK_HOLE).error().code == ENXIO);
+  // What a lease adds is not there before its commit, and nobody waits for that.
+  auto lease = buffer->lease({4 * kMiB, kMiB}, Access::Write, 5 * kMiB);
+  REQUIRE(lease);
+  REQUIRE(buffer->seek(2 * kMiB, SEEK_HOLE).value() == 2 * kMiB);
+  REQUIRE(buffer->seek(3 * kMiB, SEEK_DATA).error().code == ENXIO);
+}
+
 TEST_CASE("two leases of a memfd that don't extend it may be held at once") {
   Bench bench;
   const auto buffer = memfd_buffer(bench);
