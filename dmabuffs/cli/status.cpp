@@ -72,14 +72,15 @@ void print_transfers(const Json& status) {
   rows.push_back({"read(2)", "", bytes(daemon, "read_bytes")});
   rows.push_back({"write(2)", "", bytes(daemon, "written_bytes")});
   rows.push_back({"passthrough", std::to_string(number(object_in(status, "passthrough"), "opens")) + " opens",
-                  "not counted"});
+                  text(object_in(status, "passthrough"), "state") == "on" ? "not counted" : "off"});
   std::printf("\n%s", table(rows, {1, 2}).c_str());
   for (const Json& reason : list_in(status, "reasons"))
     std::printf("%s by %s: %s\n", bytes(reason, "bytes").c_str(), text(reason, "path").c_str(),
                 text(reason, "why").c_str());
   for (const Json& refused : list_in(status, "refused"))
-    if (refused.is_string())
-      std::printf("refused: %s\n", escape_controls(refused.get<std::string>()).c_str());
+    std::printf("refused: %s (%s%s)\n", escape_controls(text_of(refused, "message").value_or("-")).c_str(),
+                text(refused, "last").c_str(),
+                number(refused, "times") > 1 ? (", " + std::to_string(number(refused, "times")) + " times").c_str() : "");
 }
 
 }  // namespace

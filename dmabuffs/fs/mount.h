@@ -13,6 +13,7 @@
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/fs/freeing.h"
 #include "dmabuffs/fs/node.h"
+#include "dmabuffs/fs/passthrough.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/transfer/engine.h"
 
@@ -63,6 +64,7 @@ struct MountContext {
   /// Bytes read and written through the daemon (not transfers).
   std::atomic<uint64_t> read_bytes{0}, written_bytes{0};
   std::atomic<uint64_t> passthrough_opens{0};
+  Passthrough passthrough;
 };
 
 /// Whether `caller` (with `groups`, its supplementary groups) may `mask` (4 read, 2 write, 1 search) by mode bits.

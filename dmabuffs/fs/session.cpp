@@ -146,7 +146,7 @@ void Session::initialised(fuse_conn_info* connection) {
   if (context_.settings.passthrough && (connection->capable & FUSE_CAP_PASSTHROUGH) != 0) {
     connection->want |= FUSE_CAP_PASSTHROUGH;
     connection->max_backing_stack_depth = 1;
-    passthrough_.enable(backings_of(fuse_session_fd(fuse_.get())));
+    context_.passthrough.enable(backings_of(fuse_session_fd(fuse_.get())));
   }
 #endif
   if (ready_) ready_();

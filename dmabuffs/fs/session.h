@@ -44,7 +44,7 @@ class Session {
   [[nodiscard]] MountContext& context() { return context_; }
   [[nodiscard]] NodeTable& nodes() { return *nodes_; }
   [[nodiscard]] OpenHandles& handles() { return handles_; }
-  [[nodiscard]] Passthrough& passthrough() { return passthrough_; }
+  [[nodiscard]] Passthrough& passthrough() { return context_.passthrough; }
   /// For work that waits a moment: a fence, a lock, an allocation.
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
   /// For who waits for a file lock.
@@ -66,7 +66,6 @@ class Session {
   std::shared_ptr<HeapsRoot> heaps_;
   std::unique_ptr<NodeTable> nodes_;
   OpenHandles handles_;  // after the nodes, which they use
-  Passthrough passthrough_;
   ReplyMemory reply_memory_{kMaxRequest, kWorkers};
   LockWaiters locks_;
   BlockingPool waiting_{64};

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <ctime>
@@ -58,6 +59,14 @@ class Reader {
   const std::vector<gid_t> groups_;
   std::map<NodePtr, bool> reached_;
 };
+
+/// As ISO 8601.
+std::string utc_text(std::time_t time) {
+  std::tm parts{};
+  std::array<char, 32> text{};
+  ::gmtime_r(&time, &parts);
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
 
 Json versions() {
   utsname system{};
@@ -238,21 +247,26 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
             {"heaps", inventory.heaps()},
             {"transfers", Json::object()},
             {"reasons", Json::array()},
-            {"refused", trusted ? Json(counted.refused) : Json::array()},
+            {"refused", Json::array()},
             {"memory",
              {{"limit", context.budget.limit()},
               {"used", context.budget.used()},
               {"recycled", context.recycler.held()}}},
             {"through_daemon",
              {{"read_bytes", context.read_bytes.load()}, {"written_bytes", context.written_bytes.load()}}},
-            {"passthrough", {{"opens", context.passthrough_opens.load()}, {"bytes", "not counted"}}}};
+            {"passthrough",
+             {{"state", context.passthrough.enabled() ? "on" : "off"},
+              {"opens", context.passthrough_opens.load()}, {"bytes", "not counted"}}}};
   for (size_t i = 0; i < kPathCount; ++i)
     json["transfers"][to_string(static_cast<Path>(i))] = {{"operations", counted.paths[i].operations},
                                                           {"bytes", counted.paths[i].bytes}};
-  if (trusted)
-    for (const Reason& reason : counted.reasons)
-      json["reasons"].push_back(
-          {{"path", to_string(reason.path)}, {"why", reason.why}, {"bytes", reason.bytes}});
+  if (!trusted) return inventory.text_with(json);
+  for (const Refusal& refused : counted.refused)
+    json["refused"].push_back(
+        {{"message", refused.message}, {"times", refused.times}, {"last", utc_text(refused.last)}});
+  for (const Reason& reason : counted.reasons)
+    json["reasons"].push_back(
+        {{"path", to_string(reason.path)}, {"why", reason.why}, {"bytes", reason.bytes}});
   return inventory.text_with(json);
 }
 

@@ -48,8 +48,17 @@ void Counters::add(const PathBytes& bytes, const std::vector<Reason>& reasons) {
 
 void Counters::refuse(const std::string& message) {
   const std::lock_guard lock(mutex_);
-  if (totals_.refused.size() == kRefusalsKept) totals_.refused.erase(totals_.refused.begin());
-  totals_.refused.push_back(message);
+  auto& refused = totals_.refused;
+  Refusal now{message, 1, std::time(nullptr)};
+  const auto known =
+      std::find_if(refused.begin(), refused.end(), [&](const Refusal& old) { return old.message == message; });
+  if (known != refused.end()) {
+    now.times += known->times;
+    refused.erase(known);
+  } else if (refused.size() == kRefusalsKept) {
+    refused.erase(refused.begin());
+  }
+  refused.push_back(std::move(now));
 }
 
 Counters::Snapshot Counters::snapshot() const {

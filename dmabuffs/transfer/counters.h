@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <mutex>
 #include <string>
@@ -25,6 +26,13 @@ struct Reason {
   uint64_t bytes = 0;
 };
 
+/// An error, or a refusal, as told to who asked.
+struct Refusal {
+  std::string message;
+  uint64_t times = 1;
+  std::time_t last = 0;
+};
+
 class Counters {
  public:
   struct Tally {
@@ -33,8 +41,8 @@ class Counters {
   };
   struct Snapshot {
     std::array<Tally, kPathCount> paths;
-    std::vector<Reason> reasons;       ///< summed by path and text, at most 32 kinds
-    std::vector<std::string> refused;  ///< the last 16 refusals and errors, oldest first
+    std::vector<Reason> reasons;   ///< summed by path and text, at most 32 kinds
+    std::vector<Refusal> refused;  ///< the last 16 messages, the latest last
   };
   void add(const PathBytes& bytes, const std::vector<Reason>& reasons);
   void refuse(const std::string& message);

@@ -92,7 +92,7 @@ check 'unmount' unmount_it
 mount_it --require-direct --files d="$disk"
 run cp "$mnt/files/d/x" "$mnt/heaps/system/y"
 says 'mount --require-direct: cp into the system heap fails with EIO' 1 'Input/output error'
-check 'status says why' quiet jq -e '.refused | any(contains("VM_PFNMAP"))' "$mnt/status"
+check 'status says why' quiet jq -e '.refused | any(.message | contains("VM_PFNMAP"))' "$mnt/status"
 equals 'no byte was moved' "$(moved)" '{}'
 check 'mount --require-direct: cp into udmabuf succeeds' cp "$mnt/files/d/x" "$mnt/heaps/udmabuf/y"
 equals 'pinned-direct alone' "$(moved)" "{\"pinned-direct\":$size}"

@@ -82,7 +82,7 @@ for heap in memfd udmabuf system; do
         check "$name: what was not read is zero" cmp -n $((24 * mib - length)) /dev/zero <(tail -c +$((length + 1)) "$dir/load")
         rm "$dir/load"
     done
-    check "$heap: the reason is in status" quiet jq -e '.refused | any(contains("source"))' "$mnt/status"
+    check "$heap: the reason is in status" quiet jq -e '.refused | any(.message | contains("source"))' "$mnt/status"
     check 'the disk is well again' heals
     check "$heap: then it is copied" cp "$mnt/files/bad/source" "$dir/load"
     check "$heap: and right" cmp "$bad/source" "$dir/load"

@@ -35,7 +35,7 @@ for heap in memfd udmabuf system; do
     check "$heap: cp of more than the cgroup may have fails" test "$status" = 1
     check "$heap: with ENOMEM or ENOSPC (${out##*: })" grep -q 'Cannot allocate memory\|No space left' <<<"$out"
     check "$heap: and status says which limit it was" quiet \
-        jq -e '.refused | any(contains("memory.max"))' "$mnt/status"
+        jq -e '.refused | any(.message | contains("memory.max"))' "$mnt/status"
     run cp "$disk/big" "$dir/outside"
     check "$heap: cp from outside fails too" test "$status" = 1
     check "$heap: with ENOMEM or ENOSPC, too (${out##*: })" grep -q 'Cannot allocate memory\|No space left' <<<"$out"

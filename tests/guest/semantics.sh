@@ -193,7 +193,7 @@ truncate -s 100M "$disk/big"
 run cp "$mnt/files/d/big" "$mnt/heaps/udmabuf/big"
 says 'a file beyond the limit of a udmabuf: EFBIG' 1 'File too large'
 check 'and status names the limit and the remedy' quiet \
-    jq -e '.refused | any(contains("size_limit_mb") and contains("64"))' "$mnt/status"
+    jq -e '.refused | any(.message | contains("size_limit_mb") and contains("64"))' "$mnt/status"
 run "$DMABUFFS" cp "$disk/big" "$mnt/heaps/udmabuf/big"
 says 'dmabuffs cp says it itself' 1 size_limit_mb
 echo 128 >$size_limit

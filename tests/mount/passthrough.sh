@@ -37,6 +37,7 @@ is 'which served no write of it' "$(jq .through_daemon.written_bytes "$mnt/statu
 same 'it is right' "$outside/bytes" "$heap/buffer"
 # It serves `status` itself.
 check 'the daemon served no read of it either' test "$(jq .through_daemon.read_bytes "$mnt/status")" -lt 500000
+is 'status says that it is on' "$(jq -r .passthrough.state "$mnt/status")" on
 is 'its bytes are not counted, and status says so' "$(jq -r .passthrough.bytes "$mnt/status")" 'not counted'
 printf 'more' >>"$heap/buffer"
 cp "$outside/bytes" "$outside/model" && printf 'more' >>"$outside/model"
@@ -59,6 +60,7 @@ check 'but buffers have' test "$(opens)" -gt 0
 mount_it -o no_passthrough
 cp "$outside/bytes" "$heap/buffer" && cat "$heap/buffer" >/dev/null
 is 'with -o no_passthrough there is none' "$(opens)" 0
+is 'and status says that it is off' "$(jq -r .passthrough.state "$mnt/status")" off
 "$DMABUFFS" umount "$mnt"
 check 'and MAP_SHARED fails with ENODEV' tests 'without passthrough MAP_SHARED of a buffer fails with ENODEV*'
 

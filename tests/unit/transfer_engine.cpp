@@ -323,7 +323,7 @@ TEST_CASE(
     CHECK(by(outcome, from == 0 ? Path::PinnedDirect : Path::BounceDirect) == outcome.bytes);
     REQUIRE(file.size() == outcome.bytes);
     CHECK(file.content() == part_of(bytes, from, outcome.bytes));
-    CHECK(engine.counters().snapshot().refused.back() == file.path() + ": No space left on device");
+    CHECK(engine.counters().snapshot().refused.back().message == file.path() + ": No space left on device");
     REQUIRE(::ftruncate(file.fd(), 0) == 0);
   }
 }
@@ -346,7 +346,7 @@ TEST_CASE("engine: require-direct fails a copy from tmpfs with the reason, and l
   CHECK(refused.bytes == 0);
   CHECK(refused.error->message ==
         "frame: a direct transfer is required, but tmpfs does not support direct I/O: its files are memory");
-  CHECK(engine.counters().snapshot().refused.back() == refused.error->message);
+  CHECK(engine.counters().snapshot().refused.back().message == refused.error->message);
   CHECK(buffer->size() == 0);
 
   copy.length = 4000;

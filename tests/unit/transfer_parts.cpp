@@ -47,8 +47,19 @@ TEST_CASE("counters: kinds of reasons and refusals kept are bounded") {
   const auto all = counters.snapshot();
   CHECK(all.reasons.size() == 32);
   REQUIRE(all.refused.size() == 16);
-  CHECK(all.refused.front() == "84");
-  CHECK(all.refused.back() == "99");
+  CHECK(all.refused.front().message == "84");
+  CHECK(all.refused.back().message == "99");
+}
+
+TEST_CASE("counters: a message that comes again is counted, not kept twice") {
+  Counters counters;
+  for (const char* message : {"one", "two", "one"}) counters.refuse(message);
+  const auto all = counters.snapshot();
+  REQUIRE(all.refused.size() == 2);
+  CHECK(all.refused[0].message == "two");
+  CHECK(all.refused[1].message == "one");
+  CHECK(all.refused[1].times == 2);
+  CHECK(all.refused[1].last >= all.refused[0].last);
 }
 
 TEST_CASE("piece size: it starts at 64 MiB and follows the rate to about a second, at most 256 MiB") {
