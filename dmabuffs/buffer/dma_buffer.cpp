@@ -146,6 +146,7 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
   clip_old_bytes();
   accept(from.size());
   std::copy(from.begin(), from.end(), target.begin());
+  note_written({offset, from.size()});
   return from.size();
 }
 

@@ -107,6 +107,10 @@ class DmaBuffer final : public Buffer {
   void adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged);
   /// Back to Empty; the size must be 0.
   void release() { adopt(nullptr, Phase::Empty, false); }
+  /// Bytes in `range` were written where they lie.
+  void note_written(Range range) {
+    if (range.offset <= present_end_) present_end_ = std::max(present_end_, range.end());
+  }
   /// Takes what info() says from storage_ again.
   void note_memory();
 
@@ -136,6 +140,7 @@ class DmaBuffer final : public Buffer {
   unsigned returns_ = 0;  // to Filling, by growing
   Range old_bytes_;
   std::unique_ptr<Storage> storage_;
+  uint64_t present_end_ = 0;  // all pages of storage_ before it are allocated, for they were written to
   uint64_t size_ = 0;  // changed under use_ and facts_mutex_, read under either
 
   /// [Access]: a wait for that access ran into the limit. While the fence stays, later calls fail at once, so

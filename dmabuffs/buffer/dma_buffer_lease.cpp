@@ -73,6 +73,7 @@ class DmaLease final : public Lease {
   /// if others can see it, else remembered.
   void store(uint64_t done) {
     if (done > 0) buffer_.set_size(std::max(buffer_.size_, window_.offset + done));
+    buffer_.note_written({window_.offset, done});
     buffer_.clip_old_bytes();
     const uint64_t rest = std::max(buffer_.size_, window_.offset + done);
     if (rest >= window_.end()) return;

@@ -59,6 +59,7 @@ void DmaBuffer::note_memory() {
 void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) {
   const bool complete = phase_ == Phase::Published || (storage_ && storage_->dmabuf_fd() >= 0);
   storage_.swap(fresh);
+  present_end_ = 0;
   phase_ = phase;
   staged_ = staged;
   old_bytes_ = {};
@@ -177,6 +178,7 @@ Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
   if (wanted != before) {
     if (auto resized = storage_->resize(wanted); !resized) return resized;
     clip_old_bytes();
+    present_end_ = std::min(present_end_, capacity());
   }
   auto published = publish_pages();
   if (published) {
@@ -193,7 +195,9 @@ Result<void> DmaBuffer::publish_pages() {
   const auto bytes = storage_->map();
   if (!bytes) return Failure(bytes.error());
   if (storage_->growable()) {
-    if (auto there = populate_all(*bytes); !there) return there;
+    // From a huge page's start, so that none is asked for in part.
+    const uint64_t missing = round_down(std::min(present_end_, capacity()), kHugePage);
+    if (auto there = populate_all(bytes->subspan(missing)); !there) return there;
   }
   if (old_bytes_.length > 0) {
     const auto bracket = begin_access(Access::Write);

@@ -23,6 +23,8 @@ Result<void> populate_all(std::span<std::byte> bytes) {
 
 Result<void> in_parts(std::span<std::byte> bytes,
                       const std::function<Result<void>(std::span<std::byte> part, uint64_t offset)>& work) {
+  if (bytes.empty()) return {};
+  if (bytes.size() < 2 * kPartWorthAThread) return work(bytes, 0);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   const uint64_t threads =
       std::clamp<uint64_t>(bytes.size() / kPartWorthAThread, 1, std::min(cores, kMostThreads));

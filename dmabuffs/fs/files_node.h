@@ -12,7 +12,7 @@ namespace dmabuffs {
 
 /// An inode of the host, whatever its type.
 ///
-/// Names and attributes are never kept by the client's kernel (timeout 0): the host changes them without a
+/// Names and attributes are never kept by the client's kernel (timeout 0; but for the root's name): the host changes them without a
 /// word, and with allow_other a kept name would let one user walk on another's rights; asked each time, every
 /// step of every path is checked by the host's own kernel for him who walks.
 ///
@@ -26,6 +26,8 @@ class FilesNode final : public Node {
 
   [[nodiscard]] const HostIdentity& identity() const { return identity_; }
   [[nodiscard]] uint64_t shown_ino() const override;
+  /// The name of what --files shows is the mount's own, and leads nowhere else.
+  [[nodiscard]] double name_timeout() const override { return room_->is_root(*this) ? 1 : 0; }
   [[nodiscard]] const std::shared_ptr<FilesRoom>& room() const { return room_; }
   [[nodiscard]] FileLocks& locks() { return locks_; }
   /// `fd` is open on this inode; it is used for as long as others hold it.

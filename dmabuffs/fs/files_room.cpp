@@ -39,6 +39,8 @@ std::shared_ptr<FilesNode> FilesRoom::make_root() {
   return root;
 }
 
+bool FilesRoom::is_root(const FilesNode& node) const { return node.identity().same_as(root_identity_); }
+
 Credentials FilesRoom::opener(const Caller& caller) const {
   return as_caller_ ? credentials_of(caller) : Credentials{};
 }
@@ -58,7 +60,7 @@ std::vector<FilesName> FilesRoom::names_of(const FilesNode& node) const {
 }
 
 Result<UniqueFd> FilesRoom::reach(const FilesNode& node) {
-  if (node.identity().same_as(root_identity_)) {
+  if (is_root(node)) {
     const int copy = ::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0);
     if (copy < 0) return fail_errno(errno, directory_);
     return UniqueFd(copy);
@@ -210,7 +212,7 @@ void FilesRoom::renamed(const HostIdentity& identity, const FilesName& from, con
 /// made to lie below itself by that.
 bool FilesRoom::add_name(FilesNode& node, const FilesName& name) {
   auto& names = node.names_;
-  if (node.identity().same_as(root_identity_)) return true;
+  if (is_root(node)) return true;
   if (S_ISDIR(node.identity().type)) {
     names.clear();  // a directory has one name
     if (lies_below(name.parent.get(), &node)) return false;

@@ -36,6 +36,7 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
             bool as_caller);
 
   std::shared_ptr<FilesNode> make_root();
+  [[nodiscard]] bool is_root(const FilesNode& node) const;
 
   [[nodiscard]] const MountContext& context() const { return context_; }
   [[nodiscard]] bool as_caller() const { return as_caller_; }

@@ -37,6 +37,8 @@ class HeapDirectory : public Node {
   Result<struct stat> getattr(const Caller&, OpenFile*) override;
   Result<void> setattr(const Caller&, const AttributeChange&, OpenFile*) override;
   Result<NodePtr> lookup(const Caller&, const std::string& name) override;
+  /// Names come through the mount only, so that the kernel knows.
+  [[nodiscard]] double absence_timeout() const override { return 1; }
   Result<std::unique_ptr<OpenDirectory>> opendir(const Caller&) override;
   Result<Created> create(const Caller&, const std::string& name, mode_t mode, int flags) override;
   Result<NodePtr> mknod(const Caller&, const std::string& name, mode_t mode, dev_t) override;

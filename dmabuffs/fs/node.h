@@ -118,6 +118,8 @@ class Node : public std::enable_shared_from_this<Node> {
 
   // Directories.
   virtual Result<NodePtr> lookup(const Caller&, const std::string& name);
+  /// Seconds the kernel may keep that a name is not there.
+  [[nodiscard]] virtual double absence_timeout() const { return 0; }
   virtual Result<std::unique_ptr<OpenDirectory>> opendir(const Caller&);
   struct Created {
     NodePtr node;

@@ -56,7 +56,11 @@ namespace {
 
 void op_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   with_node(request, parent, [&](const NodePtr& node) {
-    reply_entry(request, node->lookup(caller_of(request), name));
+    const auto found = node->lookup(caller_of(request), name);
+    if (found || found.error().code != ENOENT || node->absence_timeout() == 0) return reply_entry(request, found);
+    fuse_entry_param absent{};  // inode 0: there is none
+    absent.entry_timeout = node->absence_timeout();
+    fuse_reply_entry(request, &absent);
   });
 }
 

@@ -14,22 +14,34 @@ uint64_t less(uint64_t whole, uint64_t part) {
   return whole > part ? whole - part : 0;
 }
 
-}  // namespace
-
-uint64_t HugePages::count(const char* file) const {
-  return kernel_number(directory_ + file).value_or(0);
+uint64_t count(const KernelNumber& number) {
+  return number.read().value_or(0);
 }
 
+KernelNumber file_of(const std::string& sys, const char* name) {
+  return KernelNumber(sys + "/kernel/mm/hugepages/hugepages-2048kB/" + name);
+}
+
+}  // namespace
+
+HugePages::HugePages(const std::string& sys, const std::string& root)
+    : set_aside_(file_of(sys, "nr_hugepages")),
+      on_demand_(file_of(sys, "nr_overcommit_hugepages")),
+      surplus_(file_of(sys, "surplus_hugepages")),
+      free_(file_of(sys, "free_hugepages")),
+      promised_(file_of(sys, "resv_hugepages")),
+      cgroups_(root) {}
+
 bool HugePages::configured() const {
-  return count("nr_hugepages") > 0 || count("nr_overcommit_hugepages") > 0;
+  return count(set_aside_) > 0 || count(on_demand_) > 0;
 }
 
 uint64_t HugePages::pool_free() const {
-  return less(count("free_hugepages"), count("resv_hugepages")) * kHugePage;
+  return less(count(free_), count(promised_)) * kHugePage;
 }
 
 uint64_t HugePages::available() const {
-  const uint64_t on_demand = less(count("nr_overcommit_hugepages"), count("surplus_hugepages")) * kHugePage;
+  const uint64_t on_demand = less(count(on_demand_), count(surplus_)) * kHugePage;
   return std::min(pool_free() + on_demand, cgroup_room());
 }
 
@@ -47,7 +59,7 @@ uint64_t HugePages::cgroup_room() const {
 }
 
 uint64_t HugePages::overcommit_needed(uint64_t bytes) const {
-  return count("nr_overcommit_hugepages") + round_up(less(bytes, available()), kHugePage) / kHugePage;
+  return count(on_demand_) + round_up(less(bytes, available()), kHugePage) / kHugePage;
 }
 
 }  // namespace dmabuffs

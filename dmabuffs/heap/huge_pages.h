@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dmabuffs/heap/cgroups.h"
+#include "dmabuffs/heap/kernel_number.h"
 
 namespace dmabuffs {
 
@@ -13,8 +14,7 @@ namespace dmabuffs {
 class HugePages {
  public:
   /// `sys`: where sysfs is mounted. `root` stands before /proc and the cgroups' mount points (for tests).
-  explicit HugePages(const std::string& sys = "/sys", const std::string& root = {})
-      : directory_(sys + "/kernel/mm/hugepages/hugepages-2048kB/"), cgroups_(root) {}
+  explicit HugePages(const std::string& sys = "/sys", const std::string& root = {});
 
   /// True where the administrator set huge pages aside or allows them on demand, used up or not.
   [[nodiscard]] bool configured() const;
@@ -28,9 +28,8 @@ class HugePages {
   [[nodiscard]] uint64_t overcommit_needed(uint64_t bytes) const;
 
  private:
-  [[nodiscard]] uint64_t count(const char* file) const;
   [[nodiscard]] uint64_t cgroup_room() const;
-  std::string directory_;
+  KernelNumber set_aside_, on_demand_, surplus_, free_, promised_;
   Cgroups cgroups_;
 };
 

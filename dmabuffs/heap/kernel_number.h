@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstdint>
-#include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 
 namespace dmabuffs {
 
-/// The number in a file of /proc or /sys that holds one; nothing for "max", a negative one, or where there is
-/// no file.
-inline std::optional<uint64_t> kernel_number(const std::string& path) {
-  std::ifstream file(path);
-  int64_t value = 0;
-  if (!(file >> value) || value < 0) return {};
-  return static_cast<uint64_t>(value);
-}
+/// A file of /proc or /sys that holds one number. It stays open, so that a reading is one system call; copies share
+/// it. Thread-safe.
+class KernelNumber {
+ public:
+  explicit KernelNumber(std::string path);
+  /// What it says now; nothing for "max", a negative one, or where there is no file.
+  [[nodiscard]] std::optional<uint64_t> read() const;
+  [[nodiscard]] const std::string& path() const;
+
+ private:
+  struct File;
+  std::shared_ptr<File> file_;
+};
+
+/// The number in a file that may be another's the next time.
+inline std::optional<uint64_t> kernel_number(const std::string& path) { return KernelNumber(path).read(); }
 
 }  // namespace dmabuffs

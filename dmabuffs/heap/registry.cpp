@@ -116,7 +116,7 @@ class MachineHeaps final : public HeapRegistry {
     if (name != kUdmabuf) return std::make_shared<DmaHeap>(budget_, places_.dev + "/dma_heap/" + name);
     UdmabufSource source;
     source.node = places_.dev + "/udmabuf";
-    source.size_limit_file = places_.sys + "/module/udmabuf/parameters/size_limit_mb";
+    source.size_limit_file = KernelNumber(places_.sys + "/module/udmabuf/parameters/size_limit_mb");
     source.huge_pages = HugePages(places_.sys);
     source.huge = huge_;
     return std::make_shared<UdmabufHeap>(budget_, std::move(source));

@@ -19,7 +19,7 @@ enum class HugeUse {
 /// What a udmabuf is made with.
 struct UdmabufSource {
   std::string node = "/dev/udmabuf";
-  std::string size_limit_file = "/sys/module/udmabuf/parameters/size_limit_mb";
+  KernelNumber size_limit_file{"/sys/module/udmabuf/parameters/size_limit_mb"};
   HugePages huge_pages;
   HugeUse huge = HugeUse::Auto;
 

@@ -109,8 +109,10 @@ uint64_t UdmabufStorage::huge_bytes_wanted(uint64_t capacity) const {
   if (small_.bytes >= kHugePage) return huge_.bytes;
   const uint64_t more = whole - huge_.bytes;
   if (more == 0) return whole;
-  if (source_.huge_pages.configured() && source_.huge_pages.available() < more) budget_.relieve();
-  return huge_.bytes + std::min(more, round_down(source_.huge_pages.available(), kHugePage));
+  uint64_t available = source_.huge_pages.available();
+  if (available < more && source_.huge_pages.configured() && budget_.relieve())
+    available = source_.huge_pages.available();
+  return huge_.bytes + std::min(more, round_down(available, kHugePage));
 }
 
 Result<void> UdmabufStorage::grow(uint64_t capacity) {
@@ -335,7 +337,7 @@ Result<int> UdmabufStorage::create_dmabuf() const {
   if (code == ENOMEM) return fail(code, "not enough memory for " + size_text(total()) + "; free memory");
   if (code == EINVAL)
     return fail(EIO, "the kernel refused to make a dma-buf of " + size_text(total()) + " (see " +
-                         source_.size_limit_file + " and list_limit beside it)");
+                         source_.size_limit_file.path() + " and list_limit beside it)");
   return fail_system(code, "making a dma-buf of " + size_text(total()));
 }
 

@@ -151,7 +151,7 @@ TEST_CASE("a udmabuf's capacity wastes at most 12.5 % on huge pages") {
   Budget budget(generous());
   UdmabufSource source;
   source.huge_pages = HugePages(sys.path());
-  source.size_limit_file = sys.path() + "/size_limit_mb";
+  source.size_limit_file = KernelNumber(sys.path() + "/size_limit_mb");
   const auto capacity = [&](uint64_t size) { return UdmabufHeap(budget, source).capacity_for(size); };
   CHECK(capacity(0) == 0);
   CHECK(capacity(1) == kPage);
@@ -182,7 +182,7 @@ TEST_CASE("a udmabuf beyond the kernel's limit is refused before anything is all
   const TemporaryDirectory sys;
   Budget budget(generous());
   UdmabufSource source;
-  source.size_limit_file = sys.path() + "/size_limit_mb";
+  source.size_limit_file = KernelNumber(sys.path() + "/size_limit_mb");
   SECTION("a limit of 64 MiB") {
     sys.write("size_limit_mb", "64\n");
     CHECK(source.check_size(64 * kMiB));
