@@ -19,6 +19,18 @@ for ((run = 0; run < RUNS; run++)); do
     timed 'memfd cp' cp "$mnt/files/d/x" "$mnt/heaps/memfd/y"
     rm "$mnt/heaps/memfd/y"
 done
+mkdir "$WORK/many"
+split -b 32M "$file" "$WORK/many/f"
+sync "$WORK"/many/*
+for ((run = 0; run < RUNS; run++)); do
+    forget "$WORK"/many/*
+    timed '32 files of 32 MiB' cp "$mnt"/files/d/many/* "$mnt/heaps/memfd/"
+    rm "$mnt"/heaps/memfd/*
+    forget "$file"
+    timed 'one file of 1 GiB' cp "$mnt/files/d/x" "$mnt/heaps/memfd/y"
+    rm "$mnt/heaps/memfd/y"
+done
+rm -r "$WORK/many"
 way=$(moved)
 cat "$file" >/dev/null
 for ((run = 0; run < RUNS; run++)); do
@@ -32,6 +44,8 @@ done 2>/dev/null
 heading '1 GiB from disk into the memfd heap, not in the page cache'
 row 'memfd by hand'
 row 'memfd cp' 'memfd by hand' 1.1
+row 'one file of 1 GiB'
+row '32 files of 32 MiB' 'one file of 1 GiB' 1.0
 echo "$way"
 heading '1 GiB, all in memory'
 row 'tmpfs, cp from outside, warm'
