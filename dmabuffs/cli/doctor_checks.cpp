@@ -26,9 +26,9 @@ Check huge_pages(const Machine& machine) {
   const uint64_t available = pages.available();
   if (available > 0) return {"huge-pages", CheckState::Ok, size_text(available) + " can be had", ""};
   return {"huge-pages", CheckState::Warn,
-          pages.configured() ? "all in use or held back by the cgroup: udmabuf and memfd buffers get 4 KiB "
+          pages.configured() ? "all in use or held back by the cgroup: udmabuf buffers get 4 KiB "
                                "pages, direct I/O is slower"
-                             : "off: udmabuf and memfd buffers get 4 KiB pages, direct I/O is slower",
+                             : "off: udmabuf buffers get 4 KiB pages, direct I/O is slower",
           "sysctl -w vm.nr_overcommit_hugepages=" + std::to_string(pages.overcommit_needed(ram / 2))};
 }
 

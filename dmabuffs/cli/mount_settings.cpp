@@ -18,13 +18,16 @@ namespace {
 constexpr uint64_t kMostRecycled = uint64_t{1} << 30;
 
 /// Options the kernel or libfuse understand, passed on as they are.
-const std::set<std::string, std::less<>> kPassedOn = {"atime",   "noatime", "relatime", "diratime", "nodiratime",
+const std::set<std::string, std::less<>> kPassedOn = {"atime",   "noatime",
                                                       "sync",    "async",   "dirsync",  "suid",     "nosuid",
                                                       "dev",     "nodev",   "exec",     "noexec"};
 /// Options for mount(8), systemd and init scripts, which reach us when a helper passes them on.
 const std::set<std::string, std::less<>> kForOthers = {"rw",     "auto",    "noauto",  "user",  "nouser",
                                                        "users",  "owner",   "group",   "nofail", "_netdev",
-                                                       "defaults"};
+                                                       "defaults",
+                                                       // times are kept by the daemon, or by the host
+                                                       "relatime", "norelatime", "strictatime", "nostrictatime", "diratime",
+                                                       "nodiratime", "lazytime", "nolazytime", "silent", "loud"};
 
 Result<FilesOption> parse_files(const std::string& word) {
   FilesOption option;
@@ -131,6 +134,8 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     settings.fuse_options.push_back(option);
     return {};
   }
+  if (key == "remount")
+    return fail(EINVAL, "-o remount: this file system can't be remounted; umount it and mount it anew (its buffers go)");
   if (kForOthers.contains(key) || key.starts_with("x-") || key.starts_with("comment")) return {};
   return fail(EINVAL,
               "-o " + option +

@@ -89,6 +89,10 @@ Result<std::string> prepare_mountpoint(const std::string& given) {
     }
     recover_stale(*path);
   }
+  for (const char* needed : {"/", "/proc", "/sys", "/dev"})
+    if (*path == needed)
+      return fail(EINVAL, *path + ": the system, and this very daemon, needs what is there; make a directory of your own "
+                                  "(mkdir) and mount on that");
   struct stat st {};
   // The kernel and fusermount3 don't agree on what a link at the end means.
   if (::lstat(path->c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {

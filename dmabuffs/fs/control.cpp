@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/control.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -79,12 +80,25 @@ class Listener : public ControlSocket {
       if (client) {
         welcome(std::move(client));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-        // The client stays in the queue, so poll() would return at once again.
         log_warning(std::string("control socket: ") + std::strerror(errno));
-        (void)::poll(&polled[1], 1, kPauseMs);
+        turn_away(errno);
+        (void)::poll(&polled[1], 1, kPauseMs);  // there may be more of them
       }
     }
   }
+
+  /// Without a descriptor for him a client would wait for ever, in the queue, with the files that he sent.
+  void turn_away(int why) {
+    spare_.reset();
+    if (UniqueFd client{::accept4(socket_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC)})
+      (void)send_message(client.get(),
+                         error_reply({why, context_.settings.mountpoint + ": the daemon has no file descriptor " +
+                                               "left (see its ulimit -n); close files of the mount and try again"}),
+                         {}, /*wait=*/false);
+    spare_ = open_spare();
+  }
+
+  static UniqueFd open_spare() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
   void welcome(UniqueFd socket) {
     forget_ended();
@@ -143,6 +157,7 @@ class Listener : public ControlSocket {
   FindNode find_;
   ListeningSocket socket_;
   UniqueFd stop_;
+  UniqueFd spare_ = open_spare();  // the acceptor's, see turn_away()
   std::thread acceptor_;
   std::list<Client> clients_;  // the acceptor's; stop() has it after the acceptor's end
 };

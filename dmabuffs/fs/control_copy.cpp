@@ -39,6 +39,8 @@ Result<std::unique_ptr<ControlCopy>> ControlCopy::make(const ControlScope& scope
   if (!from) return pass(std::move(from));
   auto to = open_end(scope, *to_spec, Access::Write, fds);
   if (!to) return pass(std::move(to));
+  if (request.contains("length") && !number_of(request, "length"))
+    return fail(EINVAL, "copy: \"length\": must be a number of bytes");
   if (same_file(*from, *to)) return fail(EINVAL, "copy: both ends are the same file");
   std::unique_ptr<ControlCopy> copy(new ControlCopy(scope.context, std::move(*from), std::move(*to)));
   const uint64_t there = copy->from_.size > copy->from_.offset ? copy->from_.size - copy->from_.offset : 0;

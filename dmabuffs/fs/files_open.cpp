@@ -9,7 +9,7 @@
 namespace dmabuffs {
 
 FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener)
-    : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)) {
+    : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)), append_((flags & O_APPEND) != 0) {
   node_->add_handle(fd_);
 }
 
@@ -40,6 +40,12 @@ Result<size_t> FilesFile::write(uint64_t offset, std::span<const std::byte> from
     done += static_cast<size_t>(put);
   }
   return done;
+}
+
+void FilesFile::set_append(bool append) {
+  if (append_.exchange(append) == append) return;
+  const int flags = ::fcntl(fd_->get(), F_GETFL);
+  if (flags >= 0) (void)::fcntl(fd_->get(), F_SETFL, append ? flags | O_APPEND : flags & ~O_APPEND);
 }
 
 /// A network file system reports at close what a write could not: a second descriptor is closed for each of

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <atomic>
 #include <dirent.h>
 
 #include <memory>
@@ -24,6 +25,7 @@ class FilesFile final : public OpenFile {
 
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
+  void set_append(bool append) override;
   Result<void> flush() override;
   Result<void> fsync(bool data_only) override;
   Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
@@ -50,6 +52,7 @@ class FilesFile final : public OpenFile {
   const SharedFd fd_;
   const int flags_;
   const Credentials opener_;
+  std::atomic<bool> append_;
   std::mutex mutex_;
   std::shared_ptr<FileEnd> end_;  // made by the first transfer
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -19,6 +20,8 @@ class Freeing {
   /// How long after `rm` or close the kernel's word may take; a buffer that is still there then is held open.
   static constexpr auto kGrace = std::chrono::milliseconds(250);
 
+  static constexpr unsigned kMostRenewals = 3;
+
   /// Something that will be freed soon, or is held open: as long as this lives, it is there.
   class Expected {
    public:
@@ -26,23 +29,27 @@ class Freeing {
     ~Expected() { freeing_.came(id_); }
     Expected(const Expected&) = delete;
     Expected& operator=(const Expected&) = delete;
-    /// There is a new reason to expect it: the grace starts again.
-    void renew() { freeing_.renew(id_); }
+    /// There is a new reason to expect it: the grace starts again. A few times only, for the reason may be wrong each
+    /// time: every child of a shell closes what it inherited, and the shell holds it still.
+    void renew() {
+      if (renewals_.fetch_add(1) < kMostRenewals) freeing_.renew(id_);
+    }
 
    private:
     Freeing& freeing_;
     uint64_t id_;
+    std::atomic<unsigned> renewals_{0};
   };
 
   /// Something is being freed, as long as the token lives.
   std::shared_ptr<void> begin() {
     const std::lock_guard lock(mutex_);
-    ++begun_;
-    return {this, [](Freeing* self) { self->end(); }};
+    leaving_[++last_id_] = Clock::time_point::max();
+    return std::make_shared<Expected>(*this, last_id_);
   }
   std::unique_ptr<Expected> expect() {
     const std::lock_guard lock(mutex_);
-    expected_[++last_id_] = Clock::now() + kGrace;
+    leaving_[++last_id_] = Clock::now() + kGrace;
     return std::make_unique<Expected>(*this, last_id_);
   }
 
@@ -51,41 +58,34 @@ class Freeing {
   bool wait(std::chrono::milliseconds limit) {
     std::unique_lock lock(mutex_);
     const auto deadline = Clock::now() + limit;
-    const uint64_t freed_before = ended_ + came_, all = begun_, last = last_id_;
+    const uint64_t freed_before = freed_, last = last_id_;
     for (;;) {
       const auto now = Clock::now();
-      auto until = ended_ < all ? deadline : Clock::time_point::min();
-      for (auto it = expected_.begin(); it != expected_.end() && it->first <= last; ++it) {
-        if (it->second > now) until = std::max(until, it->second);
-      }
+      auto until = Clock::time_point::min();
+      for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= last; ++it) until = std::max(until, it->second);
       until = std::min(until, deadline);
       if (until <= now) break;
-      freed_.wait_until(lock, until);
+      changed_.wait_until(lock, until);
     }
-    return ended_ + came_ > freed_before;
+    return freed_ > freed_before;
   }
 
  private:
-  void end() {
-    const std::lock_guard lock(mutex_);
-    ++ended_;
-    freed_.notify_all();
-  }
   void came(uint64_t id) {
     const std::lock_guard lock(mutex_);
-    expected_.erase(id);
-    ++came_;
-    freed_.notify_all();
+    leaving_.erase(id);
+    ++freed_;
+    changed_.notify_all();
   }
   void renew(uint64_t id) {
     const std::lock_guard lock(mutex_);
-    expected_[id] = Clock::now() + kGrace;
+    leaving_[id] = Clock::now() + kGrace;
   }
 
   std::mutex mutex_;
-  std::condition_variable freed_;
-  uint64_t begun_ = 0, ended_ = 0, last_id_ = 0, came_ = 0;
-  std::map<uint64_t, Clock::time_point> expected_;  // by id: until when
+  std::condition_variable changed_;
+  uint64_t last_id_ = 0, freed_ = 0;
+  std::map<uint64_t, Clock::time_point> leaving_;  // by id: until when it is worth waiting for
 };
 
 }  // namespace dmabuffs

@@ -120,6 +120,7 @@ void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off
   const OpenPtr file = handle_of(info).file;
   const auto at = static_cast<uint64_t>(offset);
   const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
+  file->set_append((info->flags & O_APPEND) != 0);
   if (!file->would_block(Access::Write, at + size))
     return write_from(request, *file, at, bytes, Answer::Early);
   // The data is the worker's; it takes the next request while this one waits.

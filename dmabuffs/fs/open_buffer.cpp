@@ -9,7 +9,7 @@
 namespace dmabuffs {
 
 OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags)
-    : file_(std::move(file)), buffer_(*file_->buffer()), flags_(flags) {
+    : file_(std::move(file)), buffer_(*file_->buffer()), flags_(flags), append_((flags & O_APPEND) != 0) {
   file_->opened();
 }
 
@@ -24,14 +24,14 @@ Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) {
 Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   wrote_.store(true, std::memory_order_relaxed);
   uint64_t at = offset;
-  auto written = (flags_ & O_APPEND) != 0 ? buffer_.append(from, at) : buffer_.write(offset, from);
+  auto written = append_ ? buffer_.append(from, at) : buffer_.write(offset, from);
   if (written && *written > 0) file_->contents_changed();
   return written;
 }
 
 Result<void> OpenBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
                                       const Accept& accept) {
-  if ((flags_ & O_APPEND) != 0) return OpenFile::write_behind(offset, from, accept);
+  if (append_) return OpenFile::write_behind(offset, from, accept);
   wrote_.store(true, std::memory_order_relaxed);
   return buffer_.write_behind(offset, from, [&](size_t count) {
     if (count > 0) file_->contents_changed();
@@ -41,7 +41,7 @@ Result<void> OpenBuffer::write_behind(uint64_t offset, std::span<const std::byte
 
 bool OpenBuffer::would_block(Access access, uint64_t end) const {
   // The kernel's idea of the end, which O_APPEND writes name as their offset, may be too low.
-  if (access == Access::Write && (flags_ & O_APPEND) != 0) end = std::max(end, buffer_.size() + 1);
+  if (access == Access::Write && append_) end = std::max(end, buffer_.size() + 1);
   return buffer_.would_block(access, end);
 }
 

@@ -18,6 +18,7 @@ class OpenBuffer : public OpenFile {
   }
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
   Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
+  void set_append(bool append) override { append_.store(append, std::memory_order_relaxed); }
   Result<void> flush() override;
   Result<void> fsync(bool data_only) override;
   Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
@@ -39,6 +40,7 @@ class OpenBuffer : public OpenFile {
   std::shared_ptr<BufferFile> file_;
   Buffer& buffer_;
   int flags_;
+  std::atomic<bool> append_;
   std::atomic<bool> wrote_{false};
   std::mutex mutex_;
   UniqueFd flock_file_;  ///< flock(2) belongs to the open; guarded by mutex_

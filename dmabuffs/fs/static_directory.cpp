@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/static_directory.h"
 
+#include <algorithm>
+
 #include "dmabuffs/fs/attributes.h"
 
 namespace dmabuffs {
@@ -10,7 +12,8 @@ StaticDirectory::StaticDirectory(MountContext& context, uint64_t ino, NodePtr pa
 
 Result<struct stat> StaticDirectory::getattr(const Caller&, OpenFile*) {
   Attributes attributes{context_.owner_uid, context_.owner_gid, S_IFDIR | 0755, made_, made_, made_};
-  return attributes.to_stat(ino(), 2 + children_.size());
+  const auto is_directory = [](const auto& child) { return child.first != "status"; };
+  return attributes.to_stat(ino(), 2 + std::count_if(children_.begin(), children_.end(), is_directory));
 }
 
 Result<NodePtr> StaticDirectory::lookup(const Caller&, const std::string& name) {

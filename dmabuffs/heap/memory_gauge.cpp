@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include "dmabuffs/base/units.h"
@@ -14,9 +15,11 @@ namespace dmabuffs {
 namespace {
 
 
-/// Sum of the values of `keys` in a file of "key value" lines (a colon after the key is ignored).
-uint64_t sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {
+/// Sum of the values of `keys` in a file of "key value" lines (a colon after the key is ignored); nothing when it
+/// can't be read.
+std::optional<uint64_t> sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {
   std::ifstream file(path);
+  if (!file) return {};
   uint64_t sum = 0;
   for (std::string line; std::getline(file, line);) {
     const std::string_view key = std::string_view(line).substr(0, line.find_first_of(": "));
@@ -30,7 +33,7 @@ uint64_t sum_of(const std::string& path, std::initializer_list<std::string_view>
 }  // namespace
 
 MemoryGauge::MemoryGauge(const std::string& root)
-    : meminfo_(root + "/proc/meminfo"), ram_(sum_of(meminfo_, {"MemTotal"}) * 1024), cgroups_(root) {}
+    : meminfo_(root + "/proc/meminfo"), ram_(sum_of(meminfo_, {"MemTotal"}).value_or(0) * 1024), cgroups_(root) {}
 
 uint64_t MemoryGauge::reserve(uint64_t ram) {
   return std::clamp(ram / 50, 64 * kMiB, 512 * kMiB);
@@ -42,8 +45,9 @@ uint64_t MemoryGauge::group_reserve(uint64_t limit) {
 
 MemoryRoom MemoryGauge::room() const {
   MemoryRoom room{std::numeric_limits<uint64_t>::max(), {}, {}};
-  if (ram_ > 0) {
-    const uint64_t available = sum_of(meminfo_, {"MemAvailable"}) * 1024;
+  // Without a descriptor to ask with nothing is known, and the allocation will say what is short.
+  if (const auto found = sum_of(meminfo_, {"MemAvailable"}); ram_ > 0 && found) {
+    const uint64_t available = *found * 1024;
     const uint64_t kept = reserve(ram_);
     room = {available - std::min(kept, available),
             "the machine has " + size_text(available) + " available and " + size_text(kept) +
@@ -65,8 +69,9 @@ void MemoryGauge::lower_to_group(MemoryRoom& room, const std::string& directory,
   // Page cache is given up when the limit is reached, so it is as good as free. Read last: the kernel has to
   // add it up.
   const std::string statistics = directory + "/memory.stat";
-  const uint64_t cache = v2 ? sum_of(statistics, {"inactive_file", "active_file", "slab_reclaimable"})
-                            : sum_of(statistics, {"total_inactive_file", "total_active_file"});
+  const auto found = v2 ? sum_of(statistics, {"inactive_file", "active_file", "slab_reclaimable"})
+                        : sum_of(statistics, {"total_inactive_file", "total_active_file"});
+  const uint64_t cache = found.value_or(0);
   const uint64_t held = *used - std::min(cache, *used);
   const uint64_t left = *limit - std::min(held + kept, *limit);
   if (left >= room.bytes) return;

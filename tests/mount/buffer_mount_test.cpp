@@ -343,3 +343,17 @@ TEST_CASE("with -o size= a writer's mappings pass the daemon, and its writes kee
     REQUIRE(::ftruncate(fd.get(), 4 * kMiB) == 0);
   }
 }
+
+TEST_CASE("O_APPEND holds for as long as fcntl lets it, on every heap") {
+  const Mount mount;
+  on_each_heap(mount, "0123456789", [](const UniqueFd&, const std::string& path) {
+    const UniqueFd fd = open_file(path, O_RDWR | O_APPEND);
+    REQUIRE(::write(fd.get(), "AB", 2) == 2);
+    REQUIRE(::fcntl(fd.get(), F_SETFL, 0) == 0);
+    REQUIRE(::pwrite(fd.get(), "X", 1, 0) == 1);
+    CHECK(read_at(fd, 0, 20) == "X123456789AB");
+    REQUIRE(::fcntl(fd.get(), F_SETFL, O_APPEND) == 0);
+    REQUIRE(::write(fd.get(), "Y", 1) == 1);
+    CHECK(read_at(fd, 0, 20) == "X123456789ABY");
+  });
+}

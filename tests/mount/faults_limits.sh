@@ -34,3 +34,19 @@ else
     says 'without a background process there is no mount, and the reason' 1 'no background process'
     check 'nor is the shell left waiting for it' refuses is_mounted "$T/theirs"
 fi
+
+(
+    ulimit -n 40
+    mount_it
+)
+# Until the daemon has no descriptor left.
+for i in {1..60}; do echo x >"$heap/$i" || break; done 2>/dev/null
+check 'a file that can not be is not there' refuses test -e "$heap/$i"
+run cp "$outside/none-such" "$heap/none" # the shell's own files are no matter
+run sh -c "echo x >'$heap/more'"
+check 'without descriptors the reason is that' grep -q 'Too many open files' <<<"$out"
+run within 20 "$DMABUFFS" info "$heap/1"
+check 'who asks the daemon is told, and does not wait' test "$status" = 1
+check 'with the remedy' grep -q 'no file descriptor left\|Too many open files' <<<"$out"
+rm "$heap"/{1..20}
+check 'with some closed it is as before' "$DMABUFFS" info "$heap/21"

@@ -71,3 +71,11 @@ check 'a directory of files/ is one' "$DMABUFFS" mount "$files/inner"
 "$DMABUFFS" umount "$files/inner"
 run "$DMABUFFS" nonsense
 says 'a command there is not: 2' 2 ''
+for needed in / /proc /sys /dev; do
+    run "$DMABUFFS" mount "$needed"
+    says "nothing is mounted over $needed: 1" 1 'needs what is there'
+done
+run "$DMABUFFS" mount -o remount "$place"
+says 'a remount is explained: 2' 2 "can't be remounted"
+check 'times of other file systems are no obstacle' "$DMABUFFS" mount -o relatime,nodiratime,lazytime,noatime "$place"
+"$DMABUFFS" umount "$place"

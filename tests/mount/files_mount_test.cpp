@@ -237,3 +237,16 @@ TEST_CASE("of two who make a file with O_EXCL, one in files/ and one on the host
   CHECK(twice == 0);
   CHECK(never == 0);
 }
+
+TEST_CASE("O_APPEND of a file in files/ holds for as long as fcntl lets it") {
+  const Shown shown;
+  put(shown.host + "file", "0123456789");
+  const UniqueFd fd = open_file(shown.files + "file", O_RDWR | O_APPEND);
+  REQUIRE(::write(fd.get(), "AB", 2) == 2);
+  REQUIRE(::fcntl(fd.get(), F_SETFL, 0) == 0);
+  REQUIRE(::pwrite(fd.get(), "X", 1, 0) == 1);
+  CHECK(content(shown.host + "file") == "X123456789AB");
+  REQUIRE(::fcntl(fd.get(), F_SETFL, O_APPEND) == 0);
+  REQUIRE(::write(fd.get(), "Y", 1) == 1);
+  CHECK(content(shown.host + "file") == "X123456789ABY");
+}

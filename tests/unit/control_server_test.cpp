@@ -136,6 +136,13 @@ TEST_CASE("the control socket copies between passed files and tells how") {
     CHECK(number_of(second, "bytes") == uint64_t{3});
     CHECK(content(server.work + "/to") == text + std::string(10, '\0') + "qqq");
   }
+  SECTION("a length that is none copies nothing") {
+    for (const Json& length : {Json(-5), Json("10"), Json(10.5), Json()}) {
+      Json request = kCopy;
+      request["length"] = length;
+      CHECK(code_of(ask(client, request, {from.get(), to.get()})) == "EINVAL");
+    }
+  }
   SECTION("from beyond the end nothing") {
     Json request = kCopy;
     request["from"]["offset"] = 200000;

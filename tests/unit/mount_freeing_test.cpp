@@ -23,6 +23,21 @@ TEST_CASE("who is short of memory waits for what is being freed, and for no long
   REQUIRE_FALSE(freeing.wait(10s));
 }
 
+TEST_CASE("what began later and ended sooner is not what was waited for") {
+  Freeing freeing;
+  auto first = freeing.begin();
+  std::thread other([&] {
+    std::this_thread::sleep_for(20ms);
+    freeing.begin().reset();
+    std::this_thread::sleep_for(50ms);
+    first.reset();
+  });
+  const auto start = Freeing::Clock::now();
+  CHECK(freeing.wait(10s));
+  CHECK(Freeing::Clock::now() - start > 60ms);
+  other.join();
+}
+
 TEST_CASE("what is expected to be freed is waited for, but not for longer than it is likely") {
   Freeing freeing;
   auto expected = freeing.expect();
