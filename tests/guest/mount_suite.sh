@@ -14,7 +14,7 @@ for heap in udmabuf system; do
         work=$disk/$heap-$(basename "$test" .sh)
         mkdir -m 700 "$work"
         started=$SECONDS
-        TEST_HEAP=$heap T=$work timeout --kill-after=10 200 "$test" </dev/null 2>&1 |
+        TEST_HEAP=$heap T=$work timeout --kill-after=10 300 "$test" </dev/null 2>&1 |
             while IFS= read -r line; do
                 case $line in
                 'ok - '*) echo "ok - $name: ${line#ok - }" ;;

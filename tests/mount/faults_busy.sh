@@ -88,7 +88,7 @@ rm "$heap/shrunk"
 
 cp "$files/big" "$heap/big"
 # In a guest a cp would be done before anything else has started: its disk is fast, its processor is not.
-if on_memfd; then cp "$heap/big" "$files/out" & else dd if="$heap/big" of="$files/out" bs=64K status=none & fi
+if on_memfd; then cp "$heap/big" "$files/out" & else dd if="$heap/big" of="$files/out" bs=256K status=none & fi
 copy=$!
 sleep 0.2
 run within 30 "$DMABUFFS" umount "$mnt"
