@@ -12,8 +12,8 @@ namespace dmabuffs {
 
 /// An inode of the host, whatever its type.
 ///
-/// Names and attributes are never kept by the client's kernel (timeout 0; but for the root's name): the host changes them without a
-/// word, and with allow_other a kept name would let one user walk on another's rights; asked each time, every
+/// Names (but the root's) and attributes are never kept by the client's kernel (timeout 0): the host changes
+/// them without a word, and with allow_other a kept name would let one user walk on another's rights; asked each time, every
 /// step of every path is checked by the host's own kernel for him who walks.
 ///
 /// An operation on the inode itself prefers a descriptor that some open file holds to walking there: so

@@ -9,7 +9,8 @@
 namespace dmabuffs {
 
 FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener)
-    : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)), append_((flags & O_APPEND) != 0) {
+    : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)),
+      append_((flags & O_APPEND) != 0) {
   node_->add_handle(fd_);
 }
 
@@ -43,7 +44,9 @@ Result<size_t> FilesFile::write(uint64_t offset, std::span<const std::byte> from
 }
 
 void FilesFile::set_append(bool append) {
-  if (append_.exchange(append) == append) return;
+  // Opened without, its pages may be mapped: what is written back must go to its place while another thread appends, and
+  // for those writes the kernel has found the end.
+  if ((flags_ & O_APPEND) == 0 || append_.exchange(append) == append) return;
   const int flags = ::fcntl(fd_->get(), F_GETFL);
   if (flags >= 0) (void)::fcntl(fd_->get(), F_SETFL, append ? flags | O_APPEND : flags & ~O_APPEND);
 }
