@@ -22,6 +22,7 @@ namespace dmabuffs::cli {
 namespace {
 
 constexpr auto kCancelPatience = std::chrono::seconds(1);
+constexpr auto kHelloPatience = std::chrono::seconds(10);  // a daemon with much to do is slow, too
 
 bool parse_line(const std::string& line, MountPoint& mount) {
   std::istringstream words(line);
@@ -94,11 +95,12 @@ const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t d
 }
 
 Result<MountPoint> mount_of(const std::string& path) {
-  struct stat st {};
-  if (::stat(path.c_str(), &st) != 0) return path_error(errno, path);
+  // The kernel knows the device: no need to wait for a daemon that may be stopped.
+  struct statx found {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, 0, &found) != 0) return path_error(errno, path);
   auto mounts = dmabuffs_mounts();
   if (!mounts) return pass(std::move(mounts));
-  const MountPoint* mount = mount_of_device(*mounts, st.st_dev);
+  const MountPoint* mount = mount_of_device(*mounts, makedev(found.stx_dev_major, found.stx_dev_minor));
   if (!mount) return fail(ENODEV, path + ": not in a dmabuffs mount");
   return *mount;
 }
@@ -121,18 +123,34 @@ Result<ControlClient> ControlClient::connect_at(std::string path, const MountPoi
   return ControlClient(std::move(*socket), std::move(path));
 }
 
-bool ControlClient::serves(const MountPoint& mount) {
-  const auto hello = request({{"op", "hello"}}, {}, Waiting{});
-  return hello && number_of(hello->body, "device") == uint64_t{mount.device};
+Result<void> ControlClient::check_serves(const MountPoint& mount) {
+  Waiting waiting;
+  waiting.patience = kHelloPatience;
+  const auto hello = request({{"op", "hello"}}, {}, waiting);
+  if (!hello && hello.error().code == ETIMEDOUT)
+    return fail(ETIMEDOUT, mount.path + ": its daemon does not answer; is it stopped? (" + path_ + ")");
+  if (!hello) return fail(hello.error().code, mount.path + ": " + hello.error().message);
+  if (number_of(hello->body, "device") != uint64_t{mount.device})
+    return fail(ESTALE, mount.path + ": " + path_ + " is the control socket of another mount");
+  return {};
 }
 
 /// Where the socket usually is first: the status file lists every buffer of the mount.
 Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
   auto usual = connect_at(control_socket_path(mount.path, mount.owner), mount);
-  if (usual && usual->serves(mount)) return usual;
+  if (usual) {
+    const auto serves = usual->check_serves(mount);
+    if (serves) return usual;
+    if (serves.error().code == ETIMEDOUT) return Failure(serves.error());
+  }
+  struct stat st {};
+  if (::stat(mount.path.c_str(), &st) != 0) return path_error(errno, mount.path);  // its daemon has died
   auto path = told_by_status(mount);
   if (!path) return pass(std::move(path));
-  return connect_at(std::move(*path), mount);
+  auto told = connect_at(std::move(*path), mount);
+  if (!told) return told;
+  if (auto serves = told->check_serves(mount); !serves) return pass(std::move(serves));
+  return told;
 }
 
 Result<Message> ControlClient::request(const Json& request, std::span<const int> fds,
@@ -145,6 +163,7 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
   }
   bool cancelled = false;
   Clock::time_point give_up = Clock::time_point::max();
+  if (waiting.patience != std::chrono::milliseconds::max()) give_up = Clock::now() + waiting.patience;
   while (Clock::now() < give_up) {
     const auto limit = std::chrono::milliseconds(200);
     const int ready = wait_readable(socket_.get(), cancelled ? -1 : waiting.interrupt, limit);
@@ -164,7 +183,7 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
     if (waiting.progress && progress->is_object())
       waiting.progress(number_of(*progress, "bytes").value_or(0), number_of(*progress, "total").value_or(0));
   }
-  return fail(EINTR, "interrupted");
+  return cancelled ? fail(EINTR, "interrupted") : fail(ETIMEDOUT, "no answer");
 }
 
 Result<UniqueFd> path_descriptor(int fd, const std::string& name) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <span>
 #include <string>
@@ -36,7 +37,8 @@ Result<MountPoint> mount_of(const std::string& path);
 /// A connection to one mount's daemon.
 class ControlClient {
  public:
-  /// ENOENT: the mount has no control socket. EPERM: what answers is not the mount's daemon.
+  /// ENOENT: the mount has no control socket. EPERM: what answers is not the mount's daemon. ETIMEDOUT: the
+  /// daemon does not answer. ENOTCONN: it has died.
   static Result<ControlClient> connect(const MountPoint& mount);
   /// Path of the socket.
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -46,17 +48,18 @@ class ControlClient {
     /// second.
     int interrupt = -1;
     std::function<void(uint64_t bytes, uint64_t total)> progress = nullptr;
+    std::chrono::milliseconds patience = std::chrono::milliseconds::max();
   };
   /// Sends one request and waits for its reply, which may say {"ok":false}. `fds` stay the caller's. EINTR:
-  /// it was interrupted and no reply came. EPIPE: the daemon has gone.
+  /// it was interrupted and no reply came. ETIMEDOUT: none came in time. EPIPE: the daemon has gone.
   Result<Message> request(const Json& request, std::span<const int> fds, const Waiting& waiting);
 
  private:
   ControlClient(UniqueFd socket, std::string path) : socket_(std::move(socket)), path_(std::move(path)) {}
   static Result<ControlClient> connect_at(std::string path, const MountPoint& mount);
   static Result<std::string> told_by_status(const MountPoint& mount);
-  /// True when this is the daemon of that very mount, as it says.
-  bool serves(const MountPoint& mount);
+  /// ESTALE: the daemon says that it serves another mount. ETIMEDOUT: it says nothing.
+  Result<void> check_serves(const MountPoint& mount);
 
   UniqueFd socket_;
   std::string path_;

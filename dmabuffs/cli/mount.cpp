@@ -79,7 +79,7 @@ int run(MountSettings settings) {
 
   auto mountpoint = prepare_mountpoint(settings.mountpoint);
   if (!mountpoint) return background.failed(mountpoint.error().message);
-  settings.mountpoint = *mountpoint;
+  settings.mountpoint = mountpoint->path;
   if (auto ok = check(settings); !ok) return background.failed(ok.error().message);
   // A namespace's private mount goes with its last process; fusermount3 has no rights there.
   if (settings.private_mount) settings.auto_unmount = false;
@@ -96,6 +96,7 @@ int run(MountSettings settings) {
   warn_of(context.settings, context.heaps->missing());
   if (auto mounted = (*session)->mount(); !mounted)
     return background.failed(mounted.error().message + ": " + why_not_mounted(context.settings));
+  mountpoint->lock.reset();
   auto socket =
       ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });
   if (!socket) return background.failed(socket.error().message);

@@ -2,14 +2,17 @@
 #include "dmabuffs/cli/mountpoint.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "dmabuffs/cli/client.h"
 #include "dmabuffs/cli/format.h"
@@ -60,7 +63,7 @@ std::string why_not_his(const std::string& path) {
   const std::string whose = "it belongs to " + user_name(st.st_uid);
   const std::string remedy = "; make a directory of your own (mkdir) and mount on that";
   if ((st.st_mode & S_ISVTX) != 0 && st.st_uid != ::geteuid())
-    return whose + " and has the sticky bit, so only he may mount on it" + remedy;
+    return whose + " and has the sticky bit, so only that user may mount on it" + remedy;
   if (::access(path.c_str(), W_OK) != 0)
     return whose + " and you may not write to it, which mounting asks for" + remedy;
   return {};
@@ -72,27 +75,51 @@ std::string text_of_file(const char* path) {
   return text.str();
 }
 
+/// Somebody else's lock on the directory, which he may hold for good, delays the mount but does not prevent it.
+UniqueFd lock_directory(const std::string& path) {
+  using namespace std::chrono_literals;
+  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto give_up = std::chrono::steady_clock::now() + 5s;
+  while (directory && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > give_up) return {};
+    std::this_thread::sleep_for(10ms);
+  }
+  return directory;
+}
+
+/// What a dmabuffs mount at `path` means for a new one: nothing, if its daemon is dead. `recover`: take that away.
+Result<void> check_free(const std::string& path, bool recover) {
+  const auto table = read_mount_table();
+  const MountEntry* there = table ? mounted_at(*table, path) : nullptr;
+  if (there == nullptr || there->type != "fuse.dmabuffs") return {};
+  // Forced: for a second after its daemon died the kernel answers from what it remembers.
+  struct statx found {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0 ||
+      (errno != ENOTCONN && errno != ECONNABORTED))
+    return in_use(*there);
+  if (recover) recover_stale(path);
+  return {};
+}
+
+Result<void> check_directory(const std::string& path) {
+  for (const char* needed : {"/", "/proc", "/sys", "/dev"})
+    if (path == needed)
+      return fail(EINVAL, path + ": the system, and this very daemon, needs what is there; make a directory "
+                                 "of your own (mkdir) and mount on that");
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0)
+    return fail(errno, path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
+  if (!S_ISDIR(st.st_mode)) return fail(ENOTDIR, path + ": is not a directory");
+  return check_outside_heaps(path, st.st_dev);
+}
+
 }  // namespace
 
-Result<std::string> prepare_mountpoint(const std::string& given) {
-  if (given.starts_with("/dev/fd/")) return given;  // mount.fuse3's drop_privileges: already opened for us
+Result<Mountpoint> prepare_mountpoint(const std::string& given) {
+  if (given.starts_with("/dev/fd/")) return Mountpoint{given, {}};  // mount.fuse3's drop_privileges: opened for us
   auto path = resolve_mountpoint(given);
-  if (!path) return path;
-  const auto table = read_mount_table();
-  const MountEntry* there = table ? mounted_at(*table, *path) : nullptr;
-  if (there != nullptr && there->type == "fuse.dmabuffs") {
-    // Forced: for a second after its daemon died the kernel answers from what it remembers.
-    struct statx found {};
-    if (::statx(AT_FDCWD, path->c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0 ||
-        (errno != ENOTCONN && errno != ECONNABORTED)) {
-      return in_use(*there);
-    }
-    recover_stale(*path);
-  }
-  for (const char* needed : {"/", "/proc", "/sys", "/dev"})
-    if (*path == needed)
-      return fail(EINVAL, *path + ": the system, and this very daemon, needs what is there; make a directory of your own "
-                                  "(mkdir) and mount on that");
+  if (!path) return pass(std::move(path));
+  if (auto available = check_free(*path, /*recover=*/true); !available) return pass(std::move(available));
   struct stat st {};
   // The kernel and fusermount3 don't agree on what a link at the end means.
   if (::lstat(path->c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {
@@ -101,13 +128,10 @@ Result<std::string> prepare_mountpoint(const std::string& given) {
     if (problem) return fail(problem.value(), *path + ": " + problem.message());
     return prepare_mountpoint(target);
   }
-  if (::stat(path->c_str(), &st) != 0) {
-    return fail(errno,
-                *path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
-  }
-  if (!S_ISDIR(st.st_mode)) return fail(ENOTDIR, *path + ": is not a directory");
-  if (auto outside = check_outside_heaps(*path, st.st_dev); !outside) return pass(std::move(outside));
-  return path;
+  if (auto fit = check_directory(*path); !fit) return pass(std::move(fit));
+  Mountpoint found{*path, lock_directory(*path)};
+  if (auto available = check_free(*path, /*recover=*/false); !available) return pass(std::move(available));
+  return found;
 }
 
 std::string why_not_mounted(const MountSettings& settings) {

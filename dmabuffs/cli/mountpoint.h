@@ -3,13 +3,21 @@
 #pragma once
 #include <string>
 
+#include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/fs/mount.h"
 
 namespace dmabuffs::cli {
 
-/// The mount point as the kernel will name it, free to be mounted on: a mount whose daemon has died is taken
-/// away.
-Result<std::string> prepare_mountpoint(const std::string& given);
+/// A directory that is free to be mounted on.
+struct Mountpoint {
+  std::string path;  ///< as the kernel will name it
+  /// Held until it is mounted on: of two commands at once one waits here, and then finds it taken. Invalid where
+  /// the directory can't be opened or locked.
+  UniqueFd lock;
+};
+
+/// A mount whose daemon has died is taken away. EBUSY: another dmabuffs mount is there.
+Result<Mountpoint> prepare_mountpoint(const std::string& given);
 
 /// After the kernel or fusermount3 refused to mount: the reason and the remedy, as far as they can be told.
 std::string why_not_mounted(const MountSettings& settings);

@@ -41,6 +41,20 @@ sleep 1
 check 'a mount in the moment of a daemon'\''s death stays' test -r "$mnt/status"
 is 'and is the only one' "$(grep -c "$T/a.040mount" /proc/self/mountinfo)" 1
 "$DMABUFFS" umount "$mnt"
+
+for number in 1 2; do
+    "$DMABUFFS" mount "$mnt" 2>"$T/at once $number" &
+done
+wait
+is 'of two mount commands at once one mounts' "$(grep -c "$T/a.040mount" /proc/self/mountinfo)" 1
+check 'and the other one is told' grep -q 'is there already' "$T/at once 1" "$T/at once 2"
+pid=$(daemon)
+kill -STOP "$pid"
+run within 30 "$DMABUFFS" socket "$mnt"
+kill -CONT "$pid"
+says 'a stopped daemon is told, not waited for' 1 'does not answer; is it stopped?'
+"$DMABUFFS" umount "$mnt"
+
 mount_it -o no_auto_unmount
 pid=$(daemon)
 kill -TERM "$pid"
