@@ -42,7 +42,9 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
   return *this;
 }
 
-Mapping::~Mapping() { reset(); }
+Mapping::~Mapping() {
+  reset();
+}
 
 void Mapping::reset() {
   if (data_ != nullptr) ::munmap(data_, length_);
@@ -74,8 +76,7 @@ Result<Mapping> Mapping::anonymous(size_t length) {
 }
 
 Result<void> Mapping::place(size_t at, int fd, uint64_t offset, size_t length, int prot) {
-  void* placed =
-      ::mmap(data_ + at, length, prot, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset));
+  void* placed = ::mmap(data_ + at, length, prot, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset));
   if (placed == MAP_FAILED) return fail_errno(errno, "mmap");
   return {};
 }

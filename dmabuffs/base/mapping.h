@@ -18,7 +18,8 @@ class Mapping {
 
   /// A shared mapping of `length` bytes of `fd` from `offset`; `prot` as for mmap(2).
   static Result<Mapping> of_file(int fd, uint64_t offset, size_t length, int prot);
-  /// Address space with nothing in it (PROT_NONE), its start a multiple of `alignment` (a power of two, >= 4096).
+  /// Address space with nothing in it (PROT_NONE), its start a multiple of `alignment` (a power of two, >=
+  /// 4096).
   static Result<Mapping> reserve(size_t length, size_t alignment);
   /// Zeroed private memory, start a multiple of 4096.
   static Result<Mapping> anonymous(size_t length);
@@ -38,9 +39,10 @@ class Mapping {
   size_t length_ = 0;
 };
 
-/// Allocates and maps every page of `range` for writing (MADV_POPULATE_WRITE, Linux 5.14); ENOMEM when memory or huge
-/// pages ran out. Several threads may populate disjoint ranges at once. On memory that can't be populated this way
-/// (a PFNMAP: a dma-heap's mapping, which has all its pages already) it does nothing and succeeds.
+/// Allocates and maps every page of `range` for writing (MADV_POPULATE_WRITE, Linux 5.14); ENOMEM when memory
+/// or huge pages ran out. Several threads may populate disjoint ranges at once. On memory that can't be
+/// populated this way (a PFNMAP: a dma-heap's mapping, which has all its pages already) it does nothing and
+/// succeeds.
 Result<void> populate(std::span<std::byte> range);
 /// The same for reading (MADV_POPULATE_READ): a hole of a shared memory file needs a page even to be read.
 Result<void> populate_for_reading(std::span<std::byte> range);

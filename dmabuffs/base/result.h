@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// The one error style of the project: a function that can fail returns Result<T>. It is turned into an errno at one
-/// place per FUSE callback (fs/reply.h) and into a message at one place per command (cli/main).
+/// The one error style of the project: a function that can fail returns Result<T>. It is turned into an errno
+/// at one place per FUSE callback (fs/reply.h) and into a message at one place per command (cli/main).
 #pragma once
 #include <cerrno>
 #include <cstring>
@@ -21,7 +21,9 @@ using Result = tl::expected<T, Error>;
 using Failure = tl::unexpected<Error>;
 
 /// A failure with a message of its own.
-inline Failure fail(int code, std::string message) { return Failure(Error{code, std::move(message)}); }
+inline Failure fail(int code, std::string message) {
+  return Failure(Error{code, std::move(message)});
+}
 
 /// A failure of a system call on `object`: "object: strerror".
 inline Failure fail_errno(int code, const std::string& object) {

@@ -95,8 +95,8 @@ class Buffer {
   /// Makes `range` (clipped to the size) read zero, by writing zeros (never by punching a hole in a udmabuf's
   /// memfd).
   virtual Result<void> zero(Range range) = 0;
-  /// lseek(2) with SEEK_DATA or SEEK_HOLE. ENXIO: at or past the end, or no data follows. A buffer is all data, its
-  /// memory being there whether written or not, unless it can be sparse.
+  /// lseek(2) with SEEK_DATA or SEEK_HOLE. ENXIO: at or past the end, or no data follows. A buffer is all
+  /// data, its memory being there whether written or not, unless it can be sparse.
   [[nodiscard]] virtual Result<uint64_t> seek(uint64_t offset, int whence) const;
   /// FLUSH or fsync of a writer: the dma-buf exists afterwards (unless the size is 0).
   virtual Result<void> flush() = 0;

@@ -141,7 +141,7 @@ class DmaBuffer final : public Buffer {
   Range old_bytes_;
   std::unique_ptr<Storage> storage_;
   uint64_t present_end_ = 0;  // all pages of storage_ before it are allocated, for they were written to
-  uint64_t size_ = 0;  // changed under use_ and facts_mutex_, read under either
+  uint64_t size_ = 0;         // changed under use_ and facts_mutex_, read under either
 
   /// [Access]: a wait for that access ran into the limit. While the fence stays, later calls fail at once, so
   /// that they don't queue up behind each other for the limit each.

@@ -23,11 +23,13 @@ class Storage {
   [[nodiscard]] virtual bool pinnable() const = 0;
   /// True while resize() can work: the pages are not yet fixed by a dma-buf.
   [[nodiscard]] virtual bool growable() const = 0;
-  /// Makes it hold `capacity` bytes (a page multiple); what is kept keeps its bytes, what is new reads zero (and is
-  /// not allocated before it is touched or populated). The mapping may move: no span of map() may be in use.
+  /// Makes it hold `capacity` bytes (a page multiple); what is kept keeps its bytes, what is new reads zero
+  /// (and is not allocated before it is touched or populated). The mapping may move: no span of map() may be
+  /// in use.
   virtual Result<void> resize(uint64_t capacity) = 0;
-  /// Fixes the pages and makes the dma-buf; does nothing where it exists or there is none. Unpopulated pages are
-  /// allocated here, by one thread. Errors: ENOMEM, or EIO with the remedy (udmabuf's size_limit_mb, list_limit).
+  /// Fixes the pages and makes the dma-buf; does nothing where it exists or there is none. Unpopulated pages
+  /// are allocated here, by one thread. Errors: ENOMEM, or EIO with the remedy (udmabuf's size_limit_mb,
+  /// list_limit).
   virtual Result<void> publish(const std::string& name) = 0;
   /// The CPU's view of [0, capacity()), mapped on first use and valid until unmap() or resize(). Thread-safe.
   virtual Result<std::span<std::byte>> map() = 0;

@@ -19,8 +19,8 @@ namespace {
 
 constexpr char kReady = '\0';
 
-/// The parent: passes on what the child says: kReady, or a message and behind it the exit status. A child that dies
-/// says nothing.
+/// The parent: passes on what the child says: kReady, or a message and behind it the exit status. A child
+/// that dies says nothing.
 [[noreturn]] void wait_for(int child) {
   std::string said;
   char part[512];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// The commands, and what the command line told them. Each returns the exit status: 0 done, 1 failed, 2 usage;
-/// exec: the command's own (126/127).
+/// The commands, and what the command line told them. Each returns the exit status: 0 done, 1 failed, 2
+/// usage; exec: the command's own (126/127).
 #pragma once
 #include <optional>
 #include <string>
@@ -67,12 +67,12 @@ std::vector<std::string> from_mount_helper(int argc, char** argv);
 std::vector<std::string> cut_command(std::vector<std::string>& words);
 /// For a call of `dmabuffs cp` with an option that only cp(1) has: what to do instead.
 std::optional<std::string> advice_on_cp(const std::vector<std::string>& words);
-/// Rewrites operands that CLI11 would misread, all of them paths: "-a" behind "--" becomes "./-a" (CLI11 loses "--" in
-/// a command's operands) and "[a,b]" becomes "./[a,b]" (else a list).
+/// Rewrites operands that CLI11 would misread, all of them paths: "-a" behind "--" becomes "./-a" (CLI11
+/// loses "--" in a command's operands) and "[a,b]" becomes "./[a,b]" (else a list).
 void guard_operands(std::vector<std::string>& words);
 
-/// Ends the process by `signal` as if it had never been caught: only then a shell ends its loop on Ctrl-C, too. Returns
-/// 128 + signal where that is impossible.
+/// Ends the process by `signal` as if it had never been caught: only then a shell ends its loop on Ctrl-C,
+/// too. Returns 128 + signal where that is impossible.
 int die_by(int signal);
 
 /// Prints "dmabuffs: message" to stderr and returns 1. Control characters, of a strange name, are escaped.

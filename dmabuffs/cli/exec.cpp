@@ -113,8 +113,7 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
   auto ready = ReadySocket::make();
   if (!ready) return pass(std::move(ready));
 
-  auto daemon =
-      start_daemon(mount_arguments(settings), scratch->path(), *ready, [&] { signals->restore(); });
+  auto daemon = start_daemon(mount_arguments(settings), scratch->path(), *ready, [&] { signals->restore(); });
   if (!daemon) return pass(std::move(daemon));
   if (auto status = wait_until_ready(*daemon, *ready, *signals, scratch->path())) return *status;
 

@@ -30,8 +30,9 @@ constexpr unsigned kPatienceAtEnd = 60;  // seconds
 void raise_descriptor_limit() {
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const struct rlimit more {1 << 20, 1 << 20};
-  if (limit.rlim_max < more.rlim_max && ::setrlimit(RLIMIT_NOFILE, &more) == 0) return;  // needs CAP_SYS_RESOURCE
+  const struct rlimit more { 1 << 20, 1 << 20 };
+  if (limit.rlim_max < more.rlim_max && ::setrlimit(RLIMIT_NOFILE, &more) == 0)
+    return;  // needs CAP_SYS_RESOURCE
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }

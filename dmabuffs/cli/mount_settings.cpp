@@ -18,16 +18,14 @@ namespace {
 constexpr uint64_t kMostRecycled = uint64_t{1} << 30;
 
 /// Options the kernel or libfuse understand, passed on as they are.
-const std::set<std::string, std::less<>> kPassedOn = {"atime",   "noatime",
-                                                      "sync",    "async",   "dirsync",  "suid",     "nosuid",
-                                                      "dev",     "nodev",   "exec",     "noexec"};
+const std::set<std::string, std::less<>> kPassedOn = {
+    "atime", "noatime", "sync", "async", "dirsync", "suid", "nosuid", "dev", "nodev", "exec", "noexec"};
 /// Options for mount(8), systemd and init scripts, which reach us when a helper passes them on.
-const std::set<std::string, std::less<>> kForOthers = {"rw",     "auto",    "noauto",  "user",  "nouser",
-                                                       "users",  "owner",   "group",   "nofail", "_netdev",
-                                                       "defaults",
-                                                       // times are kept by the daemon, or by the host
-                                                       "relatime", "norelatime", "strictatime", "nostrictatime", "diratime",
-                                                       "nodiratime", "lazytime", "nolazytime", "silent", "loud"};
+const std::set<std::string, std::less<>> kForOthers = {
+    "rw", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev", "defaults",
+    // times are kept by the daemon, or by the host
+    "relatime", "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime",
+    "nolazytime", "silent", "loud"};
 
 Result<FilesOption> parse_files(const std::string& word) {
   FilesOption option;
@@ -135,7 +133,9 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     return {};
   }
   if (key == "remount")
-    return fail(EINVAL, "-o remount: this file system can't be remounted; umount it and mount it anew (its buffers go)");
+    return fail(
+        EINVAL,
+        "-o remount: this file system can't be remounted; umount it and mount it anew (its buffers go)");
   if (kForOthers.contains(key) || key.starts_with("x-") || key.starts_with("comment")) return {};
   return fail(EINVAL,
               "-o " + option +
@@ -210,8 +210,8 @@ Result<MountSettings> understand(const MountWords& given) {
     auto option = parse_files(word);
     if (!option) return pass(std::move(option));
     if (!names.insert(option->name).second) {
-      return fail(EINVAL, "--files " + word + ": the name '" + option->name + "' is taken; give another as NAME=" +
-                              option->directory);
+      return fail(EINVAL, "--files " + word + ": the name '" + option->name +
+                              "' is taken; give another as NAME=" + option->directory);
     }
     settings.files.push_back(std::move(*option));
   }

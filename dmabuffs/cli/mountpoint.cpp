@@ -75,7 +75,8 @@ std::string text_of_file(const char* path) {
   return text.str();
 }
 
-/// Somebody else's lock on the directory, which he may hold for good, delays the mount but does not prevent it.
+/// Somebody else's lock on the directory, which he may hold for good, delays the mount but does not prevent
+/// it.
 UniqueFd lock_directory(const std::string& path) {
   using namespace std::chrono_literals;
   UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -87,7 +88,8 @@ UniqueFd lock_directory(const std::string& path) {
   return directory;
 }
 
-/// What a dmabuffs mount at `path` means for a new one: nothing, if its daemon is dead. `recover`: take that away.
+/// What a dmabuffs mount at `path` means for a new one: nothing, if its daemon is dead. `recover`: take that
+/// away.
 Result<void> check_free(const std::string& path, bool recover) {
   const auto table = read_mount_table();
   const MountEntry* there = table ? mounted_at(*table, path) : nullptr;
@@ -104,11 +106,13 @@ Result<void> check_free(const std::string& path, bool recover) {
 Result<void> check_directory(const std::string& path) {
   for (const char* needed : {"/", "/proc", "/sys", "/dev"})
     if (path == needed)
-      return fail(EINVAL, path + ": the system, and this very daemon, needs what is there; make a directory "
-                                 "of your own (mkdir) and mount on that");
+      return fail(EINVAL, path +
+                              ": the system, and this very daemon, needs what is there; make a directory "
+                              "of your own (mkdir) and mount on that");
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0)
-    return fail(errno, path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
+    return fail(errno,
+                path + ": " + std::strerror(errno) + (errno == ENOENT ? "; make it with mkdir -p" : ""));
   if (!S_ISDIR(st.st_mode)) return fail(ENOTDIR, path + ": is not a directory");
   return check_outside_heaps(path, st.st_dev);
 }
@@ -116,7 +120,8 @@ Result<void> check_directory(const std::string& path) {
 }  // namespace
 
 Result<Mountpoint> prepare_mountpoint(const std::string& given) {
-  if (given.starts_with("/dev/fd/")) return Mountpoint{given, {}};  // mount.fuse3's drop_privileges: opened for us
+  if (given.starts_with("/dev/fd/"))
+    return Mountpoint{given, {}};  // mount.fuse3's drop_privileges: opened for us
   auto path = resolve_mountpoint(given);
   if (!path) return pass(std::move(path));
   if (auto available = check_free(*path, /*recover=*/true); !available) return pass(std::move(available));

@@ -11,8 +11,8 @@ namespace dmabuffs::cli {
 /// A directory that is free to be mounted on.
 struct Mountpoint {
   std::string path;  ///< as the kernel will name it
-  /// Held until it is mounted on: of two commands at once one waits here, and then finds it taken. Invalid where
-  /// the directory can't be opened or locked.
+  /// Held until it is mounted on: of two commands at once one waits here, and then finds it taken. Invalid
+  /// where the directory can't be opened or locked.
   UniqueFd lock;
 };
 

@@ -80,7 +80,9 @@ void print_transfers(const Json& status) {
   for (const Json& refused : list_in(status, "refused"))
     std::printf("refused: %s (%s%s)\n", escape_controls(text_of(refused, "message").value_or("-")).c_str(),
                 text(refused, "last").c_str(),
-                number(refused, "times") > 1 ? (", " + std::to_string(number(refused, "times")) + " times").c_str() : "");
+                number(refused, "times") > 1
+                    ? (", " + std::to_string(number(refused, "times")) + " times").c_str()
+                    : "");
 }
 
 }  // namespace

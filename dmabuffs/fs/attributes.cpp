@@ -22,8 +22,12 @@ Attributes Attributes::now(uid_t uid, gid_t gid, mode_t mode) {
   return {uid, gid, mode, t, t, t};
 }
 
-void Attributes::touch() { mtime = ctime = time_now(); }
-void Attributes::touch_change() { ctime = time_now(); }
+void Attributes::touch() {
+  mtime = ctime = time_now();
+}
+void Attributes::touch_change() {
+  ctime = time_now();
+}
 
 struct stat Attributes::to_stat(uint64_t ino, nlink_t nlink) const {
   struct stat st {};

@@ -12,7 +12,8 @@ struct Attributes {
   uid_t uid = 0;
   gid_t gid = 0;
   mode_t mode = 0;  ///< with the file type
-  struct timespec atime{}, mtime{}, ctime{};
+  struct timespec atime {
+  }, mtime{}, ctime{};
 
   /// All three times now.
   static Attributes now(uid_t uid, gid_t gid, mode_t mode);

@@ -41,8 +41,8 @@ void BlockingPool::add_thread() {
     start_(threads_, [this] { loop(); });
   } catch (const std::exception& problem) {
     if (!std::exchange(short_of_threads_, true))
-      log_warning(std::string("no further thread (") + problem.what() + "); " + std::to_string(threads_.size()) +
-                  " do the work");
+      log_warning(std::string("no further thread (") + problem.what() + "); " +
+                  std::to_string(threads_.size()) + " do the work");
   }
 }
 

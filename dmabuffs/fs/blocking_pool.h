@@ -9,8 +9,8 @@
 
 namespace dmabuffs {
 
-/// Threads for work that may wait (transfers, fences, allocation), so that the threads which read FUSE requests never
-/// do. Grows on demand up to a limit; more work queues.
+/// Threads for work that may wait (transfers, fences, allocation), so that the threads which read FUSE
+/// requests never do. Grows on demand up to a limit; more work queues.
 class BlockingPool {
  public:
   /// Adds a thread; throws where there can be no more. Replaced in tests.

@@ -11,11 +11,14 @@
 namespace dmabuffs {
 
 namespace {
-/// Set-id bits mean nothing on a buffer, and keeping them would need the kernel's privilege dance on each write.
+/// Set-id bits mean nothing on a buffer, and keeping them would need the kernel's privilege dance on each
+/// write.
 constexpr mode_t kKeptBits = 01777;
 
 /// Memory of a plain memfd changes by passthrough without the daemon, so its own inode has the times.
-int time_keeper(const Buffer& buffer) { return buffer.passthrough_fd(); }
+int time_keeper(const Buffer& buffer) {
+  return buffer.passthrough_fd();
+}
 }  // namespace
 
 BufferFile::BufferFile(MountContext& context, std::shared_ptr<Buffer> buffer, const Attributes& attributes)
@@ -98,7 +101,7 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
   if (change.mtime) attributes_.mtime = resolved(*change.mtime);
   attributes_.touch_change();
   if (const int keeper = time_keeper(*buffer_); keeper >= 0 && (change.atime || change.mtime)) {
-    constexpr struct timespec omit {0, UTIME_OMIT};
+    constexpr struct timespec omit { 0, UTIME_OMIT };
     const struct timespec times[2] = {change.atime ? attributes_.atime : omit,
                                       change.mtime ? attributes_.mtime : omit};
     if (::futimens(keeper, times) != 0) return fail_errno(errno, name_);
@@ -107,10 +110,13 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
 }
 
 Result<OpenPtr> BufferFile::open(const Caller&, int flags) {
-  return OpenPtr(std::make_shared<OpenBuffer>(std::static_pointer_cast<BufferFile>(shared_from_this()), flags));
+  return OpenPtr(
+      std::make_shared<OpenBuffer>(std::static_pointer_cast<BufferFile>(shared_from_this()), flags));
 }
 
-Result<struct statvfs> BufferFile::statfs(const Caller&) { return budget_statvfs(context_); }
+Result<struct statvfs> BufferFile::statfs(const Caller&) {
+  return budget_statvfs(context_);
+}
 
 void BufferFile::opened() {
   const std::lock_guard lock(mutex_);
@@ -160,7 +166,8 @@ Result<std::vector<std::string>> BufferFile::listxattr(const Caller&) {
   return names;
 }
 
-Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const std::string& value, int flags) {
+Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const std::string& value,
+                                  int flags) {
   if (!name.starts_with("user.")) return fail_errno(ENOTSUP, name);
   const std::lock_guard lock(mutex_);
   const bool known = xattrs_.contains(name);

@@ -22,7 +22,8 @@ class BufferFile : public BufferNode {
   [[nodiscard]] const std::shared_ptr<Buffer>& buffer() const override { return buffer_; }
   [[nodiscard]] std::string path() const override;
   [[nodiscard]] NodePtr parent() const override;
-  /// Names change through the mount only; sizes also by the control socket, so attributes are asked for each time.
+  /// Names change through the mount only; sizes also by the control socket, so attributes are asked for each
+  /// time.
   [[nodiscard]] double name_timeout() const override { return 1; }
 
   Result<struct stat> getattr(const Caller&, OpenFile*) override;
@@ -46,8 +47,8 @@ class BufferFile : public BufferNode {
   void contents_changed();
   [[nodiscard]] MountContext& context() { return context_; }
   FileLocks& locks() { return locks_; }
-  /// A new description of the file the locks of this buffer are taken on (a dma-buf can't be locked); made at the
-  /// first lock. With `make` false an invalid descriptor when nothing was ever locked.
+  /// A new description of the file the locks of this buffer are taken on (a dma-buf can't be locked); made at
+  /// the first lock. With `make` false an invalid descriptor when nothing was ever locked.
   Result<UniqueFd> lock_file(bool make);
 
  private:

@@ -91,10 +91,11 @@ class Listener : public ControlSocket {
   void turn_away(int why) {
     spare_.reset();
     if (UniqueFd client{::accept4(socket_.fd.get(), nullptr, nullptr, SOCK_CLOEXEC)})
-      (void)send_message(client.get(),
-                         error_reply({why, context_.settings.mountpoint + ": the daemon has no file descriptor " +
-                                               "left (see its ulimit -n); close files of the mount and try again"}),
-                         {}, /*wait=*/false);
+      (void)send_message(
+          client.get(),
+          error_reply({why, context_.settings.mountpoint + ": the daemon has no file descriptor " +
+                                "left (see its ulimit -n); close files of the mount and try again"}),
+          {}, /*wait=*/false);
     spare_ = open_spare();
   }
 

@@ -90,6 +90,8 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_
 
 }  // namespace
 
-void add_copy_operation(fuse_lowlevel_ops& ops) { ops.copy_file_range = op_copy_file_range; }
+void add_copy_operation(fuse_lowlevel_ops& ops) {
+  ops.copy_file_range = op_copy_file_range;
+}
 
 }  // namespace dmabuffs

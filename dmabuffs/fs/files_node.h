@@ -13,8 +13,8 @@ namespace dmabuffs {
 /// An inode of the host, whatever its type.
 ///
 /// Names (but the root's) and attributes are never kept by the client's kernel (timeout 0): the host changes
-/// them without a word, and with allow_other a kept name would let one user walk on another's rights; asked each time, every
-/// step of every path is checked by the host's own kernel for him who walks.
+/// them without a word, and with allow_other a kept name would let one user walk on another's rights; asked
+/// each time, every step of every path is checked by the host's own kernel for him who walks.
 ///
 /// An operation on the inode itself prefers a descriptor that some open file holds to walking there: so
 /// fstat, fchmod and the like work on a file that was unlinked, or whose directory the process may no longer

@@ -9,7 +9,10 @@
 namespace dmabuffs {
 
 FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener)
-    : node_(std::move(node)), fd_(std::move(fd)), flags_(flags), opener_(std::move(opener)),
+    : node_(std::move(node)),
+      fd_(std::move(fd)),
+      flags_(flags),
+      opener_(std::move(opener)),
       append_((flags & O_APPEND) != 0) {
   node_->add_handle(fd_);
 }
@@ -44,8 +47,8 @@ Result<size_t> FilesFile::write(uint64_t offset, std::span<const std::byte> from
 }
 
 void FilesFile::set_append(bool append) {
-  // Opened without, its pages may be mapped: what is written back must go to its place while another thread appends, and
-  // for those writes the kernel has found the end.
+  // Opened without, its pages may be mapped: what is written back must go to its place while another thread
+  // appends, and for those writes the kernel has found the end.
   if ((flags_ & O_APPEND) == 0 || append_.exchange(append) == append) return;
   const int flags = ::fcntl(fd_->get(), F_GETFL);
   if (flags >= 0) (void)::fcntl(fd_->get(), F_SETFL, append ? flags | O_APPEND : flags & ~O_APPEND);
@@ -67,7 +70,7 @@ Result<void> FilesFile::fallocate(int mode, uint64_t offset, uint64_t length) {
   const auto rights = room().act_as(opener_);
   if (!rights) return Failure(rights.error());
   return check_call(::fallocate(fd_->get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)),
-               "fallocate");
+                    "fallocate");
 }
 
 Result<uint64_t> FilesFile::lseek(uint64_t offset, int whence) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <atomic>
 #include <dirent.h>
+#include <atomic>
 
 #include <memory>
 #include <mutex>

@@ -39,7 +39,9 @@ std::shared_ptr<FilesNode> FilesRoom::make_root() {
   return root;
 }
 
-bool FilesRoom::is_root(const FilesNode& node) const { return node.identity().same_as(root_identity_); }
+bool FilesRoom::is_root(const FilesNode& node) const {
+  return node.identity().same_as(root_identity_);
+}
 
 Credentials FilesRoom::opener(const Caller& caller) const {
   return as_caller_ ? credentials_of(caller) : Credentials{};

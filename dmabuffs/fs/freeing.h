@@ -11,9 +11,9 @@
 
 namespace dmabuffs {
 
-/// Memory on its way back: buffers are freed by other threads than those that answer the last close or `rm`, and the
-/// kernel tells of both only after the caller has gone on. Who is short of memory waits for them rather than be refused.
-/// Thread-safe; outlives what it hands out.
+/// Memory on its way back: buffers are freed by other threads than those that answer the last close or `rm`,
+/// and the kernel tells of both only after the caller has gone on. Who is short of memory waits for them
+/// rather than be refused. Thread-safe; outlives what it hands out.
 class Freeing {
  public:
   using Clock = std::chrono::steady_clock;
@@ -29,8 +29,8 @@ class Freeing {
     ~Expected() { freeing_.came(id_); }
     Expected(const Expected&) = delete;
     Expected& operator=(const Expected&) = delete;
-    /// There is a new reason to expect it: the grace starts again. A few times only, for the reason may be wrong each
-    /// time: every child of a shell closes what it inherited, and the shell holds it still.
+    /// There is a new reason to expect it: the grace starts again. A few times only, for the reason may be
+    /// wrong each time: every child of a shell closes what it inherited, and the shell holds it still.
     void renew() {
       if (renewals_.fetch_add(1) < kMostRenewals) freeing_.renew(id_);
     }
@@ -53,8 +53,8 @@ class Freeing {
     return std::make_unique<Expected>(*this, last_id_);
   }
 
-  /// Waits, `limit` at most, until all has been freed that was being freed or expected before the call. True when
-  /// anything was.
+  /// Waits, `limit` at most, until all has been freed that was being freed or expected before the call. True
+  /// when anything was.
   bool wait(std::chrono::milliseconds limit) {
     std::unique_lock lock(mutex_);
     const auto deadline = Clock::now() + limit;
@@ -62,7 +62,8 @@ class Freeing {
     for (;;) {
       const auto now = Clock::now();
       auto until = Clock::time_point::min();
-      for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= last; ++it) until = std::max(until, it->second);
+      for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= last; ++it)
+        until = std::max(until, it->second);
       until = std::min(until, deadline);
       if (until <= now) break;
       changed_.wait_until(lock, until);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// The one place that asks which libfuse this is. fuse_lowlevel.h is included by way of this header only, because
-/// FUSE_USE_VERSION must be the same everywhere.
+/// The one place that asks which libfuse this is. fuse_lowlevel.h is included by way of this header only,
+/// because FUSE_USE_VERSION must be the same everywhere.
 #pragma once
 #include <fuse_lowlevel.h>
 

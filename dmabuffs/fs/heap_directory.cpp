@@ -9,7 +9,9 @@ namespace dmabuffs {
 
 namespace {
 constexpr size_t kNameMax = 255;
-bool is_directory(const NodePtr& node) { return std::dynamic_pointer_cast<HeapDirectory>(node) != nullptr; }
+bool is_directory(const NodePtr& node) {
+  return std::dynamic_pointer_cast<HeapDirectory>(node) != nullptr;
+}
 }  // namespace
 
 HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node> heaps_root)
@@ -158,7 +160,8 @@ Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& call
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);
-  auto file = std::make_shared<BufferFile>(tree_->context, std::move(buffer), attributes_for_child(caller, mode));
+  auto file =
+      std::make_shared<BufferFile>(tree_->context, std::move(buffer), attributes_for_child(caller, mode));
   place(name, file);
   return file;
 }
@@ -184,8 +187,8 @@ Result<NodePtr> HeapDirectory::mkdir(const Caller& caller, const std::string& na
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);
-  auto directory = std::make_shared<HeapDirectory>(
-      tree_, self(), name, attributes_for_child(caller, S_IFDIR | (mode & 07777)));
+  auto directory = std::make_shared<HeapDirectory>(tree_, self(), name,
+                                                   attributes_for_child(caller, S_IFDIR | (mode & 07777)));
   place(name, directory);
   return NodePtr(directory);
 }
@@ -270,6 +273,8 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
   return {};
 }
 
-Result<struct statvfs> HeapDirectory::statfs(const Caller&) { return budget_statvfs(tree_->context); }
+Result<struct statvfs> HeapDirectory::statfs(const Caller&) {
+  return budget_statvfs(tree_->context);
+}
 
 }  // namespace dmabuffs

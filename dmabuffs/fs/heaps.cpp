@@ -13,7 +13,8 @@ namespace dmabuffs {
 
 namespace {
 
-/// heaps/: asks the registry anew at each listing and lookup. A heap whose device is gone stays while buffers are in it.
+/// heaps/: asks the registry anew at each listing and lookup. A heap whose device is gone stays while buffers
+/// are in it.
 class Heaps : public HeapsRoot {
  public:
   explicit Heaps(MountContext& context)
@@ -100,6 +101,8 @@ class Heaps : public HeapsRoot {
 
 }  // namespace
 
-std::shared_ptr<HeapsRoot> make_heaps_root(MountContext& context) { return std::make_shared<Heaps>(context); }
+std::shared_ptr<HeapsRoot> make_heaps_root(MountContext& context) {
+  return std::make_shared<Heaps>(context);
+}
 
 }  // namespace dmabuffs

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// The heaps/ tree: a directory for each heap, directories made by users below it, and buffers as regular files.
+/// The heaps/ tree: a directory for each heap, directories made by users below it, and buffers as regular
+/// files.
 #pragma once
 #include <functional>
 #include <memory>

@@ -34,12 +34,12 @@ struct MountSettings {
   bool read_only = false;
   bool auto_unmount = true;
   bool xattr = false;
-  bool passthrough = true;      ///< where it is possible
-  bool private_mount = false;   ///< only for `exec`'s command
+  bool passthrough = true;     ///< where it is possible
+  bool private_mount = false;  ///< only for `exec`'s command
   bool foreground = false;
   bool debug = false;
-  uint64_t size = 0;            ///< bytes; 0: half of RAM
-  uint64_t recycle = 0;         ///< bytes of removed buffers kept
+  uint64_t size = 0;     ///< bytes; 0: half of RAM
+  uint64_t recycle = 0;  ///< bytes of removed buffers kept
   std::string fsname = "dmabuffs";
   std::vector<std::string> fuse_options;  ///< handed to libfuse / the kernel as they are (noatime, nodev, …)
 };
@@ -67,8 +67,10 @@ struct MountContext {
   Passthrough passthrough;
 };
 
-/// Whether `caller` (with `groups`, its supplementary groups) may `mask` (4 read, 2 write, 1 search) by mode bits.
-bool permitted(const struct stat& attributes, uid_t uid, gid_t gid, const std::vector<gid_t>& groups, int mask);
+/// Whether `caller` (with `groups`, its supplementary groups) may `mask` (4 read, 2 write, 1 search) by mode
+/// bits.
+bool permitted(const struct stat& attributes, uid_t uid, gid_t gid, const std::vector<gid_t>& groups,
+               int mask);
 
 /// The files/<name> directory of one host directory. ENOENT, ENOTDIR, EACCES naming it.
 /// Its nodes take their numbers from context.numbers.

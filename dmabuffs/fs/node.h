@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// What the mount shows: nodes (an inode each) and open files. The session (fs/session.cpp) turns each FUSE request
-/// into one call on a node or open file; the rooms of the tree (heaps, files, status) implement them.
+/// What the mount shows: nodes (an inode each) and open files. The session (fs/session.cpp) turns each FUSE
+/// request into one call on a node or open file; the rooms of the tree (heaps, files, status) implement them.
 #pragma once
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -95,7 +95,8 @@ class OpenDirectory {
 };
 
 /// An inode of the mount. Owned by the node table while the kernel knows it (lookup count) and by its room.
-/// Defaults refuse: EPERM for changes to a read-only room, ENOTDIR/ENOENT for lookups, ENODATA/ENOTSUP for xattrs.
+/// Defaults refuse: EPERM for changes to a read-only room, ENOTDIR/ENOENT for lookups, ENODATA/ENOTSUP for
+/// xattrs.
 class Node : public std::enable_shared_from_this<Node> {
  public:
   explicit Node(uint64_t ino) : ino_(ino) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// OPEN and CREATE replies. libfuse 3.14's fuse_file_info has no field for FOPEN_PARALLEL_DIRECT_WRITES (Linux 6.2),
-/// without which two writers of one file take turns; its replies are put together here by hand.
+/// OPEN and CREATE replies. libfuse 3.14's fuse_file_info has no field for FOPEN_PARALLEL_DIRECT_WRITES
+/// (Linux 6.2), without which two writers of one file take turns; its replies are put together here by hand.
 #pragma once
 #include <fuse_lowlevel.h>
 
@@ -18,6 +18,7 @@ struct OpenReply {
 /// Answers OPEN; returns as fuse_reply_open.
 int reply_open(fuse_req_t request, fuse_file_info info, const OpenReply& reply);
 /// Answers CREATE; returns as fuse_reply_create.
-int reply_create(fuse_req_t request, const fuse_entry_param& entry, fuse_file_info info, const OpenReply& reply);
+int reply_create(fuse_req_t request, const fuse_entry_param& entry, fuse_file_info info,
+                 const OpenReply& reply);
 
 }  // namespace dmabuffs

@@ -57,7 +57,8 @@ namespace {
 void op_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   with_node(request, parent, [&](const NodePtr& node) {
     const auto found = node->lookup(caller_of(request), name);
-    if (found || found.error().code != ENOENT || node->absence_timeout() == 0) return reply_entry(request, found);
+    if (found || found.error().code != ENOENT || node->absence_timeout() == 0)
+      return reply_entry(request, found);
     fuse_entry_param absent{};  // inode 0: there is none
     absent.entry_timeout = node->absence_timeout();
     fuse_reply_entry(request, &absent);
@@ -89,7 +90,7 @@ void op_getattr(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
 }
 
 AttributeChange change_of(const struct stat& st, int set) {
-  constexpr struct timespec now {0, UTIME_NOW};
+  constexpr struct timespec now { 0, UTIME_NOW };
   AttributeChange change;
   if ((set & FUSE_SET_ATTR_MODE) != 0) change.mode = st.st_mode;
   if ((set & FUSE_SET_ATTR_UID) != 0) change.uid = st.st_uid;
@@ -132,9 +133,8 @@ void op_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mo
 }
 
 void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-  with_node(request, parent, [&](const NodePtr& node) {
-    reply_entry(request, node->mkdir(caller_of(request), name, mode));
-  });
+  with_node(request, parent,
+            [&](const NodePtr& node) { reply_entry(request, node->mkdir(caller_of(request), name, mode)); });
 }
 
 void op_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
@@ -152,15 +152,13 @@ void op_link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t new_parent, const ch
 }
 
 void op_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  with_node(request, parent, [&](const NodePtr& node) {
-    reply_done(request, node->unlink(caller_of(request), name));
-  });
+  with_node(request, parent,
+            [&](const NodePtr& node) { reply_done(request, node->unlink(caller_of(request), name)); });
 }
 
 void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  with_node(request, parent, [&](const NodePtr& node) {
-    reply_done(request, node->rmdir(caller_of(request), name));
-  });
+  with_node(request, parent,
+            [&](const NodePtr& node) { reply_done(request, node->rmdir(caller_of(request), name)); });
 }
 
 void op_rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
@@ -215,9 +213,8 @@ void op_setxattr(fuse_req_t request, fuse_ino_t ino, const char* name, const cha
 }
 
 void op_removexattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
-  with_node(request, ino, [&](const NodePtr& node) {
-    reply_done(request, node->removexattr(caller_of(request), name));
-  });
+  with_node(request, ino,
+            [&](const NodePtr& node) { reply_done(request, node->removexattr(caller_of(request), name)); });
 }
 
 }  // namespace

@@ -17,7 +17,9 @@ void add_copy_operation(fuse_lowlevel_ops& ops);
 
 // What the callbacks share.
 
-inline Session& session_of(fuse_req_t request) { return *static_cast<Session*>(fuse_req_userdata(request)); }
+inline Session& session_of(fuse_req_t request) {
+  return *static_cast<Session*>(fuse_req_userdata(request));
+}
 
 Caller caller_of(fuse_req_t request);
 
@@ -68,7 +70,9 @@ Kind& kernel_handle(const fuse_file_info* info) {
   return static_cast<Kind&>(*reinterpret_cast<KernelHandle*>(info->fh));
 }
 
-inline Handle& handle_of(const fuse_file_info* info) { return kernel_handle<Handle>(info); }
+inline Handle& handle_of(const fuse_file_info* info) {
+  return kernel_handle<Handle>(info);
+}
 
 /// Fills an entry from the node and counts the kernel's new reference to it.
 Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node);

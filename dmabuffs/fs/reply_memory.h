@@ -7,8 +7,8 @@
 
 namespace dmabuffs {
 
-/// Memory that replies to reads are put together in: whole pages, which the kernel copies fastest, and the piece
-/// used last is lent first, because it is still in the CPU's caches. Thread-safe.
+/// Memory that replies to reads are put together in: whole pages, which the kernel copies fastest, and the
+/// piece used last is lent first, because it is still in the CPU's caches. Thread-safe.
 class ReplyMemory {
  public:
   /// A piece lent; it goes back when it goes.

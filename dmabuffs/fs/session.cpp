@@ -16,7 +16,9 @@ namespace dmabuffs {
 
 namespace {
 
-void op_init(void* data, fuse_conn_info* connection) { static_cast<Session*>(data)->initialised(connection); }
+void op_init(void* data, fuse_conn_info* connection) {
+  static_cast<Session*>(data)->initialised(connection);
+}
 
 void log_from_libfuse(fuse_log_level level, const char* format, va_list arguments) {
   char text[1024];
@@ -141,8 +143,8 @@ void Session::initialised(fuse_conn_info* connection) {
   connection->max_read = 0;
 #if DMABUFFS_HAS_PASSTHROUGH
   with(FUSE_CAP_HANDLE_KILLPRIV_V2);
-  // Reads and writes by passthrough would skip the caller's rights in files/, so with allow_other only buffers have
-  // it; OpenFile::passthrough_fd() decides for each.
+  // Reads and writes by passthrough would skip the caller's rights in files/, so with allow_other only
+  // buffers have it; OpenFile::passthrough_fd() decides for each.
   if (context_.settings.passthrough && (connection->capable & FUSE_CAP_PASSTHROUGH) != 0) {
     connection->want |= FUSE_CAP_PASSTHROUGH;
     connection->max_backing_stack_depth = 1;
@@ -191,6 +193,8 @@ void Session::unmount() {
   mounted_ = false;
 }
 
-Session::~Session() { unmount(); }
+Session::~Session() {
+  unmount();
+}
 
 }  // namespace dmabuffs

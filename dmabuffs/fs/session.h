@@ -21,8 +21,8 @@ namespace dmabuffs {
 
 class Session {
  public:
-  /// Threads that read requests. Each costs a request buffer and a reply buffer of 1 MiB, and the daemon promises
-  /// to stay small; what waits runs in the pools.
+  /// Threads that read requests. Each costs a request buffer and a reply buffer of 1 MiB, and the daemon
+  /// promises to stay small; what waits runs in the pools.
   static constexpr unsigned kWorkers = 8;
   static constexpr unsigned kMaxRequest = 1u << 20;  ///< bytes of a read or write
 
@@ -34,8 +34,8 @@ class Session {
 
   /// Mounts; the kernel may send requests from now on, which wait until serve().
   Result<void> mount();
-  /// Answers requests until unmounted or told to end by SIGINT, SIGTERM or SIGHUP (both are success). `ready` is
-  /// called when the kernel has agreed on the protocol, so the mount is usable.
+  /// Answers requests until unmounted or told to end by SIGINT, SIGTERM or SIGHUP (both are success). `ready`
+  /// is called when the kernel has agreed on the protocol, so the mount is usable.
   Result<void> serve(std::function<void()> ready);
   /// Takes the mount away (lazily) and cancels what runs. Called by the destructor too.
   void unmount();

@@ -28,7 +28,9 @@ Result<std::unique_ptr<OpenDirectory>> StaticDirectory::opendir(const Caller&) {
   return std::make_unique<FixedListing>(std::move(entries));
 }
 
-Result<struct statvfs> StaticDirectory::statfs(const Caller&) { return budget_statvfs(context_); }
+Result<struct statvfs> StaticDirectory::statfs(const Caller&) {
+  return budget_statvfs(context_);
+}
 
 struct statvfs budget_statvfs(MountContext& context) {
   struct statvfs out {};

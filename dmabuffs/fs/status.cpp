@@ -256,7 +256,8 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
              {{"read_bytes", context.read_bytes.load()}, {"written_bytes", context.written_bytes.load()}}},
             {"passthrough",
              {{"state", context.passthrough.enabled() ? "on" : "off"},
-              {"opens", context.passthrough_opens.load()}, {"bytes", "not counted"}}}};
+              {"opens", context.passthrough_opens.load()},
+              {"bytes", "not counted"}}}};
   for (size_t i = 0; i < kPathCount; ++i)
     json["transfers"][to_string(static_cast<Path>(i))] = {{"operations", counted.paths[i].operations},
                                                           {"bytes", counted.paths[i].bytes}};

@@ -7,8 +7,8 @@
 
 namespace dmabuffs {
 
-/// A file of /proc or /sys that holds one number. It stays open, so that a reading is one system call; copies share
-/// it. Thread-safe.
+/// A file of /proc or /sys that holds one number. It stays open, so that a reading is one system call; copies
+/// share it. Thread-safe.
 class KernelNumber {
  public:
   explicit KernelNumber(std::string path);
@@ -22,6 +22,8 @@ class KernelNumber {
 };
 
 /// The number in a file that may be another's the next time.
-inline std::optional<uint64_t> kernel_number(const std::string& path) { return KernelNumber(path).read(); }
+inline std::optional<uint64_t> kernel_number(const std::string& path) {
+  return KernelNumber(path).read();
+}
 
 }  // namespace dmabuffs

@@ -14,9 +14,8 @@
 namespace dmabuffs {
 namespace {
 
-
-/// Sum of the values of `keys` in a file of "key value" lines (a colon after the key is ignored); nothing when it
-/// can't be read.
+/// Sum of the values of `keys` in a file of "key value" lines (a colon after the key is ignored); nothing
+/// when it can't be read.
 std::optional<uint64_t> sum_of(const std::string& path, std::initializer_list<std::string_view> keys) {
   std::ifstream file(path);
   if (!file) return {};
@@ -33,7 +32,9 @@ std::optional<uint64_t> sum_of(const std::string& path, std::initializer_list<st
 }  // namespace
 
 MemoryGauge::MemoryGauge(const std::string& root)
-    : meminfo_(root + "/proc/meminfo"), ram_(sum_of(meminfo_, {"MemTotal"}).value_or(0) * 1024), cgroups_(root) {}
+    : meminfo_(root + "/proc/meminfo"),
+      ram_(sum_of(meminfo_, {"MemTotal"}).value_or(0) * 1024),
+      cgroups_(root) {}
 
 uint64_t MemoryGauge::reserve(uint64_t ram) {
   return std::clamp(ram / 50, 64 * kMiB, 512 * kMiB);
@@ -75,8 +76,9 @@ void MemoryGauge::lower_to_group(MemoryRoom& room, const std::string& directory,
   const uint64_t held = *used - std::min(cache, *used);
   const uint64_t left = *limit - std::min(held + kept, *limit);
   if (left >= room.bytes) return;
-  room = {left, "the limit " + limit_file + " is " + size_text(*limit) + ", " + size_text(held) + " in use and " +
-                    size_text(kept) + " kept back",
+  room = {left,
+          "the limit " + limit_file + " is " + size_text(*limit) + ", " + size_text(held) + " in use and " +
+              size_text(kept) + " kept back",
           std::string("raise ") + (v2 ? "memory.max (systemd: MemoryMax=)" : "memory.limit_in_bytes") +
               " or free memory in that cgroup"};
 }

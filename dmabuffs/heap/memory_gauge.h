@@ -23,13 +23,13 @@ class MemoryGauge {
   /// Bytes of RAM (MemTotal); 0 if /proc/meminfo can't be read.
   [[nodiscard]] uint64_t ram() const { return ram_; }
   /// MemAvailable less reserve(), and for the daemon's cgroup and each of its ancestors the limit less
-  /// group_reserve() and what is used, where page cache that can be reclaimed counts as free (cgroup v2 memory.max/current, v1
-  /// memory.limit_in_bytes/ usage_in_bytes). What can't be read doesn't limit.
+  /// group_reserve() and what is used, where page cache that can be reclaimed counts as free (cgroup v2
+  /// memory.max/current, v1 memory.limit_in_bytes/ usage_in_bytes). What can't be read doesn't limit.
   [[nodiscard]] MemoryRoom room() const;
   /// Kept back for everyone else: 2 % of RAM, at least 64 MiB, at most 512 MiB.
   [[nodiscard]] static uint64_t reserve(uint64_t ram);
-  /// Kept back of a cgroup's limit, for what the daemon and the kernel need on the way (request buffers, page tables):
-  /// a tenth, at least 16 MiB (but not more than a quarter), at most 128 MiB.
+  /// Kept back of a cgroup's limit, for what the daemon and the kernel need on the way (request buffers, page
+  /// tables): a tenth, at least 16 MiB (but not more than a quarter), at most 128 MiB.
   [[nodiscard]] static uint64_t group_reserve(uint64_t limit);
 
  private:

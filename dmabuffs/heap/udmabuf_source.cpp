@@ -9,7 +9,6 @@
 
 namespace dmabuffs {
 
-
 uint64_t UdmabufSource::size_limit() const {
   constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
   // The kernel's int: 7.x has INT_MAX for "no limit", and a negative one becomes huge there. 0 is left to the

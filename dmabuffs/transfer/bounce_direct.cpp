@@ -192,7 +192,8 @@ Moved with_units(Workshop& shop, const Stretch& stretch, Chunks& chunks, unsigne
 }
 
 unsigned workers_for(const Workshop& shop, uint64_t length) {
-  return static_cast<unsigned>(std::min<uint64_t>(round_up(length, kBounceChunk) / kBounceChunk, shop.crew.size()));
+  return static_cast<unsigned>(
+      std::min<uint64_t>(round_up(length, kBounceChunk) / kBounceChunk, shop.crew.size()));
 }
 
 Moved write_part(Workshop& shop, const Stretch& part, bool growing) {

@@ -50,8 +50,8 @@ void Counters::refuse(const std::string& message) {
   const std::lock_guard lock(mutex_);
   auto& refused = totals_.refused;
   Refusal now{message, 1, std::time(nullptr)};
-  const auto known =
-      std::find_if(refused.begin(), refused.end(), [&](const Refusal& old) { return old.message == message; });
+  const auto known = std::find_if(refused.begin(), refused.end(),
+                                  [&](const Refusal& old) { return old.message == message; });
   if (known != refused.end()) {
     now.times += known->times;
     refused.erase(known);

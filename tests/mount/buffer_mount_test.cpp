@@ -6,15 +6,14 @@
 
 #include <array>
 
-#include "mount_support.h"
 #include "dmabuffs/base/units.h"
+#include "mount_support.h"
 
 using namespace mount_support;
 
 using dmabuffs::kMiB;
 
 namespace {
-
 
 std::string pattern(size_t size, unsigned seed) {
   std::string text(size, '\0');

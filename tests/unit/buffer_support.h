@@ -26,7 +26,6 @@ namespace buffer_test {
 using namespace dmabuffs;
 using Bytes = std::vector<std::byte>;
 
-
 inline Bytes filled(size_t length, int value) {
   return Bytes(length, static_cast<std::byte>(value));
 }

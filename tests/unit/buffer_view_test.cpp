@@ -13,8 +13,8 @@ namespace {
 /// What a view shows; nothing when it is refused.
 std::optional<Bytes> seen(Buffer& buffer, uint64_t offset, size_t length) {
   std::optional<Bytes> bytes;
-  const auto viewed =
-      buffer.view(offset, length, [&](std::span<const std::byte> there) { bytes.emplace(there.begin(), there.end()); });
+  const auto viewed = buffer.view(
+      offset, length, [&](std::span<const std::byte> there) { bytes.emplace(there.begin(), there.end()); });
   REQUIRE(viewed);
   REQUIRE(*viewed == bytes.has_value());
   return bytes;

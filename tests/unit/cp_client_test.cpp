@@ -90,7 +90,8 @@ TEST_CASE("names with control characters are written for people as ls -b would")
   CHECK(escape_name("a\nb\tc\033[2J\\\x7f") == "a\\nb\\tc\\033[2J\\\\\\177");
   CHECK(escape_name("Gr\u00fc\u00dfe \u65e5\u672c \U0001f600") == "Gr\u00fc\u00dfe \u65e5\u672c \U0001f600");
   CHECK(escape_name("\xff\xc3") == "\\377\\303");
-  CHECK(escape_name("\xc2\x9b" "0m") == "\\302\\2330m");                // a control character, too (CSI)
+  CHECK(escape_name("\xc2\x9b"
+                    "0m") == "\\302\\2330m");  // a control character, too (CSI)
   CHECK(escape_name("\xc0\xaf\xed\xa0\x80") == "\\300\\257\\355\\240\\200");  // overlong, surrogate
   CHECK(escape_controls("a\\b\r") == "a\\b\\r");
 }

@@ -14,7 +14,6 @@
 
 namespace heap_test {
 
-
 /// A directory of its own for one test, removed afterwards.
 class TemporaryDirectory {
  public:

@@ -7,7 +7,6 @@ using namespace dmabuffs;
 
 namespace {
 
-
 Situation aligned_load(uint64_t length) {
   Situation now;
   now.length = length;

@@ -22,7 +22,6 @@ namespace transfer_test {
 using namespace dmabuffs;
 using Bytes = std::vector<std::byte>;
 
-
 /// Bytes that differ from page to page and from seed to seed; none of them zero, as fresh memory is.
 inline Bytes pattern(size_t length, unsigned seed) {
   Bytes bytes(length);
