@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The shell tests of tests/mount that use the heap memfd there, on the heaps of real dma-bufs.
+# guest: debian12 (the heaps are those of 6.12, the long way; Debian 13 runs the same suite in its chroot)
 # vm: --memory 3072 --scratch 3G --timeout 1900
 # timeout: 900
 source "$(dirname "$0")/common.bash"
