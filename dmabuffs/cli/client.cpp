@@ -130,6 +130,10 @@ Result<void> ControlClient::check_serves(const MountPoint& mount) {
   if (!hello && hello.error().code == ETIMEDOUT)
     return fail(ETIMEDOUT, mount.path + ": its daemon does not answer; is it stopped? (" + path_ + ")");
   if (!hello) return fail(hello.error().code, mount.path + ": " + hello.error().message);
+  if (!flag_of(hello->body, "ok")) {
+    const Error error = error_of(hello->body);
+    return fail(error.code, mount.path + ": " + error.message);
+  }
   if (number_of(hello->body, "device") != uint64_t{mount.device})
     return fail(ESTALE, mount.path + ": " + path_ + " is the control socket of another mount");
   return {};
@@ -141,7 +145,7 @@ Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
   if (usual) {
     const auto serves = usual->check_serves(mount);
     if (serves) return usual;
-    if (serves.error().code == ETIMEDOUT) return Failure(serves.error());
+    if (serves.error().code != ESTALE && serves.error().code != ECONNRESET) return Failure(serves.error());
   }
   struct stat st {};
   if (::stat(mount.path.c_str(), &st) != 0) return path_error(errno, mount.path);  // its daemon has died

@@ -29,9 +29,10 @@ class OpenBuffer : public OpenFile {
   [[nodiscard]] bool would_block(Access access, uint64_t end) const override;
   Result<End> transfer_end(Access access) override;
   [[nodiscard]] int passthrough_fd() const override { return buffer_.passthrough_fd(); }
-  /// Writes that pass the daemon pass `-o size=`, too.
+  /// Writes that pass the daemon pass `-o size=`, too; and the kernel's own open of the backing file appends
+  /// for good, whatever fcntl(2) says later.
   [[nodiscard]] bool only_maps_pass() const override {
-    return writable() && file_->context().settings.size != 0;
+    return writable() && (file_->context().settings.size != 0 || (flags_ & O_APPEND) != 0);
   }
 
  private:
