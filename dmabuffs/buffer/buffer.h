@@ -20,6 +20,12 @@ class Recycler;
 
 enum class Access { Read, Write };
 
+/// Where bytes lie in a dma-buf.
+struct DmabufRange {
+  int fd = -1;  ///< borrowed; -1: there is no dma-buf
+  uint64_t offset = 0;
+};
+
 /// The right to move bytes in or out of a window of a buffer by direct I/O or by the CPU. While it lives the
 /// memory stays where it is, the dma-buf is bracketed (DMA_BUF_IOCTL_SYNC), and ftruncate of the buffer
 /// waits. Hold it for one piece (<= 256 MiB, about a second), not longer. It may be given up on another
@@ -38,6 +44,8 @@ class Lease {
   /// True when pages may not be there yet: call populate() or, of a lease for reading, populate_for_reading()
   /// (base/mapping.h) on a part before its I/O is issued.
   [[nodiscard]] virtual bool needs_populate() const = 0;
+  /// The dma-buf that the window lies in, where it exists already.
+  [[nodiscard]] virtual DmabufRange dmabuf() const { return {}; }
   /// Access::Write: the first `done` bytes of the window are stored. Grows the size to window.offset + done
   /// if that is more, zeroes or hides the rest, makes the dma-buf when `expected_end` is reached; errors of
   /// that surface here. Without a commit nothing counts as stored. Call once, last.

@@ -56,6 +56,7 @@ class DmaLease final : public Lease {
   std::span<std::byte> bytes() const override { return bytes_; }
   bool pinnable() const override { return buffer_.storage_->pinnable(); }
   bool needs_populate() const override { return buffer_.storage_->growable(); }
+  DmabufRange dmabuf() const override { return {buffer_.storage_->dmabuf_fd(), window_.offset}; }
 
   Result<void> commit(uint64_t done) override {
     if (!exclusive_ || committed_ || done > window_.length) {

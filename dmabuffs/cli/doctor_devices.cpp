@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kEnoughPieces = 1024;  // the kernel's default of list_limit
 
 const std::string kUdmabufNode = "/dev/udmabuf";
+const std::string kModuleNode = "/dev/dmabuf_file";
 const std::string kParameters = "/sys/module/udmabuf/parameters/";
 
 Check node_check(const Machine& machine, const std::string& name, const std::string& node) {
@@ -56,22 +57,55 @@ void dma_heaps(const Machine& machine, std::vector<Check>& checks) {
                                name + "_heap", "CONFIG_DMABUF_HEAPS"));
 }
 
+std::string node_of(const Heap& heap) {
+  switch (heap.kind()) {
+    case HeapKind::Udmabuf:
+      return kUdmabufNode;
+    case HeapKind::Module:
+      return kModuleNode;
+    default:
+      return "/dev/dma_heap/" + heap.name();
+  }
+}
+
+/// Optional: what it makes better works without it.
+void kernel_module(const Machine& machine, std::vector<Check>& checks) {
+  const std::string name = "kernel-module";
+  if (machine.exists(kModuleNode)) {
+    checks.push_back(node_check(machine, name, kModuleNode));
+  } else {
+    const bool built = machine.has_module("dmabuf_file");
+    checks.push_back(
+        {name, CheckState::Ok,
+         built ? "dmabuf_file is not loaded: dma-heap buffers are copied by way of bounce memory"
+               : "dmabuf_file is not installed: dma-heap buffers are copied by way of bounce memory "
+                 "(docs/kernel.md tells how to build it)",
+         built ? "modprobe dmabuf_file" : ""});
+  }
+}
+
 /// What the mount itself would find and say, so that the answers can't differ.
 std::vector<HeapReport> heaps(const Machine& machine) {
   Budget budget({});
   auto registry = HeapRegistry::make(budget, {}, HeapPlaces{machine.root + "/dev", machine.root + "/sys"});
   std::vector<HeapReport> reports;
+  const bool by_kernel = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode);
   if (!registry) return reports;
   for (const auto& heap : (*registry)->scan()) {
     HeapReport report{heap->name(), to_string(heap->kind()), heap->is_dmabuf(), true, "", ""};
-    const std::string node =
-        heap->kind() == HeapKind::Udmabuf ? kUdmabufNode : "/dev/dma_heap/" + heap->name();
+    const std::string node = node_of(*heap);
     if (report.is_dmabuf && !machine.can_open(machine.root + node)) {
       report.usable = false;
       report.reason = node + ": permission denied";
     } else {
       report.reason = heap->not_pinnable_reason();
-      report.path = to_string(report.reason.empty() ? Path::PinnedDirect : Path::BounceDirect);
+      if (report.reason.empty())
+        report.path = to_string(Path::PinnedDirect);
+      else if (by_kernel)
+        report.path = to_string(Path::KernelDirect);
+      else
+        report.path = to_string(Path::BounceDirect);
+      if (by_kernel) report.reason.clear();
     }
     if (!report.is_dmabuf) report.reason = "ordinary memory, no dma-buf: devices can't import it";
     reports.push_back(std::move(report));
@@ -84,6 +118,7 @@ std::vector<HeapReport> heaps(const Machine& machine) {
 void check_devices(const Machine& machine, Diagnosis& diagnosis) {
   udmabuf(machine, diagnosis.checks);
   dma_heaps(machine, diagnosis.checks);
+  kernel_module(machine, diagnosis.checks);
   diagnosis.heaps = heaps(machine);
 }
 

@@ -98,7 +98,7 @@ std::string diagnosis_text(const Machine& machine, const Diagnosis& diagnosis, b
   for (const Check& check : diagnosis.checks) text += check_text(check, colours);
   text += "\nTransfers between files and buffers of heap:\n";
   for (const HeapReport& heap : diagnosis.heaps) text += heap_text(heap);
-  text += "kernel-direct: not available\n\n";
+  text += "\n";
   return text + in_column("Direct I/O with a real dma-buf:", 32, conclusion(diagnosis));
 }
 

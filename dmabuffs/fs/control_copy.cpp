@@ -64,8 +64,8 @@ Result<void> ControlCopy::check_direct(uint64_t there) const {
   const Buffer& buffer = *std::get<std::shared_ptr<Buffer>>(loads ? to_.end : from_.end);
   const FilePiece::Setting setting{file, loads ? from_.offset : to_.offset, loads, true, nullptr};
   const std::string why =
-      FilePiece::refusal(setting, loads ? to_.offset : from_.offset, length_ != 0 ? length_ : there,
-                         buffer.heap().not_pinnable_reason());
+      FilePiece::refusal(context_.engine.kernel_module(), setting, loads ? to_.offset : from_.offset,
+                         length_ != 0 ? length_ : there, buffer.heap().not_pinnable_reason());
   if (!why.empty()) return Failure(FilePiece::refused(file, why));
   return {};
 }

@@ -21,6 +21,9 @@ class DmaHeapStorage final : public Storage {
   static Result<std::unique_ptr<DmaHeapStorage>> make(int heap, const std::string& node, uint64_t bytes,
                                                       Reservation reservation);
 
+  /// `dmabuf` of `bytes`, allocated already.
+  DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation);
+
   [[nodiscard]] uint64_t capacity() const override { return bytes_; }
   [[nodiscard]] int dmabuf_fd() const override { return dmabuf_.get(); }
   [[nodiscard]] bool pinnable() const override { return false; }
@@ -32,8 +35,6 @@ class DmaHeapStorage final : public Storage {
   void unmap() override;
 
  private:
-  DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation);
-
   UniqueFd dmabuf_;
   uint64_t bytes_;
   Reservation reservation_;

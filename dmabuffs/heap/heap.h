@@ -14,8 +14,8 @@
 
 namespace dmabuffs {
 
-enum class HeapKind { Memfd, Udmabuf, DmaHeap };
-const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap"
+enum class HeapKind { Memfd, Udmabuf, DmaHeap, Module };
+const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap", "module"
 
 /// Owner, group and permission bits a heap directory takes from its device node.
 struct HeapAccess {
@@ -66,8 +66,8 @@ class HeapRegistry {
   static Result<std::unique_ptr<HeapRegistry>> make(Budget& budget, std::vector<HeapOption> only,
                                                     HeapPlaces places = {});
   virtual ~HeapRegistry() = default;
-  /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, one a node of /dev/dma_heap. A Heap object stays
-  /// the same while its node is there. Sorted by name.
+  /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, direct with the kernel module, one a node of
+  /// /dev/dma_heap. A Heap object stays the same while its node is there. Sorted by name.
   virtual std::vector<std::shared_ptr<Heap>> scan() = 0;
   /// nullptr when there is none of that name (looks anew).
   virtual std::shared_ptr<Heap> find(const std::string& name) = 0;

@@ -8,6 +8,7 @@
 #include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/memfd_heap.h"
+#include "dmabuffs/heap/module_heap.h"
 #include "dmabuffs/heap/udmabuf_heap.h"
 
 namespace dmabuffs {
@@ -20,6 +21,8 @@ const char* to_string(HeapKind kind) {
       return "udmabuf";
     case HeapKind::DmaHeap:
       return "dma-heap";
+    case HeapKind::Module:
+      return "module";
   }
   return "unknown";
 }
@@ -28,6 +31,7 @@ namespace {
 
 const char* const kMemfd = "memfd";
 const char* const kUdmabuf = "udmabuf";
+const char* const kModuleNode = "/dmabuf_file";
 
 Result<HugeUse> parse_huge(const std::string& value) {
   if (value == "auto") return HugeUse::Auto;
@@ -98,6 +102,7 @@ class MachineHeaps final : public HeapRegistry {
     std::error_code ignored;
     std::set<std::string> names{kMemfd};
     if (std::filesystem::exists(places_.dev + "/udmabuf", ignored)) names.insert(kUdmabuf);
+    if (std::filesystem::exists(places_.dev + kModuleNode, ignored)) names.insert(ModuleHeap::kName);
     std::filesystem::directory_iterator entry(places_.dev + "/dma_heap", ignored);
     while (!ignored && entry != std::filesystem::directory_iterator()) {
       names.insert(entry->path().filename().string());
@@ -110,9 +115,12 @@ class MachineHeaps final : public HeapRegistry {
     return wanted;
   }
 
-  /// A dma-heap of the name "memfd" or "udmabuf" is hidden by the heap that always has that name.
+  /// A dma-heap of the name "memfd", "udmabuf" or "direct" is hidden by the heap that always has that name.
   [[nodiscard]] std::shared_ptr<Heap> make_heap(const std::string& name) const {
     if (name == kMemfd) return std::make_shared<MemfdHeap>(budget_);
+    std::error_code ignored;
+    if (name == ModuleHeap::kName && std::filesystem::exists(places_.dev + kModuleNode, ignored))
+      return std::make_shared<ModuleHeap>(budget_, places_.dev + kModuleNode);
     if (name != kUdmabuf) return std::make_shared<DmaHeap>(budget_, places_.dev + "/dma_heap/" + name);
     UdmabufSource source;
     source.node = places_.dev + "/udmabuf";

@@ -20,6 +20,7 @@ struct Moved {
   uint64_t bytes = 0;          ///< the prefix that was moved
   std::optional<Error> error;  ///< why no more; without one the source ended (or all is moved)
   Refusal refusal = Refusal::None;
+  bool buffered = false;  ///< asked for directly, but the file system took them through the page cache
 };
 
 /// Hands a stretch out in chunks, in order, to several threads, and sums up what came of it. Thread-safe.

@@ -77,6 +77,10 @@ Counters& Engine::counters() {
   return state_->counters;
 }
 
+const KernelModule& Engine::kernel_module() const {
+  return state_->shop.module;
+}
+
 Outcome Engine::State::move(const Copy& copy, uint64_t length) {
   const auto* from_file = std::get_if<std::shared_ptr<FileEnd>>(&copy.from);
   const auto* to_file = std::get_if<std::shared_ptr<FileEnd>>(&copy.to);

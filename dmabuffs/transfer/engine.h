@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dmabuffs/base/cancel.h"
+#include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/transfer/counters.h"
 #include "dmabuffs/transfer/end.h"
 
@@ -61,6 +62,7 @@ class Engine {
   /// so far.
   Outcome copy(const Copy& copy);
   Counters& counters();
+  [[nodiscard]] const KernelModule& kernel_module() const;
 
  private:
   struct State;

@@ -6,6 +6,8 @@
 namespace dmabuffs {
 namespace {
 
+const std::string kTookTheCache = "the file system took it through the page cache";
+
 Situation describe(const FilePiece::Setting& setting, uint64_t done) {
   Situation now;
   now.to_buffer = setting.to_buffer;
@@ -24,18 +26,21 @@ FilePiece::FilePiece(Workshop& shop, FileSystems& known, const Setting& setting,
       known_(known),
       setting_(setting),
       direct_fd_(setting.file.direct_fd()),
-      target_(std::move(target)) {
+      target_(std::move(target)),
+      not_by_kernel_(target_.dmabuf.fd < 0 ? "there is no dma-buf yet" : shop.module.why_not()) {
   if (!setting_.to_buffer || setting_.require_direct || direct_fd_ < 0) return;
   const Range range{setting_.file_offset, target_.memory.size()};
   cache_is_faster_ = known_.cache.cache_is_faster(shop_, setting_.file, range, setting_.cancel);
 }
 
-std::string FilePiece::refusal(const Setting& setting, uint64_t memory_offset, uint64_t length,
-                               const std::string& not_pinnable_reason) {
+std::string FilePiece::refusal(const KernelModule& module, const Setting& setting, uint64_t memory_offset,
+                               uint64_t length, const std::string& not_pinnable_reason) {
   Situation now = describe(setting, 0);
   now.length = length;
   now.memory_address = memory_offset;  // a buffer's memory starts at a page
   now.not_pinnable_reason = not_pinnable_reason;
+  now.dmabuf_offset = memory_offset;
+  now.not_by_kernel_reason = module.why_not();
   return plan(now).refusal.value_or("");
 }
 
@@ -48,6 +53,8 @@ Situation FilePiece::situation() const {
   now.length = target_.memory.size() - outcome_.bytes;
   now.memory_address = reinterpret_cast<uintptr_t>(target_.memory.data()) + outcome_.bytes;
   now.not_pinnable_reason = target_.not_pinnable_reason;
+  now.dmabuf_offset = target_.dmabuf.offset + outcome_.bytes;
+  now.not_by_kernel_reason = not_by_kernel_;
   now.cache_is_faster = cache_is_faster_;
   if (now.not_direct_reason.empty()) now.not_direct_reason = came_short_;
   return now;
@@ -74,8 +81,10 @@ bool FilePiece::run_parts(const Plan& plan) {
     }
     const Moved moved = run_part(part);
     outcome_.bytes += moved.bytes;
-    outcome_.paths[static_cast<size_t>(part.path)] += moved.bytes;
-    if (!part.why.empty() && moved.bytes > 0) outcome_.reasons.push_back({part.path, part.why, moved.bytes});
+    const Path path = moved.buffered ? Path::Buffered : part.path;
+    const std::string& why = moved.buffered ? kTookTheCache : part.why;
+    outcome_.paths[static_cast<size_t>(path)] += moved.bytes;
+    if (!why.empty() && moved.bytes > 0) outcome_.reasons.push_back({path, why, moved.bytes});
     if (moved.bytes < part.length) return explain_shortfall(part, moved);
   }
   return true;
@@ -86,6 +95,10 @@ bool FilePiece::explain_shortfall(const Part& part, const Moved& moved) {
   if (moved.refusal == Moved::Refusal::File && part.path != Path::Buffered) {
     setting_.file.deny_direct(std::string("direct I/O on the file failed: ") +
                               std::strerror(moved.error->code));
+    return true;
+  }
+  if (moved.refusal == Moved::Refusal::Memory && part.path == Path::KernelDirect) {
+    not_by_kernel_ = "the kernel module can't use this dma-buf or this file";
     return true;
   }
   if (moved.refusal == Moved::Refusal::Memory && part.path == Path::PinnedDirect) {
@@ -121,8 +134,11 @@ Moved FilePiece::run_part(const Part& part) {
                         setting_.file_offset + outcome_.bytes,
                         target_.memory.subspan(outcome_.bytes, part.length),
                         target_.populate,
-                        setting_.cancel};
+                        setting_.cancel,
+                        {target_.dmabuf.fd, target_.dmabuf.offset + outcome_.bytes}};
   switch (part.path) {
+    case Path::KernelDirect:
+      return setting_.to_buffer ? read_by_kernel(shop_, stretch) : write_by_kernel(shop_, stretch);
     case Path::PinnedDirect:
       return setting_.to_buffer ? read_pinned(shop_, stretch) : write_pinned(shop_, stretch);
     case Path::BounceDirect:

@@ -33,14 +33,15 @@ class FilePiece {
     std::span<std::byte> memory;
     bool populate;
     std::string not_pinnable_reason;  ///< empty: O_DIRECT may reach it
+    DmabufRange dmabuf;               ///< behind the memory, if there is one
   };
   FilePiece(Workshop& shop, FileSystems& known, const Setting& setting, Target target);
 
   Outcome run();
 
   /// What would be refused of such a piece by require_direct before its memory is known, or empty.
-  static std::string refusal(const Setting& setting, uint64_t memory_offset, uint64_t length,
-                             const std::string& not_pinnable_reason);
+  static std::string refusal(const KernelModule& module, const Setting& setting, uint64_t memory_offset,
+                             uint64_t length, const std::string& not_pinnable_reason);
   /// The error of a refused piece.
   static Error refused(const FileEnd& file, const std::string& why);
 
@@ -56,6 +57,7 @@ class FilePiece {
   const Setting setting_;
   const int direct_fd_;  // taken once: another copy may deny direct I/O on the file meanwhile
   Target target_;
+  std::string not_by_kernel_;  // why the kernel module can't reach the memory
   bool cache_is_faster_ = false;
   std::string came_short_;  // why the rest goes buffered although the file does direct I/O
   Outcome outcome_;

@@ -8,7 +8,9 @@
 #include <span>
 #include <vector>
 
+#include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/uring.h"
+#include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/transfer/bounce_pool.h"
 #include "dmabuffs/transfer/chunks.h"
 #include "dmabuffs/transfer/crew.h"
@@ -33,6 +35,7 @@ struct Workshop {
   Crew crew;
   BouncePool bounce;
   IoQueues queues;
+  KernelModule module{};
 };
 
 /// Bytes of a file and the memory that goes with them.
@@ -43,6 +46,7 @@ struct Stretch {
   std::span<std::byte> memory;  ///< its size is the length
   bool populate;                ///< pages may not be there yet
   const CancelToken* cancel;
+  DmabufRange dmabuf{};  ///< the dma-buf behind the memory, if there is one
 };
 
 /// The phase (see Chunks) in which a stretch is cut for direct I/O into its own memory: at huge pages, as
@@ -52,6 +56,11 @@ uint64_t pinned_phase(const Stretch& stretch);
 Moved read_pinned(Workshop& shop, const Stretch& stretch);
 /// Memory to file, the same way.
 Moved write_pinned(Workshop& shop, const Stretch& stretch);
+
+/// File to dma-buf by the kernel module's direct I/O. Offset and length must be aligned as the file needs it.
+Moved read_by_kernel(Workshop& shop, const Stretch& stretch);
+/// Dma-buf to file, the same way.
+Moved write_by_kernel(Workshop& shop, const Stretch& stretch);
 
 /// File to memory by direct I/O into bounce memory; any alignment.
 Moved read_bounced(Workshop& shop, const Stretch& stretch);

@@ -92,14 +92,15 @@ Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t leng
   const FilePiece::Setting setting{file, copy.from_offset, true, copy.require_direct, copy.cancel};
   // Before memory is allocated for nothing.
   const std::string why =
-      FilePiece::refusal(setting, copy.to_offset, length, buffer.heap().not_pinnable_reason());
+      FilePiece::refusal(shop.module, setting, copy.to_offset, length, buffer.heap().not_pinnable_reason());
   if (!why.empty()) return failure(FilePiece::refused(file, why));
 
   auto lease = lease_to_fill(buffer, copy, length);
   if (!lease) return failure(std::move(lease.error()));
   Lease& memory = **lease;
   Outcome outcome =
-      FilePiece(shop, known, setting, {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory)})
+      FilePiece(shop, known, setting,
+                {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory), memory.dmabuf()})
           .run();
   commit(memory, outcome);
   return outcome;
@@ -114,7 +115,7 @@ Outcome save(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t leng
   if (!*lease) return {};
   const Lease& memory = **lease;
   return FilePiece(shop, known, setting,
-                   {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory)})
+                   {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory), memory.dmabuf()})
       .run();
 }
 

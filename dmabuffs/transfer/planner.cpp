@@ -25,6 +25,11 @@ Plan around_body(const Split& split, Path path, const std::string& why, Path bes
   return plan;
 }
 
+/// What would have helped.
+std::string and_by_kernel(const Situation& now) {
+  return now.not_by_kernel_reason.empty() ? "" : "; " + now.not_by_kernel_reason;
+}
+
 }  // namespace
 
 uint64_t direct_unit(uint32_t offset_alignment) {
@@ -59,7 +64,11 @@ Plan plan(const Situation& now) {
     return around_body(split, Path::PinnedDirect, {}, now.to_buffer ? Path::BounceDirect : Path::Buffered);
   }
 
-  const std::string why = !now.not_pinnable_reason.empty() ? now.not_pinnable_reason
+  const bool dmabuf_aligned = (now.dmabuf_offset + split.head) % now.memory_alignment == 0;
+  if (now.not_by_kernel_reason.empty() && has_body && dmabuf_aligned)
+    return around_body(split, Path::KernelDirect, {}, now.to_buffer ? Path::BounceDirect : Path::Buffered);
+
+  const std::string why = !now.not_pinnable_reason.empty() ? now.not_pinnable_reason + and_by_kernel(now)
                           : has_body                       ? kBufferOffset
                                                            : kUnaligned;
   if (now.require_direct && has_body) return refuse(why);

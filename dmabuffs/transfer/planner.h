@@ -19,7 +19,9 @@ struct Situation {
   std::string not_direct_reason;  ///< why the file has no direct I/O; empty: it has
   uint32_t offset_alignment = 4096, memory_alignment = 4096;  ///< of direct I/O on the file, powers of two
   std::string not_pinnable_reason;  ///< why O_DIRECT can't reach the memory; empty: it can
-  bool cache_is_faster = false;     ///< the source's bytes lie in the page cache and are faster from there
+  std::string not_by_kernel_reason = "there is no kernel module";  ///< empty: it can reach the memory
+  uint64_t dmabuf_offset = 0;    ///< where the piece starts in the dma-buf, if the kernel module can reach it
+  bool cache_is_faster = false;  ///< the source's bytes lie in the page cache and are faster from there
   bool require_direct = false;
 };
 

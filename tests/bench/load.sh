@@ -6,6 +6,7 @@
 #
 #   guest  256 MiB from ext4 into dma-bufs, in a guest with real ones
 #   many   32 files of 32 MiB by one `cp`, against one of 1 GiB, there
+#   module the kernel module against the best without it, there (build it first: tests/vm/module)
 #   host   the memfd heap on this machine: 1 GiB from disk, and against tmpfs
 #   passthrough  the same in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
@@ -21,8 +22,8 @@ here=$root/tests/bench
 [[ -x $DMABUFFS ]] || { echo "no $DMABUFFS: build first" >&2; exit 2; }
 
 mkdir -p "$BENCH"
-for program in byhand stopwatch; do
-    "${CXX:-c++}" -O2 -std=c++20 -o "$BENCH/$program" "$here/$program.cpp"
+for program in byhand stopwatch module_load; do
+    "${CXX:-c++}" -O2 -std=c++20 -I "$root" -o "$BENCH/$program" "$here/$program.cpp"
 done
 work=$(mktemp -d "$BENCH/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -32,8 +33,9 @@ make_image() { # IMAGE SIZE, from $work/files
     mkfs.ext4 -q -F -d "$work/files" "$1" "$2"
     rm -r "$work/files"
 }
-in_guest() { # MEMORY IMAGE SCRIPT
-    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" BENCH="$BENCH" "$3"
+in_guest() { # MEMORY IMAGE SCRIPT [OPTION OF tests/vm/run]...
+    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" \
+        BENCH="$BENCH" MODULES="$root/build/kernel" FIRST_AIM="${FIRST_AIM-0.7}" "$3"
 }
 printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
     "$(findmnt -no FSTYPE -T "$work")" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(uname -r)" \
@@ -52,6 +54,13 @@ for part; do
         for i in {1..32}; do head -c 32M /dev/urandom >"$work/files/f$i"; done
         make_image "$work/many" 2400M
         in_guest 8192 "$work/many" "$here/load_many.sh" ;;
+    module)
+        mkdir "$work/files"
+        head -c 256M /dev/urandom >"$work/files/x"
+        make_image "$work/disk" 900M
+        in_guest 3072 "$work/disk" "$here/load_module.sh"
+        # shellcheck disable=SC2030,SC2031 # for these runs alone
+        (export FIRST_AIM=0.15 && in_guest 3072 "$work/disk" "$here/load_module.sh" --append init_on_alloc=0) ;;
     host) (export WORK=$work && "$here/load_host.sh") ;;
     passthrough)
         "$root/tests/vm/chroot" env WORK="$work" RUNS="$RUNS" DMABUFFS="$root/build/debian13/dmabuffs" BENCH="$BENCH" \

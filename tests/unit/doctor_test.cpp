@@ -252,6 +252,6 @@ TEST_CASE("doctor's text keeps to 80 columns and has no colours unless asked") {
   }
   CHECK_FALSE(contains(text, "\033"));
   CHECK(contains(text, "fix: echo 4096 >/sys/module/udmabuf/parameters/size_limit_mb"));
-  CHECK(contains(text, "kernel-direct: not available"));
+  CHECK(contains(text, "dmabuf_file is not installed"));
   CHECK(contains(diagnosis_text(made.machine, diagnose(made.machine), true), "\033["));
 }

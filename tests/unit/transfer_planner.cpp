@@ -50,7 +50,7 @@ TEST_CASE("planner: memory that can't be pinned gets the bounce path and says wh
   now.not_pinnable_reason = "no struct pages";
   const Plan made = plan(now);
   REQUIRE(paths(made) == std::vector<Path>{Path::BounceDirect});
-  CHECK(made.parts[0].why == "no struct pages");
+  CHECK(made.parts[0].why == "no struct pages; there is no kernel module");
 }
 
 TEST_CASE("planner: offsets that differ modulo the alignment can't be pinned-direct") {
@@ -80,13 +80,26 @@ TEST_CASE("planner: a cached source is read through the page cache, but never un
   CHECK(paths(plan(now)) == std::vector<Path>{Path::PinnedDirect});
 }
 
+TEST_CASE("planner: memory that can't be pinned goes by the kernel module, where there is one") {
+  Situation now = aligned_load(kMiB);
+  now.not_pinnable_reason = "no struct pages";
+  now.not_by_kernel_reason.clear();
+  now.require_direct = true;
+  const Plan made = plan(now);
+  REQUIRE(made.parts.size() == 1);
+  CHECK(made.parts[0].path == Path::KernelDirect);
+  CHECK(made.parts[0].length == kMiB);
+  now.dmabuf_offset = 1;
+  CHECK(plan(now).refusal.has_value());
+}
+
 TEST_CASE("planner: require-direct refuses a body that would not be direct, with the reason") {
   Situation now = aligned_load(kMiB + 1);
   now.require_direct = true;
   CHECK(!plan(now).refusal);
   SECTION("memory") {
     now.not_pinnable_reason = "no struct pages";
-    CHECK(plan(now).refusal == "no struct pages");
+    CHECK(plan(now).refusal == "no struct pages; there is no kernel module");
   }
   SECTION("file") {
     now.not_direct_reason = "tmpfs";

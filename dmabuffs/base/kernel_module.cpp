@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/base/kernel_module.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include "kernel/dmabuf_file.h"
+
+namespace dmabuffs {
+
+KernelModule::KernelModule(const char* device) : device_(::open(device, O_RDWR | O_CLOEXEC)) {
+  if (!device_) {
+    why_not_ = errno == EACCES ? std::string(device) + " may not be opened by this user"
+                               : "the kernel module dmabuf_file is not loaded";
+    return;
+  }
+  dmabuf_file_query query{};
+  query.size = sizeof query;
+  if (::ioctl(device_.get(), DMABUF_FILE_QUERY, &query) != 0 || query.version != DMABUF_FILE_VERSION ||
+      (query.features & DMABUF_FILE_HAS_TRANSFER) == 0) {
+    why_not_ =
+        "the kernel module dmabuf_file is of another version; build and load the one that came with this";
+    return;
+  }
+  static_assert(kTransfer == DMABUF_FILE_HAS_TRANSFER && kAllocate == DMABUF_FILE_HAS_ALLOC);
+  features_ = query.features;
+}
+
+Result<UniqueFd> KernelModule::allocate(uint64_t bytes) const {
+  dmabuf_file_alloc request{};
+  request.size = sizeof request;
+  request.fd_flags = O_RDWR | O_CLOEXEC;
+  request.length = bytes;
+  while (::ioctl(device_.get(), DMABUF_FILE_ALLOC, &request) != 0)
+    if (errno != EINTR) return fail_errno(errno, "a dma-buf of the kernel module");
+  return UniqueFd(request.dmabuf_fd);
+}
+
+KernelModule::Transferred KernelModule::read_file(const Range& range) const {
+  return transfer(range, DMABUF_FILE_REQUIRE_DIRECT);
+}
+
+KernelModule::Transferred KernelModule::write_file(const Range& range) const {
+  return transfer(range, DMABUF_FILE_REQUIRE_DIRECT | DMABUF_FILE_TO_FILE);
+}
+
+KernelModule::Transferred KernelModule::transfer(const Range& range, uint32_t flags) const {
+  const dmabuf_file_segment segment{range.dmabuf_offset, range.file_offset, range.length};
+  dmabuf_file_transfer request{};
+  request.size = sizeof request;
+  request.flags = flags;
+  request.dmabuf_fd = range.dmabuf;
+  request.file_fd = range.file;
+  request.segments = reinterpret_cast<uintptr_t>(&segment);
+  request.segment_count = 1;
+  const int error = ::ioctl(device_.get(), DMABUF_FILE_TRANSFER, &request) == 0 ? 0 : errno;
+  return {request.bytes, (request.how & DMABUF_FILE_HOW_BUFFERED) == 0, error};
+}
+
+}  // namespace dmabuffs

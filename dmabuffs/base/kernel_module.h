@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/// The kernel module dmabuf_file (docs/kernel.md), where it is loaded.
+#pragma once
+#include <cstdint>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/base/unique_fd.h"
+
+namespace dmabuffs {
+
+class KernelModule {
+ public:
+  /// Asks the device; without it, or with one of a version this program does not know, nothing is available.
+  explicit KernelModule(const char* device = "/dev/dmabuf_file");
+
+  [[nodiscard]] bool can_transfer() const { return (features_ & kTransfer) != 0; }
+  [[nodiscard]] bool can_allocate() const { return (features_ & kAllocate) != 0; }
+  /// Why can_transfer() is false, and the remedy; empty when it is true.
+  [[nodiscard]] const std::string& why_not() const { return why_not_; }
+
+  struct Range {
+    int dmabuf;  ///< open for reading and writing
+    uint64_t dmabuf_offset;
+    int file;  ///< a regular file or block device, open for what is asked
+    uint64_t file_offset;
+    uint64_t length;  ///< bytes
+  };
+  struct Transferred {
+    uint64_t bytes = 0;   ///< from the start of the range on
+    bool direct = false;  ///< all of them were eligible for direct I/O
+    int error = 0;        ///< an errno, if nothing could be moved
+  };
+  /// Moves bytes by direct I/O in the kernel. Fewer than asked: the file ended, a signal came, or an error
+  /// the next call meets. EOPNOTSUPP: not with this dma-buf or this file. EINVAL: not aligned as the file
+  /// needs it.
+  [[nodiscard]] Transferred read_file(const Range& range) const;
+  [[nodiscard]] Transferred write_file(const Range& range) const;
+  /// A dma-buf of the module's own exporter, all zero, open for reading and writing. ENOMEM.
+  [[nodiscard]] Result<UniqueFd> allocate(uint64_t bytes) const;
+
+ private:
+  static constexpr uint64_t kTransfer = 1, kAllocate = 2;
+  [[nodiscard]] Transferred transfer(const Range& range, uint32_t flags) const;
+
+  UniqueFd device_;
+  uint64_t features_ = 0;
+  std::string why_not_;
+};
+
+}  // namespace dmabuffs

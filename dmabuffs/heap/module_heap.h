@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/// The heap "direct": dma-bufs of the kernel module's own exporter, in 2 MiB pages where there are any.
+#pragma once
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+#include "dmabuffs/base/kernel_module.h"
+#include "dmabuffs/heap/heap.h"
+
+namespace dmabuffs {
+
+class ModuleHeap final : public Heap {
+ public:
+  static constexpr const char* kName = "direct";
+
+  /// `node`: path of the module's device node.
+  ModuleHeap(Budget& budget, std::string node);
+
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] HeapKind kind() const override { return HeapKind::Module; }
+  Result<HeapAccess> access() const override;
+  [[nodiscard]] std::string not_pinnable_reason() const override;
+  [[nodiscard]] bool growable() const override { return false; }
+  [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
+  [[nodiscard]] Budget& budget() override { return budget_; }
+  Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
+
+ private:
+  Budget& budget_;
+  std::string node_;
+  std::string name_ = kName;
+  KernelModule module_;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What differs between the kernels this module is for: all that depends on a
+ * version is here.
+ */
+#ifndef DMABUF_FILE_COMPAT_H
+#define DMABUF_FILE_COMPAT_H
+
+#include <linux/device.h>
+#include <linux/version.h>
+
+#if KERNEL_VERSION(6, 13, 0) <= LINUX_VERSION_CODE
+#define DF_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#else
+#define DF_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#endif
+
+/* Renamed in 6.17. */
+#if KERNEL_VERSION(6, 17, 0) <= LINUX_VERSION_CODE
+#define df_fileattr file_kattr
+#else
+#define df_fileattr fileattr
+#endif
+
+/* Renamed in 6.18. */
+#if KERNEL_VERSION(6, 18, 0) <= LINUX_VERSION_CODE
+#define df_drop_inode inode_just_drop
+#else
+#define df_drop_inode generic_delete_inode
+#endif
+
+static inline void df_never_sync(struct device *device)
+{
+#if defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE) || defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU) || \
+	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
+	device->dma_coherent = true;
+#endif
+#ifdef CONFIG_SWIOTLB
+	device->dma_io_tlb_mem = NULL;
+#endif
+}
+
+#endif /* DMABUF_FILE_COMPAT_H */

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * /dev/dmabuf_file: its ioctls, and the same as commands of io_uring.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/fs.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+
+union df_argument {
+	struct dmabuf_file_query query;
+	struct dmabuf_file_transfer transfer;
+	struct dmabuf_file_alloc alloc;
+	struct dmabuf_file_load load;
+	struct dmabuf_file_open open;
+	struct dmabuf_file_bind bind;
+};
+
+static int df_query(struct dmabuf_file_query *query)
+{
+	if (query->flags)
+		return -EINVAL;
+	query->version = DMABUF_FILE_VERSION;
+	query->max_segments = DF_MAX_SEGMENTS;
+	query->features = DMABUF_FILE_HAS_TRANSFER | DMABUF_FILE_HAS_ALLOC | DMABUF_FILE_HAS_LOAD |
+			  DMABUF_FILE_HAS_OPEN;
+	if (IS_ENABLED(CONFIG_IO_URING))
+		query->features |= DMABUF_FILE_HAS_URING;
+	df_pool_sizes(&query->pool_bytes, &query->pool_limit);
+	return 0;
+}
+
+static size_t df_size_of(unsigned int command)
+{
+	switch (command) {
+	case DMABUF_FILE_QUERY:
+		return sizeof(struct dmabuf_file_query);
+	case DMABUF_FILE_TRANSFER:
+		return sizeof(struct dmabuf_file_transfer);
+	case DMABUF_FILE_ALLOC:
+		return sizeof(struct dmabuf_file_alloc);
+	case DMABUF_FILE_LOAD:
+		return sizeof(struct dmabuf_file_load);
+	case DMABUF_FILE_OPEN:
+		return sizeof(struct dmabuf_file_open);
+	case DMABUF_FILE_BIND:
+		return sizeof(struct dmabuf_file_bind);
+	}
+	return 0;
+}
+
+static int df_dispatch(unsigned int command, union df_argument *arg, struct df_new *new)
+{
+	switch (command) {
+	case DMABUF_FILE_QUERY:
+		return df_query(&arg->query);
+	case DMABUF_FILE_TRANSFER:
+		return df_transfer(&arg->transfer);
+	case DMABUF_FILE_ALLOC:
+		return df_alloc(&arg->alloc, new);
+	case DMABUF_FILE_LOAD:
+		return df_load(&arg->load, new);
+	case DMABUF_FILE_OPEN:
+		return df_open(&arg->open, new);
+	default:
+		return df_bind(&arg->bind);
+	}
+}
+
+/**
+ * df_new_descriptor - reserve a descriptor for a file
+ * @new: filled; takes the reference to the file
+ * @file: which is let go if this fails
+ * @flags: O_CLOEXEC or 0
+ *
+ * The descriptor becomes usable when the structure that names it has reached the
+ * caller, and not else.
+ *
+ * Return: the descriptor or an error.
+ */
+int df_new_descriptor(struct df_new *new, struct file *file, u32 flags)
+{
+	int fd = get_unused_fd_flags(flags & O_CLOEXEC);
+
+	if (fd < 0) {
+		fput(file);
+		return fd;
+	}
+	new->file = file;
+	new->fd = fd;
+	return fd;
+}
+
+static void df_publish(struct df_new *new, bool told)
+{
+	if (!new->file)
+		return;
+	if (told) {
+		fd_install(new->fd, new->file);
+	} else {
+		put_unused_fd(new->fd);
+		fput(new->file);
+	}
+}
+
+static int df_run(unsigned int command, void __user *user)
+{
+	size_t size = df_size_of(command);
+	struct df_new new = {};
+	union df_argument arg;
+	u32 user_size;
+	int error;
+
+	if (!size)
+		return -ENOTTY;
+	if (get_user(user_size, (u32 __user *)user))
+		return -EFAULT;
+	/* All are of their first version: none may be shorter. */
+	if (user_size < size)
+		return -EINVAL;
+	if (user_size > PAGE_SIZE)
+		return -E2BIG;
+	memset(&arg, 0, sizeof(arg));
+	error = copy_struct_from_user(&arg, size, user, user_size);
+	if (error)
+		return error;
+	error = df_dispatch(command, &arg, &new);
+	if (copy_to_user(user, &arg, min_t(size_t, size, user_size)))
+		error = -EFAULT;
+	df_publish(&new, !error);
+	return error;
+}
+
+static long df_ioctl(struct file *file, unsigned int command, unsigned long user)
+{
+	return df_run(command, (void __user *)user);
+}
+
+/*
+ * All of them may wait, so a worker of the ring runs them: it has the caller's
+ * memory, descriptors and credentials.
+ */
+static int df_uring_command(struct io_uring_cmd *command, unsigned int issue_flags)
+{
+	int error;
+
+	if (issue_flags & IO_URING_F_NONBLOCK)
+		return -EAGAIN;
+	error = df_run(command->cmd_op, u64_to_user_ptr(READ_ONCE(command->sqe->addr)));
+	return error == -ERESTARTSYS ? -EINTR : error;
+}
+
+static const struct file_operations df_operations = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = df_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = df_uring_command,
+	.llseek = noop_llseek,
+};
+
+/* What it gives, its caller could have without it: the files and dma-bufs are his. */
+static struct miscdevice df_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "dmabuf_file",
+	.fops = &df_operations,
+	.mode = 0660,
+};
+
+struct device *df_device(void)
+{
+	return df_misc.this_device;
+}
+
+static int __init df_init(void)
+{
+	int error = df_pool_init();
+
+	if (error)
+		return error;
+	error = df_heap_init();
+	if (error)
+		goto no_heap;
+	error = misc_register(&df_misc);
+	if (error)
+		goto no_device;
+	/* It does no DMA: mappings made for it must neither bounce nor touch caches. */
+	df_never_sync(df_misc.this_device);
+	error = dma_coerce_mask_and_coherent(df_misc.this_device, DMA_BIT_MASK(64));
+	if (!error)
+		return 0;
+	misc_deregister(&df_misc);
+no_device:
+	df_heap_exit();
+no_heap:
+	df_pool_exit();
+	return error;
+}
+
+static void __exit df_exit(void)
+{
+	misc_deregister(&df_misc);
+	df_heap_exit();
+	df_pool_exit();
+}
+
+module_init(df_init);
+module_exit(df_exit);
+
+MODULE_DESCRIPTION("Direct I/O between regular files and dma-bufs, and dma-bufs as regular files");
+MODULE_LICENSE("Dual MIT/GPL");
+DF_IMPORT_DMA_BUF;

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * I/O between the pages of a dma-buf and a file: pieces of bounded size, several
+ * of them in flight, each a bio_vec iterator for the file's own read_iter or
+ * write_iter.  No lock is held across I/O.
+ */
+#include <linux/completion.h>
+#include <linux/dma-buf.h>
+#include <linux/file.h>
+#include <linux/fileattr.h>
+#include <linux/freezer.h>
+#include <linux/fs.h>
+#include <linux/fsnotify.h>
+#include <linux/ioprio.h>
+#include <linux/magic.h>
+#include <linux/overflow.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/stat.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "internal.h"
+
+/* A signal is answered after those in flight; a disk's queue is kept full. */
+#define DF_PIECES	4
+#define DF_PIECE_BVECS	1024
+#define DF_PIECE_BYTES	SZ_16M
+
+struct df_piece {
+	struct kiocb iocb;
+	struct completion done;
+	struct bio_vec *bvecs;
+	size_t length;
+	ssize_t result;
+	bool in_flight;
+	bool direct;
+	bool queued;		/* completed by df_complete() */
+};
+
+struct df_mover {
+	struct df_pages *pages;
+	const struct df_target *target;
+	struct df_piece pieces[DF_PIECES];
+	unsigned int next;	/* the oldest piece, if in flight; the next to be used */
+	bool stopped;		/* by an error, or the end of the file */
+	int error;
+	u32 how;
+	u64 bytes;
+};
+
+static bool df_overrides_direct(struct file *file, struct inode *inode, bool to_file)
+{
+	struct df_fileattr attributes = {};
+
+	switch (inode->i_sb->s_magic) {
+	case TMPFS_MAGIC:
+	case RAMFS_MAGIC:
+	case HUGETLBFS_MAGIC:
+		return true;	/* memory: always a copy */
+	case BTRFS_SUPER_MAGIC:
+		/* What has checksums must not change while it is written. */
+		return to_file && (vfs_fileattr_get(file->f_path.dentry, &attributes) ||
+				   !(attributes.flags & FS_NOCOW_FL));
+	}
+	return false;
+}
+
+static int df_find_alignment(struct df_target *target)
+{
+	struct file *file = target->file;
+	struct kstat stat;
+	int error;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT) ||
+	    df_overrides_direct(file, target->inode, target->to_file))
+		return 0;
+	error = vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN, AT_STATX_DONT_SYNC);
+	if (error)
+		return error;
+	if (stat.result_mask & STATX_DIOALIGN) {
+		target->offset_align = stat.dio_offset_align;
+		target->memory_align = stat.dio_mem_align;
+	} else if (target->inode == file_inode(file)) {
+		target->offset_align = i_blocksize(file->f_mapping->host);
+		target->memory_align = target->offset_align;
+	}
+	/* 0: this file can't, whatever others can.  More than a page: pages may be small. */
+	target->direct = is_power_of_2(target->offset_align) && target->offset_align <= PAGE_SIZE &&
+			 is_power_of_2(target->memory_align) && target->memory_align <= PAGE_SIZE;
+	/* Every bio_vec has to be of whole blocks, so they begin with one. */
+	target->memory_align = max(target->memory_align, target->offset_align);
+	return 0;
+}
+
+/**
+ * df_target_get - take a file by its descriptor, and see that it may be used
+ * @target: filled
+ * @fd: the descriptor
+ * @flags: of the ioctl
+ *
+ * Return: 0 or an error for the caller.
+ */
+int df_target_get(struct df_target *target, int fd, u32 flags)
+{
+	struct inode *inode;
+	int error = -EINVAL;
+
+	*target = (struct df_target){ .file = fget(fd), .to_file = flags & DMABUF_FILE_TO_FILE };
+	if (!target->file)
+		return -EBADF;
+	inode = file_inode(target->file);
+	target->inode = S_ISREG(inode->i_mode) ? d_real_inode(target->file->f_path.dentry) :
+						 target->file->f_mapping->host;
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		goto refuse;
+	/*
+	 * A FUSE daemon that waits for its own file would wait for ever; and a file
+	 * over a dma-buf is no disk.
+	 */
+	error = -EOPNOTSUPP;
+	if (target->inode->i_sb->s_magic == FUSE_SUPER_MAGIC || df_is_open_file(target->file))
+		goto refuse;
+	error = -EBADF;
+	if (!(target->file->f_mode & (target->to_file ? FMODE_WRITE : FMODE_READ)))
+		goto refuse;
+	if (target->to_file && (target->file->f_flags & O_APPEND))
+		goto refuse;
+	error = -EPERM;
+	if (target->to_file && IS_IMMUTABLE(inode))
+		goto refuse;
+	error = df_find_alignment(target);
+	if (error)
+		goto refuse;
+	error = -EOPNOTSUPP;
+	if ((flags & DMABUF_FILE_REQUIRE_DIRECT) && !target->direct)
+		goto refuse;
+	return 0;
+refuse:
+	df_target_put(target);
+	return error;
+}
+
+void df_target_put(struct df_target *target)
+{
+	fput(target->file);
+	target->file = NULL;
+}
+
+/* May be called in any context. */
+static void df_complete(struct kiocb *iocb, long result)
+{
+	struct df_piece *piece = container_of(iocb, struct df_piece, iocb);
+
+	if (iocb->ki_flags & IOCB_WRITE)
+		kiocb_end_write(iocb);
+	piece->result = result;
+	complete(&piece->done);
+}
+
+static void df_notify(const struct df_target *target)
+{
+	if (target->to_file)
+		fsnotify_modify(target->file);
+	else
+		fsnotify_access(target->file);
+}
+
+/* Waits for the oldest piece and counts what it did. */
+static void df_reap(struct df_mover *mover)
+{
+	struct df_piece *piece = &mover->pieces[mover->next];
+
+	if (!piece->in_flight)
+		return;
+	if (piece->queued) {
+		wait_for_completion(&piece->done);
+		if (piece->result > 0)
+			df_notify(mover->target);
+	}
+	piece->in_flight = false;
+	if (mover->stopped)
+		return;		/* behind what was missed: not counted */
+	if (piece->result > 0) {
+		bool direct = piece->direct && (piece->iocb.ki_flags & IOCB_DIRECT);
+
+		mover->bytes += piece->result;
+		mover->how |= direct ? DMABUF_FILE_HOW_DIRECT : DMABUF_FILE_HOW_BUFFERED;
+	} else if (piece->result < 0) {
+		mover->error = piece->result;
+	}
+	mover->stopped = piece->result != piece->length;
+}
+
+static void df_reap_all(struct df_mover *mover)
+{
+	unsigned int i;
+
+	for (i = 0; i < DF_PIECES; i++) {
+		df_reap(mover);
+		mover->next = (mover->next + 1) % DF_PIECES;
+	}
+}
+
+/* Nothing more is begun; what is in flight counts. */
+static void df_stop(struct df_mover *mover, int error)
+{
+	df_reap_all(mover);
+	if (!mover->stopped)
+		mover->error = error;
+	mover->stopped = true;
+}
+
+static void df_submit(struct df_mover *mover, struct df_piece *piece, u64 buffer_offset,
+		      u64 file_offset, bool wait)
+{
+	const struct df_target *target = mover->target;
+	struct file *file = target->file;
+	struct iov_iter iter;
+	unsigned int count;
+	ssize_t result;
+
+	count = df_pages_bvecs(mover->pages, buffer_offset, piece->length, piece->bvecs,
+			       DF_PIECE_BVECS);
+	iov_iter_bvec(&iter, target->to_file ? ITER_SOURCE : ITER_DEST, piece->bvecs, count,
+		      piece->length);
+	init_sync_kiocb(&piece->iocb, file);
+	piece->iocb.ki_pos = file_offset;
+	piece->iocb.ki_flags &= ~IOCB_DIRECT;
+	if (piece->direct)
+		piece->iocb.ki_flags |= IOCB_DIRECT;
+	if (target->to_file)
+		piece->iocb.ki_flags |= IOCB_WRITE;
+	/* Overlayfs keeps the flag only for what may complete later. */
+	if (!wait || piece->direct)
+		piece->iocb.ki_complete = df_complete;
+	reinit_completion(&piece->done);
+	piece->in_flight = true;
+	if (target->to_file)
+		result = vfs_iocb_iter_write(file, &piece->iocb, &iter);
+	else
+		result = vfs_iocb_iter_read(file, &piece->iocb, &iter);
+	piece->queued = result == -EIOCBQUEUED;
+	/* df_complete() may have been here already. */
+	if (!piece->queued)
+		piece->result = result;
+}
+
+/*
+ * How many bytes the next piece has, and whether they are asked for directly:
+ * what is not aligned at a segment's ends goes by itself.
+ */
+static size_t df_cut(struct df_mover *mover, const struct dmabuf_file_segment *at, bool *direct)
+{
+	const struct df_target *target = mover->target;
+	u64 align = target->offset_align;
+	u64 most = min_t(u64, at->length, DF_PIECE_BYTES);
+	u64 head;
+
+	*direct = false;
+	if (!target->direct)
+		return most;
+	head = round_up(at->file_offset, align) - at->file_offset;
+	if (head >= at->length || at->length - head < align ||
+	    !IS_ALIGNED(at->buffer_offset + head, target->memory_align))
+		return most;
+	if (head)
+		return head;
+	*direct = true;
+	return round_down(most, align);
+}
+
+/* Cuts a piece after the bio_vecs that one may have. */
+static void df_fit(struct df_mover *mover, struct df_piece *piece, u64 buffer_offset)
+{
+	unsigned int count, i;
+	size_t bytes = 0;
+
+	count = df_pages_bvecs(mover->pages, buffer_offset, piece->length, piece->bvecs,
+			       DF_PIECE_BVECS);
+	for (i = 0; i < count; i++)
+		bytes += piece->bvecs[i].bv_len;
+	if (bytes < piece->length && piece->direct)
+		bytes = round_down(bytes, mover->target->offset_align);
+	piece->length = min(piece->length, bytes);
+}
+
+static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment at, u32 flags)
+{
+	const struct df_target *target = mover->target;
+	struct inode *inode = file_inode(target->file);
+
+	while (at.length && !mover->stopped) {
+		struct df_piece *piece;
+		bool direct, wait;
+		int error;
+
+		df_reap(mover);
+		if (mover->stopped)
+			return;
+		try_to_freeze();
+		if (target->whole ? fatal_signal_pending(current) : signal_pending(current))
+			return df_stop(mover, target->whole ? -EINTR : -ERESTARTSYS);
+		piece = &mover->pieces[mover->next];
+		piece->length = df_cut(mover, &at, &direct);
+		piece->direct = direct;
+		if (!direct && (flags & DMABUF_FILE_REQUIRE_DIRECT))
+			return df_stop(mover, -EINVAL);
+		if (mover->pages->own) {	/* LOAD allocates it meanwhile */
+			error = df_buffer_wait(mover->pages->own, at.buffer_offset, piece->length);
+			if (error)
+				return df_stop(mover, error);
+		}
+		df_fit(mover, piece, at.buffer_offset);
+		if (!piece->length)
+			return df_stop(mover, -EINVAL);
+		/*
+		 * Where the file grows one comes after the other, so that it is never
+		 * longer than what is counted; and what goes through the page cache does
+		 * not overlap with what does not.
+		 */
+		wait = !direct || (target->to_file && S_ISREG(inode->i_mode) &&
+				   at.file_offset + piece->length > i_size_read(inode));
+		if (wait) {
+			df_reap_all(mover);
+			if (mover->stopped)
+				return;
+		}
+		df_submit(mover, piece, at.buffer_offset, at.file_offset, wait);
+		at.buffer_offset += piece->length;
+		at.file_offset += piece->length;
+		at.length -= piece->length;
+		mover->next = (mover->next + 1) % DF_PIECES;
+		if (wait)
+			df_reap_all(mover);
+		cond_resched();
+	}
+}
+
+static bool df_has_pages(const struct df_target *target, const struct dmabuf_file_segment *segments,
+			 u32 count)
+{
+	struct address_space *mapping = target->inode->i_mapping;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		u64 align = target->offset_align;
+		u64 start = round_up(segments[i].file_offset, align);
+		u64 end = round_down(segments[i].file_offset + segments[i].length, align);
+
+		if (start < end && filemap_range_has_page(mapping, start, end - 1))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * df_move - move bytes between the pages of a dma-buf and a file
+ * @pages: of the dma-buf
+ * @target: the file
+ * @segments: checked to lie within the dma-buf, and not to overflow
+ * @count: of @segments
+ * @flags: of the ioctl
+ * @how: out: DMABUF_FILE_HOW_DIRECT, _BUFFERED
+ * @bytes: out: what was moved without a gap from the first segment's start
+ *
+ * Return: 0, or what ended it before all was moved, other than the file's end.
+ */
+int df_move(struct df_pages *pages, const struct df_target *target,
+	    const struct dmabuf_file_segment *segments, u32 count,
+	    u32 flags, u32 *how, u64 *bytes)
+{
+	struct df_mover *mover = kzalloc(sizeof(*mover), GFP_KERNEL);
+	bool cached_before;
+	int error = -ENOMEM;
+	u32 i;
+
+	if (!mover)
+		return -ENOMEM;
+	mover->pages = pages;
+	mover->target = target;
+	for (i = 0; i < DF_PIECES; i++) {
+		init_completion(&mover->pieces[i].done);
+		mover->pieces[i].bvecs = kvmalloc_array(DF_PIECE_BVECS, sizeof(struct bio_vec),
+							GFP_KERNEL);
+		if (!mover->pieces[i].bvecs)
+			goto out;
+	}
+	cached_before = target->direct && df_has_pages(target, segments, count);
+	for (i = 0; i < count && !mover->stopped; i++)
+		df_move_segment(mover, segments[i], flags);
+	df_reap_all(mover);
+	/*
+	 * File systems fall back without a word; then there are pages of the file,
+	 * where direct I/O leaves none: a write drops them, and a read makes none.
+	 */
+	if ((mover->how & DMABUF_FILE_HOW_DIRECT) && (target->to_file || !cached_before) &&
+	    !(mover->how & DMABUF_FILE_HOW_BUFFERED) && df_has_pages(target, segments, count))
+		mover->how = DMABUF_FILE_HOW_BUFFERED;
+	*how |= mover->how;
+	*bytes = mover->bytes;
+	error = mover->error;
+out:
+	for (i = 0; i < DF_PIECES; i++)
+		kvfree(mover->pieces[i].bvecs);
+	kfree(mover);
+	return error;
+}
+
+/**
+ * df_copy_segments - take the segments of an ioctl from the user
+ * @user: pointer
+ * @count: of segments
+ * @buffer_size: which each of them must lie in
+ *
+ * Return: an array for kvfree(), or an ERR_PTR.
+ */
+struct dmabuf_file_segment *df_copy_segments(u64 user, u32 count, u64 buffer_size)
+{
+	struct dmabuf_file_segment *segments;
+	u64 total = 0;
+	u32 i;
+
+	if (!count || count > DF_MAX_SEGMENTS)
+		return ERR_PTR(-EINVAL);
+	segments = kvmalloc_array(count, sizeof(*segments), GFP_KERNEL);
+	if (!segments)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_user(segments, u64_to_user_ptr(user), count * sizeof(*segments))) {
+		kvfree(segments);
+		return ERR_PTR(-EFAULT);
+	}
+	for (i = 0; i < count; i++) {
+		const struct dmabuf_file_segment *segment = &segments[i];
+		u64 end;
+
+		if (!segment->length ||
+		    check_add_overflow(segment->buffer_offset, segment->length, &end) ||
+		    end > buffer_size ||
+		    check_add_overflow(segment->file_offset, segment->length, &end) ||
+		    end > LLONG_MAX || check_add_overflow(total, segment->length, &total)) {
+			kvfree(segments);
+			return ERR_PTR(-EINVAL);
+		}
+	}
+	return segments;
+}
+
+static int df_transfer_with(struct dmabuf_file_transfer *arg, struct dma_buf *dmabuf,
+			    const struct df_target *target)
+{
+	/* As for the ioctl DMA_BUF_IOCTL_SYNC: who writes waits for readers, too. */
+	enum dma_data_direction access = target->to_file ? DMA_FROM_DEVICE : DMA_BIDIRECTIONAL;
+	struct dmabuf_file_segment *segments;
+	struct df_pages pages;
+	int error, end_error;
+
+	segments = df_copy_segments(arg->segments, arg->segment_count, dmabuf->size);
+	if (IS_ERR(segments))
+		return PTR_ERR(segments);
+	error = df_pages_get(&pages, dmabuf);
+	if (error)
+		goto out;
+	error = dma_buf_begin_cpu_access(dmabuf, access);
+	if (!error) {
+		arg->how = pages.how;
+		error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
+				&arg->bytes);
+		if (arg->bytes)	/* the next call meets the error again */
+			error = 0;
+		end_error = dma_buf_end_cpu_access(dmabuf, access);
+		error = error ?: end_error;
+	}
+	df_pages_put(&pages);
+out:
+	kvfree(segments);
+	return error;
+}
+
+/**
+ * df_transfer - the ioctl DMABUF_FILE_TRANSFER
+ * @arg: the caller's, in kernel memory; its out members are filled
+ *
+ * Return: 0 or an error for the caller.
+ */
+int df_transfer(struct dmabuf_file_transfer *arg)
+{
+	struct df_target target;
+	struct dma_buf *dmabuf;
+	int error;
+
+	arg->how = 0;
+	arg->bytes = 0;
+	if (arg->flags & ~(DMABUF_FILE_TO_FILE | DMABUF_FILE_REQUIRE_DIRECT))
+		return -EINVAL;
+	dmabuf = dma_buf_get(arg->dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	error = -EBADF;
+	/* The core leaves this to whoever uses the descriptor. */
+	if (dmabuf->file->f_mode & (arg->flags & DMABUF_FILE_TO_FILE ? FMODE_READ : FMODE_WRITE)) {
+		error = df_target_get(&target, arg->file_fd, arg->flags);
+		if (!error) {
+			error = df_transfer_with(arg, dmabuf, &target);
+			df_target_put(&target);
+		}
+	}
+	dma_buf_put(dmabuf);
+	return error;
+}

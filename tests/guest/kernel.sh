@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The kernel module, by its own tests, on ext4 with direct I/O.
+# vm: --memory 2048 --scratch 1G
+# timeout: 300
+source "$(dirname "$0")/common.bash"
+make_disk
+echo 2048 >$size_limit
+check 'huge pages for the test' huge_pages 40
+check 'the module loads' insmod "$(dirname "$DMABUFFS_BUILD")/kernel/$(uname -r)/dmabuf_file.ko"
+T=$disk check 'its tests pass' "$tools/kernel-tests"
+check 'the module can be removed: nothing uses it' rmmod dmabuf_file
+exit $failed
