@@ -68,8 +68,13 @@ struct dmabuf_file_segment {
 
 /* Move bytes from the dma-buf into the file; without it, the other way. */
 #define DMABUF_FILE_TO_FILE		_BITUL(0)
-/* Fail with EOPNOTSUPP or EINVAL where direct I/O can't be asked for. */
+/*
+ * Fail where direct I/O can't be asked for: EOPNOTSUPP of this file, EINVAL of this
+ * range.  What a file system does with the request is told by "how" afterwards.
+ */
 #define DMABUF_FILE_REQUIRE_DIRECT	_BITUL(1)
+/* Of LOAD: any signal ends it, with EINTR and no buffer; else only a fatal one. */
+#define DMABUF_FILE_INTERRUPTIBLE	_BITUL(2)
 
 /**
  * struct dmabuf_file_transfer - move bytes between a file and a dma-buf
@@ -90,9 +95,10 @@ struct dmabuf_file_segment {
  * EBADF: a descriptor is none, or not open for what is needed, or the file is
  * open with O_APPEND.  EINVAL: the file is neither a regular file nor a block
  * device, @dmabuf_fd is no dma-buf, a range does not fit.  EOPNOTSUPP: nothing
- * is known about the pages of this exporter, or no direct I/O where it was
- * required.  EINTR: nothing was moved before a fatal signal came.  All that
- * pread(2), pwrite(2) report.
+ * is known about the pages of this exporter; no direct I/O where it was
+ * required; the file is one of FUSE or of OPEN.  EPERM: the file is immutable.
+ * EINTR: nothing was moved before a fatal signal came.  All that pread(2),
+ * pwrite(2) report.
  */
 struct dmabuf_file_transfer {
 	__u32 size;
@@ -126,7 +132,7 @@ struct dmabuf_file_alloc {
  * @size: sizeof(struct dmabuf_file_load)
  * @fd_flags: as in struct dmabuf_file_alloc
  * @length: bytes of the buffer
- * @flags: DMABUF_FILE_REQUIRE_DIRECT
+ * @flags: DMABUF_FILE_REQUIRE_DIRECT, DMABUF_FILE_INTERRUPTIBLE
  * @file_fd: a regular file or block device, open for reading
  * @segments: pointer to an array of struct dmabuf_file_segment, which must not
  *            overlap in the buffer
@@ -137,7 +143,7 @@ struct dmabuf_file_alloc {
  * @reserved: 0
  *
  * Memory is allocated beside the reads.  There is no buffer after an error, nor
- * after a fatal signal: nothing is loaded in part.
+ * after a fatal signal: nothing is loaded in part, and @bytes means nothing.
  */
 struct dmabuf_file_load {
 	__u32 size;
@@ -169,15 +175,24 @@ struct dmabuf_file_open {
 	__u64 length;
 };
 
+/* Let go what is bound already, and bind the other one in the same moment. */
+#define DMABUF_FILE_BIND_REPLACE	_BITUL(0)
+
 /**
  * struct dmabuf_file_bind - bind a dma-buf to a file that OPEN made
  * @size: sizeof(struct dmabuf_file_bind)
- * @flags: 0
+ * @flags: DMABUF_FILE_BIND_REPLACE
  * @file_fd: the file, open for writing
- * @dmabuf_fd: the dma-buf, open for reading and writing
- * @length: the file's length from now on
+ * @dmabuf_fd: the dma-buf, open for reading and writing; with
+ *             DMABUF_FILE_BIND_REPLACE also -1, for none
+ * @length: the file's length from now on; nothing is zeroed
  *
- * EBUSY: one is bound already.
+ * With DMABUF_FILE_BIND_REPLACE and the dma-buf that is bound already only the
+ * length changes.
+ *
+ * EBUSY: one is bound already; or it is to be replaced, and has been mapped
+ * through the file, if only once.  EOPNOTSUPP: nothing is known about the pages
+ * of this exporter; what was bound stays so.
  */
 struct dmabuf_file_bind {
 	__u32 size;

@@ -143,7 +143,8 @@ static int df_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 	unsigned long address = vma->vm_start;
 	size_t offset = (size_t)vma->vm_pgoff << PAGE_SHIFT;
 
-	if (!(vma->vm_flags & VM_SHARED))
+	/* A private mapping's copies can't be told from scattered frames. */
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE)
 		return -EINVAL;
 	while (address < vma->vm_end) {
 		size_t bytes;

@@ -1,54 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * OPEN and BIND: a regular file over a dma-buf, so that what wants a file (FUSE
- * passthrough above all) can have one.  A dma-buf's own inode is neither regular
- * nor can it be opened a second time.
- *
- * Passthrough opens a backing file anew by its path, so all state hangs on the
- * inode, and each open is the same file.
+ * What can be done with a regular file over a dma-buf: read, write, map, set its
+ * length.
  */
-#include <linux/cred.h>
 #include <linux/dma-buf.h>
-#include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/fs_context.h>
 #include <linux/highmem.h>
 #include <linux/module.h>
-#include <linux/mount.h>
-#include <linux/pseudo_fs.h>
-#include <linux/rwsem.h>
-#include <linux/slab.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/splice.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "heap.h"
-
-#define DF_FS_MAGIC 0x64627566	/* "dbuf" */
-
-struct df_file {
-	/* Of what follows, and of the file's length: written to change that. */
-	struct rw_semaphore lock;
-	struct dma_buf *dmabuf;		/* NULL: not bound yet */
-	struct df_pages pages;
-	bool read_only;
-};
-
-static struct vfsmount *df_mount;
-static int df_mount_count;
-static struct file_system_type df_fs_type;
-
-static struct df_file *df_file_of(struct inode *inode)
-{
-	return inode->i_private;
-}
-
-static size_t df_capacity(const struct df_file *state)
-{
-	return state->dmabuf ? state->dmabuf->size : 0;
-}
+#include "file.h"
 
 static void df_zero(struct df_file *state, size_t from, size_t to)
 {
+	size_t start = from;
+
 	while (from < to) {
 		size_t bytes = min_t(size_t, to - from, PAGE_SIZE - offset_in_page(from));
 
@@ -57,15 +27,61 @@ static void df_zero(struct df_file *state, size_t from, size_t to)
 		if (IS_ALIGNED(from, SZ_2M))
 			cond_resched();
 	}
+	if (start < to)
+		df_pages_dirty(&state->pages, start, to - start);
 }
 
-/* Copies up to @length bytes; fewer when the caller's memory can't be touched. */
+/* Why a part of a read or write ended. */
+enum df_next {
+	DF_DONE,
+	DF_FAULT,	/* the caller's memory is not there, or is none */
+	DF_REPLACED,	/* another dma-buf is bound now */
+	DF_GROW,	/* the file gets longer, which takes the lock for writing */
+	DF_KILLED,
+};
+
+/*
+ * The dma-buf for a CPU's access, which waits for devices: before state->lock, which
+ * who replaces the dma-buf must not wait for.  NULL: not bound.
+ */
+static struct dma_buf *df_access(struct df_file *state, enum dma_data_direction direction)
+{
+	struct dma_buf *dmabuf;
+	int error;
+
+	spin_lock(&state->mapping_lock);
+	dmabuf = state->dmabuf;
+	if (dmabuf)
+		get_dma_buf(dmabuf);
+	spin_unlock(&state->mapping_lock);
+	if (!dmabuf)
+		return NULL;
+	error = df_begin_access(dmabuf, direction);
+	if (!error)
+		return dmabuf;
+	dma_buf_put(dmabuf);
+	return ERR_PTR(error);
+}
+
+static void df_access_end(struct dma_buf *dmabuf, enum dma_data_direction direction)
+{
+	if (!dmabuf)
+		return;
+	dma_buf_end_cpu_access(dmabuf, direction);
+	dma_buf_put(dmabuf);
+}
+
+/*
+ * Copies up to @length bytes; fewer where the caller's memory is not there: a fault
+ * may take for ever, and is not for those to wait for that want state->lock.
+ */
 static size_t df_copy(struct df_file *state, size_t offset, size_t length, struct iov_iter *iter,
-		      bool into_buffer)
+		      bool into_buffer, enum df_next *next)
 {
 	size_t done = 0;
 
-	while (done < length && !fatal_signal_pending(current)) {
+	pagefault_disable();
+	while (done < length && *next == DF_DONE) {
 		struct page *page = df_pages_at(&state->pages, offset + done);
 		size_t in_page = offset_in_page(offset + done);
 		size_t bytes = min_t(size_t, length - done, PAGE_SIZE - in_page);
@@ -74,107 +90,199 @@ static size_t df_copy(struct df_file *state, size_t offset, size_t length, struc
 
 		done += copied;
 		if (copied < bytes)
-			break;
+			*next = DF_FAULT;
+		else if (fatal_signal_pending(current))
+			*next = DF_KILLED;
 		cond_resched();
 	}
+	pagefault_enable();
+	if (into_buffer)
+		df_pages_dirty(&state->pages, offset, done);
 	return done;
 }
 
-static int df_why_nothing(void)
+/* Whether there is a next part. */
+static bool df_goes_on(enum df_next next, struct iov_iter *iter, bool into_buffer)
 {
-	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
+	size_t window = min_t(size_t, iov_iter_count(iter), SZ_1M);
+	size_t missing;
+
+	if (next == DF_DONE || next == DF_KILLED || fatal_signal_pending(current))
+		return false;
+	if (next != DF_FAULT)
+		return true;
+	missing = into_buffer ? fault_in_iov_iter_readable(iter, window)
+			      : fault_in_iov_iter_writeable(iter, window);
+	return missing < window;
+}
+
+/* Faults that go on although the memory is there (a tag that does not match). */
+static bool df_stuck(unsigned int *tries, enum df_next next, ssize_t part)
+{
+	*tries = next == DF_FAULT && !part ? *tries + 1 : 0;
+	return *tries > 8;
+}
+
+static ssize_t df_outcome(ssize_t done, ssize_t part, enum df_next next)
+{
+	if (done)
+		return done;
+	if (part < 0)
+		return part;
+	if (next == DF_DONE)
+		return 0;
+	return next == DF_FAULT ? -EFAULT : -EINTR;
+}
+
+/* With state->lock held. */
+static ssize_t df_read_locked(struct kiocb *iocb, struct iov_iter *to, struct dma_buf *dmabuf,
+			      enum df_next *next)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct df_file *state = df_file_of(inode);
+	loff_t size = i_size_read(inode), at = iocb->ki_pos;
+	size_t copied;
+
+	if (state->dmabuf != dmabuf) {
+		*next = DF_REPLACED;
+		return 0;
+	}
+	if (at >= size || !iov_iter_count(to))
+		return 0;
+	copied = df_copy(state, at, min_t(u64, size - at, iov_iter_count(to)), to, false, next);
+	iocb->ki_pos += copied;
+	return copied;
+}
+
+static ssize_t df_read_part(struct kiocb *iocb, struct iov_iter *to, enum df_next *next)
+{
+	struct df_file *state = df_file_of(file_inode(iocb->ki_filp));
+	struct dma_buf *dmabuf = df_access(state, DMA_FROM_DEVICE);
+	ssize_t result = -EINTR;
+
+	*next = DF_DONE;
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	if (!down_read_killable(&state->lock)) {
+		result = df_read_locked(iocb, to, dmabuf, next);
+		up_read(&state->lock);
+	}
+	df_access_end(dmabuf, DMA_FROM_DEVICE);
+	return result;
 }
 
 static ssize_t df_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	struct df_file *state = df_file_of(inode);
-	loff_t size, at = iocb->ki_pos;
-	ssize_t result = 0;
-	size_t length;
+	ssize_t part, done = 0;
+	unsigned int tries = 0;
+	enum df_next next;
 
-	if (down_read_killable(&state->lock))
-		return -EINTR;
-	size = i_size_read(inode);
-	if (at >= size || !iov_iter_count(to))
-		goto out;
-	length = min_t(u64, size - at, iov_iter_count(to));
-	result = dma_buf_begin_cpu_access(state->dmabuf, DMA_FROM_DEVICE);
-	if (result)
-		goto out;
-	result = df_copy(state, at, length, to, false) ?: df_why_nothing();
-	dma_buf_end_cpu_access(state->dmabuf, DMA_FROM_DEVICE);
-	if (result > 0)
-		iocb->ki_pos = at + result;
-out:
-	up_read(&state->lock);
-	return result;
+	do {
+		part = df_read_part(iocb, to, &next);
+		done += max(part, 0);
+	} while (part >= 0 && !df_stuck(&tries, next, part) && df_goes_on(next, to, false));
+	return df_outcome(done, part, next);
 }
 
 /* With state->lock held, for writing if the file may grow. */
-static ssize_t df_write_locked(struct kiocb *iocb, struct iov_iter *from, bool may_grow)
+static ssize_t df_write_locked(struct kiocb *iocb, struct iov_iter *from, struct dma_buf *dmabuf,
+			       bool may_grow, enum df_next *next)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct df_file *state = df_file_of(inode);
-	loff_t at = iocb->ki_pos, size = i_size_read(inode);
-	size_t length = iov_iter_count(from);
+	loff_t size = i_size_read(inode), at;
 	ssize_t result;
+	size_t copied;
 
-	if (!may_grow && at + length > size)
-		return -EAGAIN;
+	if (state->dmabuf != dmabuf) {
+		*next = DF_REPLACED;
+		return 0;
+	}
+	result = generic_write_checks(iocb, from);
+	if (result <= 0)
+		return result;
+	at = iocb->ki_pos;
+	if (!may_grow && at + iov_iter_count(from) > size) {
+		*next = DF_GROW;
+		return 0;
+	}
 	if (at >= df_capacity(state))
 		return -ENOSPC;
-	length = min_t(u64, length, df_capacity(state) - at);
 	result = file_update_time(iocb->ki_filp);
-	if (result)
-		return result;
-	result = dma_buf_begin_cpu_access(state->dmabuf, DMA_BIDIRECTIONAL);
 	if (result)
 		return result;
 	if (at > size)
 		df_zero(state, size, at);
-	result = df_copy(state, at, length, from, true) ?: df_why_nothing();
-	if (result > 0) {
-		iocb->ki_pos = at + result;
-		if (iocb->ki_pos > size)
-			i_size_write(inode, iocb->ki_pos);
+	copied = df_copy(state, at, min_t(u64, iov_iter_count(from), df_capacity(state) - at), from,
+			 true, next);
+	iocb->ki_pos += copied;
+	if (copied && iocb->ki_pos > size)
+		i_size_write(inode, iocb->ki_pos);
+	return copied;
+}
+
+static ssize_t df_write_part(struct kiocb *iocb, struct iov_iter *from, bool may_grow,
+			     enum df_next *next)
+{
+	struct df_file *state = df_file_of(file_inode(iocb->ki_filp));
+	struct dma_buf *dmabuf = df_access(state, DMA_BIDIRECTIONAL);
+	ssize_t result = -EINTR;
+
+	*next = DF_DONE;
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	if (may_grow) {
+		if (!down_write_killable(&state->lock)) {
+			result = df_write_locked(iocb, from, dmabuf, true, next);
+			up_write(&state->lock);
+		}
+	} else if (!down_read_killable(&state->lock)) {
+		result = df_write_locked(iocb, from, dmabuf, false, next);
+		up_read(&state->lock);
 	}
-	dma_buf_end_cpu_access(state->dmabuf, DMA_BIDIRECTIONAL);
+	df_access_end(dmabuf, DMA_BIDIRECTIONAL);
 	return result;
 }
 
 static ssize_t df_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct df_file *state = df_file_of(file_inode(iocb->ki_filp));
-	ssize_t result;
+	ssize_t part, done = 0;
+	bool may_grow = false;
+	unsigned int tries = 0;
+	enum df_next next;
 
-	if (down_read_killable(&state->lock))
-		return -EINTR;
-	result = generic_write_checks(iocb, from);
-	if (result > 0)
-		result = df_write_locked(iocb, from, false);
-	up_read(&state->lock);
-	if (result != -EAGAIN)
-		return result;
-	if (down_write_killable(&state->lock))
-		return -EINTR;
-	result = generic_write_checks(iocb, from);
-	if (result > 0)
-		result = df_write_locked(iocb, from, true);
-	up_write(&state->lock);
-	return result;
+	/* So that it is written in one part, as a rule, and others see all of it or nothing. */
+	fault_in_iov_iter_readable(from, min_t(size_t, iov_iter_count(from), SZ_1M));
+	do {
+		part = df_write_part(iocb, from, may_grow, &next);
+		may_grow |= next == DF_GROW;
+		done += max(part, 0);
+	} while (part >= 0 && !df_stuck(&tries, next, part) && df_goes_on(next, from, true));
+	return df_outcome(done, part, next);
 }
 
-/*
- * Without the lock: who holds it may fault, and wait for the memory map that we have.
- * A file is bound once and for all.
- */
 static int df_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	/* Pairs with df_bind_to(). */
-	struct dma_buf *dmabuf = smp_load_acquire(&df_file_of(file_inode(file))->dmabuf);
+	struct df_file *state = df_file_of(file_inode(file));
+	struct dma_buf *dmabuf;
+	int error;
 
-	return dmabuf ? dma_buf_mmap(dmabuf, vma, vma->vm_pgoff) : -ENODEV;
+	spin_lock(&state->mapping_lock);
+	dmabuf = state->dmabuf;
+	if (dmabuf) {
+		get_dma_buf(dmabuf);
+		state->mapping++;
+	}
+	spin_unlock(&state->mapping_lock);
+	if (!dmabuf)
+		return -ENODEV;
+	error = dma_buf_mmap(dmabuf, vma, vma->vm_pgoff);
+	spin_lock(&state->mapping_lock);
+	state->mapping--;
+	state->mapped |= !error;
+	spin_unlock(&state->mapping_lock);
+	dma_buf_put(dmabuf);	/* the mapping has its own */
+	return error;
 }
 
 static int df_file_open(struct inode *inode, struct file *file)
@@ -183,16 +291,16 @@ static int df_file_open(struct inode *inode, struct file *file)
 	if (df_file_of(inode)->read_only && (file->f_mode & FMODE_WRITE))
 		return -EACCES;
 	file->f_mode |= FMODE_CAN_ODIRECT;
-	return simple_pin_fs(&df_fs_type, &df_mount, &df_mount_count);
+	return df_fs_pin();
 }
 
 static int df_file_release(struct inode *inode, struct file *file)
 {
-	simple_release_fs(&df_mount, &df_mount_count);
+	df_fs_unpin();
 	return 0;
 }
 
-static const struct file_operations df_file_operations = {
+const struct file_operations df_file_operations = {
 	.owner = THIS_MODULE,
 	.open = df_file_open,
 	.release = df_file_release,
@@ -205,41 +313,58 @@ static const struct file_operations df_file_operations = {
 	.fsync = noop_fsync,
 };
 
-static int df_set_length(struct inode *inode, loff_t length)
+/* With state->lock held for writing. */
+static int df_length_locked(struct inode *inode, loff_t length, struct dma_buf *dmabuf,
+			    enum df_next *next)
 {
 	struct df_file *state = df_file_of(inode);
 	loff_t size = i_size_read(inode);
-	int error = 0;
 
+	if (state->dmabuf != dmabuf) {
+		*next = DF_REPLACED;
+		return -EINTR;
+	}
 	if (length > df_capacity(state))
 		return -ENOSPC;
-	if (length != size) {
-		error = dma_buf_begin_cpu_access(state->dmabuf, DMA_BIDIRECTIONAL);
-		if (error)
-			return error;
-		/* Cut off, too: a mapping shows what lies behind the end. */
-		df_zero(state, min(size, length), max(size, length));
-		error = dma_buf_end_cpu_access(state->dmabuf, DMA_BIDIRECTIONAL);
-	}
+	/* Cut off, too: a mapping shows what lies behind the end. */
+	df_zero(state, min(size, length), max(size, length));
 	i_size_write(inode, length);
+	return 0;
+}
+
+static int df_set_length(struct inode *inode, loff_t length)
+{
+	struct df_file *state = df_file_of(inode);
+	enum df_next next;
+	int error;
+
+	do {
+		struct dma_buf *dmabuf = df_access(state, DMA_BIDIRECTIONAL);
+
+		if (IS_ERR(dmabuf))
+			return PTR_ERR(dmabuf);
+		next = DF_DONE;
+		error = down_write_killable(&state->lock);
+		if (!error) {
+			error = df_length_locked(inode, length, dmabuf, &next);
+			up_write(&state->lock);
+		}
+		df_access_end(dmabuf, DMA_BIDIRECTIONAL);
+	} while (next == DF_REPLACED && !fatal_signal_pending(current));
 	return error;
 }
 
 static int df_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *change)
 {
 	struct inode *inode = d_inode(dentry);
-	struct df_file *state = df_file_of(inode);
 	int error = setattr_prepare(idmap, dentry, change);
 
 	if (error)
 		return error;
 	if (change->ia_valid & ATTR_SIZE) {
-		if (state->read_only)
+		if (df_file_of(inode)->read_only)
 			return -EACCES;
-		if (down_write_killable(&state->lock))
-			return -EINTR;
 		error = df_set_length(inode, change->ia_size);
-		up_write(&state->lock);
 		if (error)
 			return error;
 	}
@@ -247,222 +372,7 @@ static int df_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iat
 	return 0;
 }
 
-static const struct inode_operations df_inode_operations = {
+const struct inode_operations df_inode_operations = {
 	.setattr = df_setattr,
 	.getattr = simple_getattr,
 };
-
-static void df_state_free(struct df_file *state)
-{
-	if (state->dmabuf) {
-		df_pages_put(&state->pages);
-		dma_buf_put(state->dmabuf);
-	}
-	kfree(state);
-}
-
-static void df_evict_inode(struct inode *inode)
-{
-	clear_inode(inode);
-	if (df_file_of(inode))
-		df_state_free(df_file_of(inode));
-}
-
-static const struct super_operations df_super_operations = {
-	.evict_inode = df_evict_inode,
-	.statfs = simple_statfs,
-	.drop_inode = df_drop_inode,
-};
-
-static int df_init_fs_context(struct fs_context *context)
-{
-	struct pseudo_fs_context *pseudo = init_pseudo(context, DF_FS_MAGIC);
-
-	if (!pseudo)
-		return -ENOMEM;
-	pseudo->ops = &df_super_operations;
-	return 0;
-}
-
-/*
- * Mounted while there are open files, each of which holds the mount twice: by its
- * path, and by simple_pin_fs() until its release.  The superblock has a reference
- * to this module, which outlasts the last call into it; an inode that something
- * else holds (inotify) goes with the superblock.
- */
-static struct file_system_type df_fs_type = {
-	.owner = THIS_MODULE,
-	.name = "dmabuf_file",
-	.init_fs_context = df_init_fs_context,
-	.kill_sb = kill_anon_super,
-};
-
-bool df_is_open_file(struct file *file)
-{
-	return file->f_op == &df_file_operations;
-}
-
-/* Takes the reference to the dma-buf, or with an error leaves it. */
-static int df_bind_to(struct inode *inode, struct dma_buf *dmabuf, u64 length)
-{
-	struct df_file *state = df_file_of(inode);
-	int error = -EBUSY;
-
-	if (length > dmabuf->size)
-		return -EINVAL;
-	if (down_write_killable(&state->lock))
-		return -EINTR;
-	if (!state->dmabuf) {
-		error = df_pages_get(&state->pages, dmabuf) ?: df_pages_index(&state->pages);
-		if (error) {
-			df_pages_put(&state->pages);
-		} else {
-			i_size_write(inode, length);
-			inode->i_blocks = dmabuf->size >> SECTOR_SHIFT;
-			/* Pairs with df_file_mmap(). */
-			smp_store_release(&state->dmabuf, dmabuf);
-		}
-	}
-	up_write(&state->lock);
-	return error;
-}
-
-static struct inode *df_inode_new(bool read_only)
-{
-	struct df_file *state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
-	struct inode *inode;
-
-	if (!state)
-		return ERR_PTR(-ENOMEM);
-	init_rwsem(&state->lock);
-	state->read_only = read_only;
-	inode = new_inode(df_mount->mnt_sb);
-	if (!inode) {
-		kfree(state);
-		return ERR_PTR(-ENOMEM);
-	}
-	inode->i_ino = get_next_ino();
-	inode->i_mode = S_IFREG | (read_only ? 0400 : 0600);
-	inode->i_uid = current_fsuid();
-	inode->i_gid = current_fsgid();
-	inode->i_op = &df_inode_operations;
-	inode->i_fop = &df_file_operations;
-	inode->i_private = state;
-	simple_inode_init_ts(inode);
-	return inode;
-}
-
-/* With the file system pinned for the file that is made. */
-static struct file *df_file_make(struct dma_buf *dmabuf, u64 length, u32 flags, bool read_only)
-{
-	struct inode *inode = df_inode_new(read_only);
-	struct file *file;
-	int error;
-
-	if (IS_ERR(inode))
-		return ERR_CAST(inode);
-	if (dmabuf) {
-		error = df_bind_to(inode, dmabuf, length);
-		if (error) {
-			iput(inode);
-			return ERR_PTR(error);
-		}
-		get_dma_buf(dmabuf);
-	}
-	/* As for a file that is opened: its last close lets the module go. */
-	__module_get(THIS_MODULE);
-	file = alloc_file_pseudo(inode, df_mount, "dmabuf_file", flags & O_ACCMODE,
-				 &df_file_operations);
-	if (IS_ERR(file)) {
-		module_put(THIS_MODULE);
-		iput(inode);
-	} else {
-		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE | FMODE_CAN_ODIRECT;
-	}
-	return file;
-}
-
-static struct file *df_file_new(struct dma_buf *dmabuf, u64 length, u32 flags)
-{
-	bool read_only = dmabuf && !(dmabuf->file->f_mode & FMODE_WRITE);
-	struct file *file;
-	int error;
-
-	if (read_only && (flags & O_ACCMODE) != O_RDONLY)
-		return ERR_PTR(-EACCES);
-	/* What was asked for reading stays so, whoever opens it by its path. */
-	read_only |= dmabuf && (flags & O_ACCMODE) == O_RDONLY;
-	error = simple_pin_fs(&df_fs_type, &df_mount, &df_mount_count);
-	if (error)
-		return ERR_PTR(error);
-	file = df_file_make(dmabuf, length, flags, read_only);
-	if (IS_ERR(file))
-		simple_release_fs(&df_mount, &df_mount_count);
-	return file;
-}
-
-/*
- * OPEN: an inode of its own, and a descriptor of it.
- */
-int df_open(struct dmabuf_file_open *arg, struct df_new *new)
-{
-	struct dma_buf *dmabuf = NULL;
-	struct file *file;
-	int made;
-
-	arg->file_fd = -1;
-	if (!df_fd_flags_valid(arg->fd_flags) || (arg->dmabuf_fd == -1 && arg->length))
-		return -EINVAL;
-	if (arg->dmabuf_fd != -1) {
-		dmabuf = dma_buf_get(arg->dmabuf_fd);
-		if (IS_ERR(dmabuf))
-			return PTR_ERR(dmabuf);
-		if (!(dmabuf->file->f_mode & FMODE_READ)) {
-			dma_buf_put(dmabuf);
-			return -EBADF;
-		}
-	}
-	file = df_file_new(dmabuf, arg->length, arg->fd_flags);
-	if (dmabuf)
-		dma_buf_put(dmabuf);
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	made = df_new_descriptor(new, file, arg->fd_flags);
-	if (made < 0)
-		return made;
-	arg->file_fd = made;
-	return 0;
-}
-
-/*
- * BIND: what OPEN left unbound gets its dma-buf, once and for all.
- */
-int df_bind(struct dmabuf_file_bind *arg)
-{
-	struct dma_buf *dmabuf;
-	struct file *file;
-	int error = -EINVAL;
-
-	if (arg->flags)
-		return -EINVAL;
-	file = fget(arg->file_fd);
-	if (!file)
-		return -EBADF;
-	if (!df_is_open_file(file))
-		goto out;
-	error = -EBADF;
-	if (!(file->f_mode & FMODE_WRITE))
-		goto out;
-	dmabuf = dma_buf_get(arg->dmabuf_fd);
-	error = PTR_ERR_OR_ZERO(dmabuf);
-	if (error)
-		goto out;
-	error = -EBADF;
-	if ((dmabuf->file->f_mode & (FMODE_READ | FMODE_WRITE)) == (FMODE_READ | FMODE_WRITE))
-		error = df_bind_to(file_inode(file), dmabuf, arg->length);
-	if (error)
-		dma_buf_put(dmabuf);
-out:
-	fput(file);
-	return error;
-}

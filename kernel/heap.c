@@ -27,7 +27,7 @@
 		      ~__GFP_RECLAIM)
 #define DF_GFP_PAGE (GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
 
-static struct workqueue_struct *df_workers;
+struct workqueue_struct *df_workers;
 
 int df_heap_init(void)
 {

@@ -59,6 +59,9 @@ struct df_filler {
 	struct df_worker workers[8];
 };
 
+/* For all work that is not done at once: no work outlives the module. */
+extern struct workqueue_struct *df_workers;
+
 struct df_buffer *df_buffer_new(u64 length);
 void df_buffer_free(struct df_buffer *buffer);
 void df_filler_start(struct df_filler *filler, struct df_buffer *buffer, gfp_t gfp);

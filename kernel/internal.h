@@ -4,12 +4,14 @@
  *
  *   main.c      the device and its ioctls
  *   pages.c     the pages of a dma-buf
+ *   target.c    files that a transfer reads or writes
  *   transfer.c  I/O between pages and files
  *   heap.c      our own buffers and their memory
  *   exporter.c  what other drivers see of them
  *   load.c      buffers filled before they are seen
  *   pool.c      memory that waits to be used again
  *   file.c      regular files over dma-bufs
+ *   open.c      how such a file comes to be, and to its dma-buf
  */
 #ifndef DMABUF_FILE_INTERNAL_H
 #define DMABUF_FILE_INTERNAL_H
@@ -47,6 +49,8 @@ void df_pages_put(struct df_pages *pages);
 unsigned int df_pages_bvecs(struct df_pages *pages, size_t offset, size_t length,
 			    struct bio_vec *bvecs, unsigned int most);
 
+int df_begin_access(struct dma_buf *dmabuf, enum dma_data_direction direction);
+void df_pages_dirty(struct df_pages *pages, size_t offset, size_t length);
 int df_pages_index(struct df_pages *pages);
 struct page *df_pages_at(const struct df_pages *pages, size_t offset);
 
@@ -55,7 +59,7 @@ struct df_target {
 	struct file *file;
 	struct inode *inode;		/* of the file system below an overlay */
 	bool to_file;
-	bool whole;			/* for LOAD: only a fatal signal ends it */
+	bool whole;			/* only a fatal signal ends it */
 	bool direct;			/* what is aligned may go direct */
 	u32 offset_align;		/* of file offsets and lengths, if direct */
 	u32 memory_align;
@@ -63,6 +67,7 @@ struct df_target {
 
 int df_target_get(struct df_target *target, int fd, u32 flags);
 void df_target_put(struct df_target *target);
+bool df_target_frozen(const struct df_target *target);
 int df_move(struct df_pages *pages, const struct df_target *target,
 	    const struct dmabuf_file_segment *segments, u32 count,
 	    u32 flags, u32 *how, u64 *bytes);

@@ -31,6 +31,20 @@ static bool df_overlap(struct dmabuf_file_segment *sorted, u32 count)
 	return false;
 }
 
+/* Whether all can be read directly; known before anything is read for nothing. */
+static bool df_aligned(const struct df_target *target, const struct dmabuf_file_segment *segments,
+		       u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		if (!IS_ALIGNED(segments[i].file_offset, target->offset_align) ||
+		    !IS_ALIGNED(segments[i].length, target->offset_align) ||
+		    !IS_ALIGNED(segments[i].buffer_offset, target->memory_align))
+			return false;
+	return true;
+}
+
 /* Every byte but the first @bytes that were read becomes zero, unless it is that already. */
 static void df_zero_rest(struct df_buffer *buffer, struct dmabuf_file_segment *segments, u32 count,
 			 u64 bytes)
@@ -101,8 +115,9 @@ int df_load(struct dmabuf_file_load *arg, struct df_new *new)
 	arg->dmabuf_fd = -1;
 	arg->how = 0;
 	arg->bytes = 0;
-	if (arg->flags & ~DMABUF_FILE_REQUIRE_DIRECT || arg->reserved ||
-	    !df_fd_flags_valid(arg->fd_flags))
+	if (arg->flags & ~(DMABUF_FILE_REQUIRE_DIRECT | DMABUF_FILE_INTERRUPTIBLE))
+		return -EINVAL;
+	if (arg->reserved || !df_fd_flags_valid(arg->fd_flags))
 		return -EINVAL;
 	segments = df_copy_segments(arg->segments, arg->segment_count, PAGE_ALIGN(arg->length));
 	if (IS_ERR(segments))
@@ -118,7 +133,11 @@ int df_load(struct dmabuf_file_load *arg, struct df_new *new)
 	error = df_target_get(&target, arg->file_fd, arg->flags);
 	if (error)
 		goto out;
-	target.whole = true;
+	target.whole = !(arg->flags & DMABUF_FILE_INTERRUPTIBLE);
+	error = -EINVAL;
+	if ((arg->flags & DMABUF_FILE_REQUIRE_DIRECT) &&
+	    !df_aligned(&target, sorted, arg->segment_count))
+		goto put;
 	buffer = df_buffer_new(arg->length);
 	error = PTR_ERR_OR_ZERO(buffer);
 	if (error)

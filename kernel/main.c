@@ -178,13 +178,13 @@ struct device *df_device(void)
 
 static int __init df_init(void)
 {
-	int error = df_pool_init();
+	int error = df_heap_init();
 
 	if (error)
 		return error;
-	error = df_heap_init();
+	error = df_pool_init();
 	if (error)
-		goto no_heap;
+		goto no_pool;
 	error = misc_register(&df_misc);
 	if (error)
 		goto no_device;
@@ -195,17 +195,17 @@ static int __init df_init(void)
 		return 0;
 	misc_deregister(&df_misc);
 no_device:
-	df_heap_exit();
-no_heap:
 	df_pool_exit();
+no_pool:
+	df_heap_exit();
 	return error;
 }
 
 static void __exit df_exit(void)
 {
 	misc_deregister(&df_misc);
-	df_heap_exit();
 	df_pool_exit();
+	df_heap_exit();
 }
 
 module_init(df_init);

@@ -10,8 +10,11 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-direction.h>
+#include <linux/dma-resv.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
@@ -19,9 +22,10 @@
 #include "internal.h"
 
 enum df_method {
-	DF_UNKNOWN,
+	DF_NONE,
 	DF_SG,		/* the sg_table names the buffer's pages, in order */
-	DF_VMAP_NEVER,	/* the kernel mapping is wrong, nothing else is known */
+	DF_VMAP,	/* the kernel mapping has the buffer's pages, in order */
+	DF_BOTH,	/* the one, if it has the same pages as the other */
 };
 
 /*
@@ -31,18 +35,21 @@ enum df_method {
 static enum df_method df_method_of(const struct dma_buf *dmabuf)
 {
 	const char *name = dmabuf->exp_name;
+	/* Importers get no pages in their tables. */
+	bool hidden = IS_ENABLED(CONFIG_DMABUF_DEBUG);
 
 	/*
 	 * Since 6.12 vmap_udmabuf() has mapped the first page of a huge folio
 	 * in place of each of its pages.
 	 */
 	if (!strcmp(name, "udmabuf"))
-		return IS_ENABLED(CONFIG_DMABUF_DEBUG) ? DF_VMAP_NEVER : DF_SG;
-	if (IS_ENABLED(CONFIG_DMABUF_DEBUG))
-		return DF_UNKNOWN;
-	if (!strcmp(name, "system") || !strcmp(name, "drm"))
-		return DF_SG;
-	return DF_UNKNOWN;
+		return hidden ? DF_NONE : DF_SG;
+	if (!strcmp(name, "system"))
+		return hidden ? DF_VMAP : DF_SG;
+	/* The name of many drivers, of which only those were tested that use shmem. */
+	if (!strcmp(name, "drm") && hidden)
+		return DF_VMAP;
+	return hidden ? DF_NONE : DF_BOTH;
 }
 
 static bool df_is_memory(struct page *page)
@@ -59,7 +66,7 @@ static bool df_table_is_memory(struct sg_table *table, size_t size)
 
 	for_each_sgtable_sg(table, sg, i) {
 		struct page *first = sg_page(sg);
-		unsigned long pages = DIV_ROUND_UP(sg->offset + sg->length, PAGE_SIZE);
+		unsigned long pages = DIV_ROUND_UP((size_t)sg->offset + sg->length, PAGE_SIZE);
 
 		if (!sg->length || !df_is_memory(first) ||
 		    !df_is_memory(pfn_to_page(page_to_pfn(first) + pages - 1)))
@@ -137,7 +144,7 @@ static int df_map_kernel(struct df_pages *pages)
 
 	if (error) {
 		iosys_map_clear(&pages->map);
-		return -EOPNOTSUPP;
+		return error;
 	}
 	if (df_map_is_memory(&pages->map, pages->dmabuf->size))
 		return 0;
@@ -158,22 +165,24 @@ static bool df_both_agree(struct df_pages *pages)
 {
 	size_t offset;
 
-	for (offset = 0; offset < pages->dmabuf->size; offset += PAGE_SIZE)
+	for (offset = 0; offset < pages->dmabuf->size; offset += PAGE_SIZE) {
 		if (df_table_page(pages, offset) != df_mapped_page(&pages->map, offset))
 			return false;
+		if (!(offset % SZ_64M))
+			cond_resched();
+	}
 	return true;
 }
 
-/* An exporter nobody has tested: its two ways are held against each other. */
-static int df_map_unknown(struct df_pages *pages)
+/*
+ * An exporter nobody has tested: its two ways are held against each other.  The
+ * table comes first: what has no pages is then not mapped, and the kernel warns of
+ * a mapping that an exporter refuses.
+ */
+static int df_map_both(struct df_pages *pages)
 {
-	int error = df_map_kernel(pages);
+	int error = df_map_table(pages) ?: df_map_kernel(pages);
 
-	if (error)
-		return error;
-	if (IS_ENABLED(CONFIG_DMABUF_DEBUG))
-		return 0;	/* importers get no pages in their tables */
-	error = df_map_table(pages);
 	if (!error && !df_both_agree(pages))
 		error = -EOPNOTSUPP;
 	df_unmap_table(pages);
@@ -211,9 +220,13 @@ int df_pages_get(struct df_pages *pages, struct dma_buf *dmabuf)
 		pages->how = DMABUF_FILE_HOW_SG;
 		error = df_map_table(pages);
 		break;
-	case DF_UNKNOWN:
+	case DF_VMAP:
 		pages->how = DMABUF_FILE_HOW_VMAP;
-		error = df_map_unknown(pages);
+		error = df_map_kernel(pages);
+		break;
+	case DF_BOTH:
+		pages->how = DMABUF_FILE_HOW_VMAP;
+		error = df_map_both(pages);
 		break;
 	default:
 		error = -EOPNOTSUPP;
@@ -323,4 +336,68 @@ unsigned int df_pages_bvecs(struct df_pages *pages, size_t offset, size_t length
 		length -= bytes;
 	}
 	return count;
+}
+
+static struct folio *df_folio_at(struct df_pages *pages, size_t offset)
+{
+	struct bio_vec bvec;
+
+	if (pages->index)
+		return page_folio(pages->index[offset >> PAGE_SHIFT]);
+	df_pages_bvecs(pages, offset, 1, &bvec, 1);
+	return page_folio(bvec.bv_page);
+}
+
+/**
+ * df_pages_dirty - note that a range was written to
+ * @pages: of the buffer
+ * @offset: where the range begins
+ * @length: of the range, which lies within the buffer
+ *
+ * A buffer may be made of a file in memory (udmabuf), whose pages reclaim would
+ * drop as clean once the buffer is gone.
+ */
+void df_pages_dirty(struct df_pages *pages, size_t offset, size_t length)
+{
+	while (!pages->own && length) {
+		size_t bytes = min(length, PAGE_SIZE - offset_in_page(offset));
+		struct folio *folio = df_folio_at(pages, offset);
+
+		if (READ_ONCE(folio->mapping) && !folio_test_dirty(folio)) {
+			folio_lock(folio);
+			folio_mark_dirty(folio);
+			folio_unlock(folio);
+		}
+		offset += bytes;
+		length -= bytes;
+		if (IS_ALIGNED(offset, SZ_64M))
+			cond_resched();
+	}
+}
+
+/* udmabuf makes its table at the first access, and has no lock for that. */
+static DEFINE_MUTEX(df_udmabuf_lock);
+
+/**
+ * df_begin_access - dma_buf_begin_cpu_access(), also by several at once
+ * @dmabuf: the buffer
+ * @direction: as there
+ *
+ * Return: as there; -EINTR.
+ */
+int df_begin_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
+{
+	int error;
+
+	if (strcmp(dmabuf->exp_name, "udmabuf"))
+		return dma_buf_begin_cpu_access(dmabuf, direction);
+	/* Devices are waited for here, so that nobody has to with the lock held. */
+	if (dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(direction != DMA_FROM_DEVICE),
+				  true, MAX_SCHEDULE_TIMEOUT) < 0)
+		return -ERESTARTSYS;
+	if (mutex_lock_killable(&df_udmabuf_lock))
+		return -EINTR;
+	error = dma_buf_begin_cpu_access(dmabuf, direction);
+	mutex_unlock(&df_udmabuf_lock);
+	return error;
 }

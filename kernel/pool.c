@@ -119,7 +119,7 @@ bool df_pool_give(struct page *page, kuid_t owner)
 	spin_unlock(&df_pool_lock);
 	kfree(made);
 	if (given)
-		mod_delayed_work(system_wq, &df_pool_work, DF_POOL_IDLE);
+		mod_delayed_work(df_workers, &df_pool_work, DF_POOL_IDLE);
 	return given;
 }
 
@@ -166,6 +166,7 @@ static unsigned long df_pool_free(unsigned long most)
 	list_for_each_entry_safe(page, other, &pages, lru) {
 		list_del(&page->lru);
 		__free_pages(page, DF_SLOT_ORDER);
+		cond_resched();
 	}
 	list_for_each_entry_safe(user, next, &empty, entry)
 		kfree(user);
@@ -179,7 +180,7 @@ static void df_pool_idle(struct work_struct *work)
 	if (idle >= DF_POOL_IDLE)
 		df_pool_free(ULONG_MAX);
 	else
-		schedule_delayed_work(&df_pool_work, DF_POOL_IDLE - idle);
+		queue_delayed_work(df_workers, &df_pool_work, DF_POOL_IDLE - idle);
 }
 
 static unsigned long df_pool_count_objects(struct shrinker *shrinker,

@@ -7,17 +7,13 @@
 #include <linux/completion.h>
 #include <linux/dma-buf.h>
 #include <linux/file.h>
-#include <linux/fileattr.h>
 #include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
-#include <linux/ioprio.h>
-#include <linux/magic.h>
 #include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/stat.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
@@ -49,104 +45,6 @@ struct df_mover {
 	u32 how;
 	u64 bytes;
 };
-
-static bool df_overrides_direct(struct file *file, struct inode *inode, bool to_file)
-{
-	struct df_fileattr attributes = {};
-
-	switch (inode->i_sb->s_magic) {
-	case TMPFS_MAGIC:
-	case RAMFS_MAGIC:
-	case HUGETLBFS_MAGIC:
-		return true;	/* memory: always a copy */
-	case BTRFS_SUPER_MAGIC:
-		/* What has checksums must not change while it is written. */
-		return to_file && (vfs_fileattr_get(file->f_path.dentry, &attributes) ||
-				   !(attributes.flags & FS_NOCOW_FL));
-	}
-	return false;
-}
-
-static int df_find_alignment(struct df_target *target)
-{
-	struct file *file = target->file;
-	struct kstat stat;
-	int error;
-
-	if (!(file->f_mode & FMODE_CAN_ODIRECT) ||
-	    df_overrides_direct(file, target->inode, target->to_file))
-		return 0;
-	error = vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN, AT_STATX_DONT_SYNC);
-	if (error)
-		return error;
-	if (stat.result_mask & STATX_DIOALIGN) {
-		target->offset_align = stat.dio_offset_align;
-		target->memory_align = stat.dio_mem_align;
-	} else if (target->inode == file_inode(file)) {
-		target->offset_align = i_blocksize(file->f_mapping->host);
-		target->memory_align = target->offset_align;
-	}
-	/* 0: this file can't, whatever others can.  More than a page: pages may be small. */
-	target->direct = is_power_of_2(target->offset_align) && target->offset_align <= PAGE_SIZE &&
-			 is_power_of_2(target->memory_align) && target->memory_align <= PAGE_SIZE;
-	/* Every bio_vec has to be of whole blocks, so they begin with one. */
-	target->memory_align = max(target->memory_align, target->offset_align);
-	return 0;
-}
-
-/**
- * df_target_get - take a file by its descriptor, and see that it may be used
- * @target: filled
- * @fd: the descriptor
- * @flags: of the ioctl
- *
- * Return: 0 or an error for the caller.
- */
-int df_target_get(struct df_target *target, int fd, u32 flags)
-{
-	struct inode *inode;
-	int error = -EINVAL;
-
-	*target = (struct df_target){ .file = fget(fd), .to_file = flags & DMABUF_FILE_TO_FILE };
-	if (!target->file)
-		return -EBADF;
-	inode = file_inode(target->file);
-	target->inode = S_ISREG(inode->i_mode) ? d_real_inode(target->file->f_path.dentry) :
-						 target->file->f_mapping->host;
-	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
-		goto refuse;
-	/*
-	 * A FUSE daemon that waits for its own file would wait for ever; and a file
-	 * over a dma-buf is no disk.
-	 */
-	error = -EOPNOTSUPP;
-	if (target->inode->i_sb->s_magic == FUSE_SUPER_MAGIC || df_is_open_file(target->file))
-		goto refuse;
-	error = -EBADF;
-	if (!(target->file->f_mode & (target->to_file ? FMODE_WRITE : FMODE_READ)))
-		goto refuse;
-	if (target->to_file && (target->file->f_flags & O_APPEND))
-		goto refuse;
-	error = -EPERM;
-	if (target->to_file && IS_IMMUTABLE(inode))
-		goto refuse;
-	error = df_find_alignment(target);
-	if (error)
-		goto refuse;
-	error = -EOPNOTSUPP;
-	if ((flags & DMABUF_FILE_REQUIRE_DIRECT) && !target->direct)
-		goto refuse;
-	return 0;
-refuse:
-	df_target_put(target);
-	return error;
-}
-
-void df_target_put(struct df_target *target)
-{
-	fput(target->file);
-	target->file = NULL;
-}
 
 /* May be called in any context. */
 static void df_complete(struct kiocb *iocb, long result)
@@ -256,11 +154,15 @@ static size_t df_cut(struct df_mover *mover, const struct dmabuf_file_segment *a
 	const struct df_target *target = mover->target;
 	u64 align = target->offset_align;
 	u64 most = min_t(u64, at->length, DF_PIECE_BYTES);
+	loff_t size = i_size_read(target->inode);
 	u64 head;
 
 	*direct = false;
 	if (!target->direct)
 		return most;
+	/* A direct read writes zeroes behind the end of the file, as far as it is asked to. */
+	if (!target->to_file && at->file_offset < size)
+		most = min_t(u64, most, round_up(size - at->file_offset, align));
 	head = round_up(at->file_offset, align) - at->file_offset;
 	if (head >= at->length || at->length - head < align ||
 	    !IS_ALIGNED(at->buffer_offset + head, target->memory_align))
@@ -300,7 +202,8 @@ static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment a
 		if (mover->stopped)
 			return;
 		try_to_freeze();
-		if (target->whole ? fatal_signal_pending(current) : signal_pending(current))
+		if (target->whole ? fatal_signal_pending(current) :
+				    signal_pending(current) || df_target_frozen(target))
 			return df_stop(mover, target->whole ? -EINTR : -ERESTARTSYS);
 		piece = &mover->pieces[mover->next];
 		piece->length = df_cut(mover, &at, &direct);
@@ -447,6 +350,18 @@ struct dmabuf_file_segment *df_copy_segments(u64 user, u32 count, u64 buffer_siz
 	return segments;
 }
 
+/* The first @bytes bytes of the segments were written to the buffer. */
+static void df_note_written(struct df_pages *pages, const struct dmabuf_file_segment *segments,
+			    u64 bytes)
+{
+	for (; bytes; segments++) {
+		u64 part = min(segments->length, bytes);
+
+		df_pages_dirty(pages, segments->buffer_offset, part);
+		bytes -= part;
+	}
+}
+
 static int df_transfer_with(struct dmabuf_file_transfer *arg, struct dma_buf *dmabuf,
 			    const struct df_target *target)
 {
@@ -462,13 +377,15 @@ static int df_transfer_with(struct dmabuf_file_transfer *arg, struct dma_buf *dm
 	error = df_pages_get(&pages, dmabuf);
 	if (error)
 		goto out;
-	error = dma_buf_begin_cpu_access(dmabuf, access);
+	error = df_begin_access(dmabuf, access);
 	if (!error) {
 		arg->how = pages.how;
 		error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
 				&arg->bytes);
 		if (arg->bytes)	/* the next call meets the error again */
 			error = 0;
+		if (!target->to_file)
+			df_note_written(&pages, segments, arg->bytes);
 		end_error = dma_buf_end_cpu_access(dmabuf, access);
 		error = error ?: end_error;
 	}

@@ -23,6 +23,7 @@ KernelModule::KernelModule(const char* device) : device_(::open(device, O_RDWR |
     return;
   }
   static_assert(kTransfer == DMABUF_FILE_HAS_TRANSFER && kAllocate == DMABUF_FILE_HAS_ALLOC);
+  static_assert(kLoad == DMABUF_FILE_HAS_LOAD && kOpen == DMABUF_FILE_HAS_OPEN);
   features_ = query.features;
 }
 
@@ -34,6 +35,43 @@ Result<UniqueFd> KernelModule::allocate(uint64_t bytes) const {
   while (::ioctl(device_.get(), DMABUF_FILE_ALLOC, &request) != 0)
     if (errno != EINTR) return fail_errno(errno, "a dma-buf of the kernel module");
   return UniqueFd(request.dmabuf_fd);
+}
+
+Result<KernelModule::Loaded> KernelModule::load(int file, uint64_t offset, uint64_t length) const {
+  const dmabuf_file_segment segment{0, offset, length};
+  dmabuf_file_load request{};
+  request.size = sizeof request;
+  request.fd_flags = O_RDWR | O_CLOEXEC;
+  request.length = length;
+  request.flags = DMABUF_FILE_REQUIRE_DIRECT | DMABUF_FILE_INTERRUPTIBLE;
+  request.file_fd = file;
+  request.segments = reinterpret_cast<uintptr_t>(&segment);
+  request.segment_count = 1;
+  if (::ioctl(device_.get(), DMABUF_FILE_LOAD, &request) != 0) return fail_errno(errno, "loading a file");
+  const bool direct = (request.how & DMABUF_FILE_HOW_BUFFERED) == 0;
+  return Loaded{UniqueFd(request.dmabuf_fd), request.bytes, direct};
+}
+
+Result<UniqueFd> KernelModule::open_file() const {
+  dmabuf_file_open request{};
+  request.size = sizeof request;
+  request.fd_flags = O_RDWR | O_CLOEXEC;
+  request.dmabuf_fd = -1;
+  if (::ioctl(device_.get(), DMABUF_FILE_OPEN, &request) != 0)
+    return fail_errno(errno, "a file of the kernel module");
+  return UniqueFd(request.file_fd);
+}
+
+Result<void> KernelModule::bind_file(int file, int dmabuf, uint64_t length) const {
+  dmabuf_file_bind request{};
+  request.size = sizeof request;
+  request.flags = DMABUF_FILE_BIND_REPLACE;
+  request.file_fd = file;
+  request.dmabuf_fd = dmabuf;
+  request.length = length;
+  while (::ioctl(device_.get(), DMABUF_FILE_BIND, &request) != 0)
+    if (errno != EINTR) return fail_errno(errno, "binding a dma-buf to a file");
+  return {};
 }
 
 KernelModule::Transferred KernelModule::read_file(const Range& range) const {

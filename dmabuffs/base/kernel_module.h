@@ -15,6 +15,8 @@ class KernelModule {
 
   [[nodiscard]] bool can_transfer() const { return (features_ & kTransfer) != 0; }
   [[nodiscard]] bool can_allocate() const { return (features_ & kAllocate) != 0; }
+  [[nodiscard]] bool can_load() const { return (features_ & kLoad) != 0; }
+  [[nodiscard]] bool can_open() const { return (features_ & kOpen) != 0; }
   /// Why can_transfer() is false, and the remedy; empty when it is true.
   [[nodiscard]] const std::string& why_not() const { return why_not_; }
 
@@ -38,8 +40,25 @@ class KernelModule {
   /// A dma-buf of the module's own exporter, all zero, open for reading and writing. ENOMEM.
   [[nodiscard]] Result<UniqueFd> allocate(uint64_t bytes) const;
 
+  struct Loaded {
+    UniqueFd dmabuf;      ///< open for reading and writing
+    uint64_t bytes = 0;   ///< of the file; fewer than asked where it ended. What follows is zero.
+    bool direct = false;  ///< all of them were eligible for direct I/O
+  };
+  /// A dma-buf of the module's own exporter that holds `length` bytes of a file, or what there is of them. A
+  /// signal ends it: EINTR, and there is none. EOPNOTSUPP, EINVAL: not from this file by direct I/O, or not
+  /// from this offset.
+  [[nodiscard]] Result<Loaded> load(int file, uint64_t offset, uint64_t length) const;
+
+  /// A regular file that shows no dma-buf yet.
+  [[nodiscard]] Result<UniqueFd> open_file() const;
+  /// Has such a file show the first `length` bytes of `dmabuf`, or with -1 and 0 nothing; for what it shows
+  /// already it only changes the length. EBUSY: it was mapped, so what it shows has to stay. EOPNOTSUPP: not
+  /// with this dma-buf.
+  [[nodiscard]] Result<void> bind_file(int file, int dmabuf, uint64_t length) const;
+
  private:
-  static constexpr uint64_t kTransfer = 1, kAllocate = 2;
+  static constexpr uint64_t kTransfer = 1, kAllocate = 2, kLoad = 4, kOpen = 8;
   [[nodiscard]] Transferred transfer(const Range& range, uint32_t flags) const;
 
   UniqueFd device_;

@@ -21,6 +21,10 @@ Result<void> Buffer::write_behind(uint64_t offset, std::span<const std::byte> fr
   return {};
 }
 
+Result<Buffer::Loaded> Buffer::load(const Heap::Source&, uint64_t) {
+  return fail_errno(EOPNOTSUPP, "loading a buffer");
+}
+
 Result<uint64_t> Buffer::seek(uint64_t offset, int whence) const {
   const uint64_t end = size();
   if (offset >= end) return fail_errno(ENXIO, "lseek");

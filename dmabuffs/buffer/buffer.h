@@ -16,6 +16,7 @@
 
 namespace dmabuffs {
 
+class KernelModule;
 class Recycler;
 
 enum class Access { Read, Write };
@@ -113,12 +114,30 @@ class Buffer {
   /// it is allocated once; Access::Write only. A read window must lie within the size.
   virtual Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) = 0;
 
+  /// Whether load() may work on it now: it is empty.
+  [[nodiscard]] virtual bool can_load() const { return false; }
+  struct Loaded {
+    uint64_t bytes;  ///< that it has now
+    bool direct;     ///< see Heap::Loaded
+  };
+  /// Fills an empty buffer by Heap::load, with no more than `most` bytes. EOPNOTSUPP: it is not empty, or as
+  /// Heap::load; nothing is changed then.
+  virtual Result<Loaded> load(const Heap::Source& source, uint64_t most);
+
   /// True when read/write/resize would take long now (a fence pending on the dma-buf, a Lease held; a write
   /// that ends at `end` must first move or zero what is there): the caller then moves the call off the
   /// threads that must stay free.
   [[nodiscard]] virtual bool would_block(Access access, uint64_t end = 0) const = 0;
-  /// The memfd that FUSE passthrough may use as backing file: its size is the logical length. -1: none.
+  /// Has the buffer be a regular file as well, made by the kernel module, where it is none by itself: what is
+  /// mapped or read through that is the dma-buf itself. Before anybody has opened the buffer.
+  virtual void offer_file(const KernelModule& /*module*/) {}
+  /// The regular file that FUSE passthrough may use as backing file. -1: none. mmap(2) of it shows the
+  /// buffer's memory, or fails with ENODEV while there is no dma-buf.
   [[nodiscard]] virtual int passthrough_fd() const = 0;
+  /// Whether a read of that file reads the buffer, now: its size is the logical length.
+  [[nodiscard]] virtual bool reads_pass() const = 0;
+  /// Whether a write to it writes the buffer, growing it as need be. Its inode has the times then.
+  [[nodiscard]] virtual bool writes_pass() const = 0;
   /// From now on the memory's identity is fixed: never replaced, trimmed or recycled (DESIGN 4.3).
   virtual void pin_identity() = 0;
   /// Last close: drops the daemon's mapping, but for that of a large dma-buf (see DmaBuffer::idle).

@@ -50,8 +50,12 @@ std::string DmaBuffer::name() const {
 }
 
 void DmaBuffer::set_size(uint64_t size) {
-  const std::lock_guard facts(facts_mutex_);
-  size_ = size;
+  {
+    const std::lock_guard facts(facts_mutex_);
+    if (size == size_) return;
+    size_ = size;
+  }
+  show_size();
 }
 
 Error DmaBuffer::busy() const {
@@ -142,18 +146,24 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
   if (storage_->growable()) {
     if (auto there = populate(target); !there) return pass(std::move(there));
   }
-  set_size(std::max(size_, offset + from.size()));
-  clip_old_bytes();
-  accept(from.size());
+  const auto count = [&] {
+    set_size(std::max(size_, offset + from.size()));
+    clip_old_bytes();
+    accept(from.size());
+  };
+  // Who reads past the daemon does not wait for use_: he must not see a size without its bytes.
+  const bool bytes_first = shown_;
+  if (!bytes_first) count();
   std::copy(from.begin(), from.end(), target.begin());
   note_written({offset, from.size()});
+  if (bytes_first) count();
   return from.size();
 }
 
 Result<void> DmaBuffer::resize(uint64_t size) {
   const std::unique_lock use(use_);
   if (!fits({0, size})) return fail(EFBIG, name() + too_large());
-  if (size == 0 && !identity_fixed()) {
+  if (size == 0 && let_go()) {
     set_size(0);
     release();
     return {};
@@ -165,7 +175,9 @@ Result<void> DmaBuffer::allocate(Range range, bool keep_size) {
   const std::unique_lock use(use_);
   if (!fits(range)) return fail(EFBIG, name() + too_large());
   const uint64_t end = std::max(range.end(), size_);
-  return extend(end, keep_size ? size_ : end);
+  auto extended = extend(end, keep_size ? size_ : end);
+  if (extended) roomy_ = false;  // what was asked for stays
+  return extended;
 }
 
 /// Holds `capacity` bytes at least, then has `size` (size_ <= size <= capacity).
@@ -173,7 +185,7 @@ Result<void> DmaBuffer::extend(uint64_t capacity, uint64_t size) {
   if (capacity == 0) return {};
   if (identity_fixed() && capacity > this->capacity()) return Failure(busy());
   if (auto published = publish(capacity); !published) return published;
-  if (identity_fixed() && size > size_) {
+  if (others_may_write() && size > size_) {
     const auto bracket = begin_access(Access::Write);
     if (!bracket) return Failure(bracket.error());
     const auto bytes = storage_->map();
@@ -205,9 +217,9 @@ Result<void> DmaBuffer::shrink(uint64_t size) {
   if (!bracket) return Failure(bracket.error());
   const auto bytes = storage_->map();
   if (!bytes) return Failure(bytes.error());
-  if (auto zeros = zero_bytes(bytes->subspan(size, size_ - size)); !zeros) return zeros;
+  const uint64_t cut = size_ - size;
   set_size(size);
-  return {};
+  return zero_bytes(bytes->subspan(size, cut));
 }
 
 Result<void> DmaBuffer::zero(Range range) {
@@ -223,7 +235,10 @@ Result<void> DmaBuffer::zero(Range range) {
 
 Result<void> DmaBuffer::flush() {
   const std::unique_lock use(use_);
-  if (size_ > 0) return publish_written();
+  if (size_ > 0) {
+    give_back_room();
+    return publish_written();
+  }
   if (phase_ == Phase::Filling) release();
   return {};
 }

@@ -11,8 +11,12 @@
 /// identity is pinned. A buffer that does so again and again (programs that append one after the other) is
 /// published with an eighth of slack, or each of them would copy all that came before.
 ///
+/// With offer_file() a Published buffer is a regular file, too. What is mapped through that stays what the
+/// buffer is; what was only read through it may be replaced, but by another dma-buf at once: no way back to
+/// Filling.
+///
 /// Implemented in dma_buffer.cpp (the calls), dma_buffer_memory.cpp (phases and memory),
-/// dma_buffer_lease.cpp.
+/// dma_buffer_file.cpp, dma_buffer_lease.cpp.
 #pragma once
 #include <array>
 #include <atomic>
@@ -21,6 +25,7 @@
 #include <mutex>
 #include <string>
 
+#include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/cpu_access.h"
 #include "dmabuffs/buffer/use_lock.h"
@@ -48,9 +53,15 @@ class DmaBuffer final : public Buffer {
   Result<void> allocate(Range range, bool keep_size) override;
   Result<void> zero(Range range) override;
   Result<void> flush() override;
+  [[nodiscard]] bool can_load() const override { return heap_->can_load() && size() == 0; }
+  Result<Loaded> load(const Heap::Source& source, uint64_t most) override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
-  [[nodiscard]] int passthrough_fd() const override { return -1; }
+  void offer_file(const KernelModule& module) override;
+  [[nodiscard]] int passthrough_fd() const override { return file_.get(); }
+  [[nodiscard]] bool reads_pass() const override { return shown_; }
+  /// Not even while there is room: a write beyond it must come here, where there may be more.
+  [[nodiscard]] bool writes_pass() const override { return false; }
   void pin_identity() override;
   void idle() override;
   void set_name(const std::string& name) override;
@@ -62,6 +73,8 @@ class DmaBuffer final : public Buffer {
   // All below need use_: shared for what only reads, exclusive for what changes anything.
 
   [[nodiscard]] bool identity_fixed() const { return pinned_ && phase_ == Phase::Published; }
+  /// Whether others may write to the memory without a call here.
+  [[nodiscard]] bool others_may_write() const { return identity_fixed() || shown_; }
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
   [[nodiscard]] Error busy() const;
   [[nodiscard]] std::string name() const;
@@ -82,6 +95,10 @@ class DmaBuffer final : public Buffer {
 
   /// Room for bytes up to `end` that arrive one write at a time; EBUSY, ENOSPC, ENOMEM leave all as it was.
   Result<void> make_room(uint64_t end);
+  /// The same for a dma-buf that file_ shows: a larger one takes its place.
+  Result<void> make_room_shown(uint64_t end);
+  /// Gives back what make_room_shown() took ahead.
+  void give_back_room();
   /// Room for a load that ends at `end`: allocated once, recycled memory if nothing must be kept.
   Result<void> make_room_for_load(uint64_t end);
   /// Makes the dma-buf hold `bytes` (>= 1) bytes at least and have only zeros beyond the size. On failure the
@@ -105,8 +122,18 @@ class DmaBuffer final : public Buffer {
   Result<void> copy_staged(Storage& fresh, uint64_t bytes);
   /// Puts `fresh` in the place of storage_ (either may be null), which is recycled or freed.
   void adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged);
-  /// Back to Empty; the size must be 0.
-  void release() { adopt(nullptr, Phase::Empty, false); }
+  /// Back to Empty; the size must be 0, and unless the buffer ends, let_go() true.
+  void release();
+
+  // dma_buffer_file.cpp
+
+  /// Has file_ show `storage`, which is or becomes Published, in place of what it shows. EBUSY: that was
+  /// mapped, and so has to stay; pins the identity.
+  Result<void> show(const Storage& storage);
+  /// Has file_ show nothing, so that the memory may be replaced; false when the identity is fixed.
+  bool let_go();
+  /// Tells file_ the size.
+  void show_size() const;
   /// Bytes in `range` were written where they lie.
   void note_written(Range range) {
     if (range.offset <= present_end_) present_end_ = std::max(present_end_, range.end());
@@ -138,6 +165,7 @@ class DmaBuffer final : public Buffer {
   bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;
   unsigned returns_ = 0;  // to Filling, by growing
+  bool roomy_ = false;    // has room ahead of a writer, which is given back when it is done
   Range old_bytes_;
   std::unique_ptr<Storage> storage_;
   uint64_t present_end_ = 0;  // all pages of storage_ before it are allocated, for they were written to
@@ -146,6 +174,12 @@ class DmaBuffer final : public Buffer {
   /// [Access]: a wait for that access ran into the limit. While the fence stays, later calls fail at once, so
   /// that they don't queue up behind each other for the limit each.
   std::array<std::atomic<bool>, 2> waited_enough_{};
+
+  // The regular file over the dma-buf; set before anybody has opened the buffer.
+  const KernelModule* module_ = nullptr;
+  UniqueFd file_;
+  std::atomic<bool> shown_{false};  // file_ shows storage_, which is Published then; changes under use_
+
   std::mutex sync_mutex_;              // see CpuAccess::begin
   std::atomic<bool> accessed_{false};  // begin_access() has succeeded on this dma-buf
 

@@ -65,7 +65,7 @@ void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) 
   old_bytes_ = {};
   if (phase == Phase::Empty) returns_ = 0;
   note_memory();
-  if (complete && !pinned_) recycler_.put(heap_->name(), uid_, std::move(fresh));
+  if (complete && !pinned_ && !heap_->can_load()) recycler_.put(heap_->name(), uid_, std::move(fresh));
 }
 
 Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
@@ -91,6 +91,7 @@ Result<void> DmaBuffer::make_room(uint64_t end) {
     if (ahead > end && grow(ahead)) return {};
     return grow(end);
   }
+  if (shown_) return make_room_shown(end);
   auto fresh = growable_memory(end);
   if (!fresh) return pass(std::move(fresh));
   if (auto copied = copy_content(**fresh, size_); !copied) return copied;
@@ -99,11 +100,38 @@ Result<void> DmaBuffer::make_room(uint64_t end) {
   return {};
 }
 
+Result<void> DmaBuffer::make_room_shown(uint64_t end) {
+  returns_ += size_ > 0;
+  // Each time all bytes move, so the steps have to grow with them.
+  const uint64_t ahead = 2 * capacity();
+  if (ahead > end && publish_in_fresh(ahead, size_)) {
+    roomy_ = true;
+    return {};
+  }
+  if (identity_fixed()) return Failure(busy());
+  return publish_in_fresh(end, size_);
+}
+
+void DmaBuffer::give_back_room() {
+  if (!roomy_ || phase_ != Phase::Published) return;
+  const uint64_t enough = with_slack(size_);
+  const bool wasteful = wastes_memory(capacity(), heap_->capacity_for(enough));
+  // Without memory for a smaller one it keeps what it has, until the next close.
+  roomy_ = wasteful && !identity_fixed() && !publish_in_fresh(enough, size_);
+}
+
 Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
   if (end <= capacity()) return {};
   if (identity_fixed()) return Failure(busy());
   if (storage_ && storage_->growable()) return grow(end);
+  if (size_ > 0 && shown_) {
+    returns_ += 1;
+    roomy_ = true;  // for a load that ends early
+    if (publish_in_fresh(with_slack(end), size_)) return {};
+    return identity_fixed() ? Failure(busy()) : publish_in_fresh(end, size_);
+  }
   if (size_ == 0) {
+    if (!let_go()) return Failure(busy());
     release();
     if (auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(end))) {
       adopt(std::move(recycled), Phase::Filling, false);
@@ -118,6 +146,25 @@ Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
   if (auto copied = copy_content(**fresh, size_); !copied) return copied;
   adopt(std::move(*fresh), Phase::Filling, false);
   return {};
+}
+
+Result<Buffer::Loaded> DmaBuffer::load(const Heap::Source& source, uint64_t most) {
+  const std::unique_lock use(use_);
+  if (phase_ != Phase::Empty) return Buffer::load(source, most);
+  auto loaded = heap_->load(source, uid_);
+  if (!loaded) return pass(std::move(loaded));
+  const uint64_t bytes = std::min(loaded->bytes, most);
+  if (bytes == 0) return Loaded{0, loaded->direct};
+  adopt(std::move(loaded->storage), Phase::Filling, false);
+  note_written({0, bytes});
+  set_size(bytes);
+  taint({bytes, loaded->bytes - bytes});  // the file has grown, or the unit of its I/O is larger
+  if (auto published = publish_written(); !published) {
+    set_size(0);
+    release();
+    return pass(std::move(published));
+  }
+  return Loaded{bytes, loaded->direct};
 }
 
 Result<void> DmaBuffer::copy_content(Storage& fresh, uint64_t bytes) {
@@ -181,6 +228,7 @@ Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
     present_end_ = std::min(present_end_, capacity());
   }
   auto published = publish_pages();
+  if (published) published = show(*storage_);
   if (published) {
     phase_ = Phase::Published;
   } else if (wanted > before) {
@@ -192,6 +240,8 @@ Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
 }
 
 Result<void> DmaBuffer::publish_pages() {
+  // Without anything to touch it is not mapped: that takes a good part of the time a fast load takes.
+  if (!storage_->growable() && old_bytes_.length == 0) return storage_->publish(name());
   const auto bytes = storage_->map();
   if (!bytes) return Failure(bytes.error());
   if (storage_->growable()) {
@@ -219,6 +269,7 @@ Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
   if (auto published = (*fresh)->publish(name()); !published) return published;
   auto moved = staged_ ? copy_staged(**fresh, keep) : copy_content(**fresh, keep);
   if (!moved) return moved;
+  if (auto shown = show(**fresh); !shown) return shown;
   adopt(std::move(*fresh), Phase::Published, false);
   return {};
 }
@@ -255,7 +306,7 @@ void DmaBuffer::taint(Range range) {
 }
 
 Result<void> DmaBuffer::clean(std::span<std::byte> bytes, uint64_t end) {
-  if (identity_fixed()) {
+  if (others_may_write()) {
     // Whoever maps the dma-buf may have written there.
     return end > size_ ? zero_bytes(bytes.subspan(size_, end - size_)) : Result<void>{};
   }

@@ -38,6 +38,8 @@ class MemfdBuffer final : public Buffer {
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
   [[nodiscard]] int passthrough_fd() const override { return memfd_.get(); }
+  [[nodiscard]] bool reads_pass() const override { return true; }
+  [[nodiscard]] bool writes_pass() const override { return true; }
   /// The memfd is never replaced.
   void pin_identity() override {}
   void idle() override;

@@ -17,7 +17,7 @@ constexpr mode_t kKeptBits = 01777;
 
 /// Memory of a plain memfd changes by passthrough without the daemon, so its own inode has the times.
 int time_keeper(const Buffer& buffer) {
-  return buffer.passthrough_fd();
+  return buffer.writes_pass() ? buffer.passthrough_fd() : -1;
 }
 }  // namespace
 

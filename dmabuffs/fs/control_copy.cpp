@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "dmabuffs/transfer/file_piece.h"
+#include "dmabuffs/transfer/request.h"
 
 namespace dmabuffs {
 
@@ -118,10 +119,11 @@ void ControlCopy::move_pieces() {
               from_.offset + sum_.bytes,
               to_.end,
               to_.offset + sum_.bytes,
-              std::min(piece.next(), length_ - sum_.bytes),
+              length_ - sum_.bytes,
               std::max(to_.size, to_.offset + length_),
               require_direct_,
               &cancel_};
+    copy.length = piece_length(context_.engine, piece, copy);
     const auto start = Clock::now();
     const Outcome outcome = context_.engine.copy(copy);
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -41,18 +41,17 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
   const uint64_t size = size_of(*from);
   const uint64_t left = size > from_offset ? size - from_offset : 0;
   if (left == 0) return (void)fuse_reply_write(request, 0);
-  uint64_t piece = 0;
-  {
-    const std::lock_guard lock(to_handle.mutex);
-    piece = std::min({length, left, to_handle.piece.next()});
-  }
   Copy copy;
   copy.from = std::move(*from);
   copy.from_offset = from_offset;
   copy.to = std::move(*to);
   copy.to_offset = to_offset;
-  copy.length = piece;
+  copy.length = std::min(length, left);
   expect_rest_of_source(copy, length, left);
+  {
+    const std::lock_guard lock(to_handle.mutex);
+    copy.length = piece_length(session.context().engine, to_handle.piece, copy);
+  }
   copy.require_direct = session.context().settings.require_direct;
   copy.cancel = running.cancel.get();
 

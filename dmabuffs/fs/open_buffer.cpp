@@ -49,7 +49,7 @@ Result<void> OpenBuffer::flush() {
   file_->closing();
   // Only a writer's close makes the dma-buf: a reader's close beside a writer must not end its growing.
   // What was written by passthrough the daemon has not seen.
-  const bool wrote = wrote_.load(std::memory_order_relaxed) || buffer_.passthrough_fd() >= 0;
+  const bool wrote = wrote_.load(std::memory_order_relaxed) || buffer_.writes_pass();
   if (!writable() || !wrote) return {};
   return buffer_.flush();
 }

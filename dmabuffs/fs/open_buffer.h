@@ -32,7 +32,8 @@ class OpenBuffer : public OpenFile {
   /// Writes that pass the daemon pass `-o size=`, too; and the kernel's own open of the backing file appends
   /// for good, whatever fcntl(2) says later.
   [[nodiscard]] bool only_maps_pass() const override {
-    return writable() && (file_->context().settings.size != 0 || (flags_ & O_APPEND) != 0);
+    if (!writable()) return !buffer_.reads_pass();
+    return !buffer_.writes_pass() || file_->context().settings.size != 0 || (flags_ & O_APPEND) != 0;
   }
 
  private:

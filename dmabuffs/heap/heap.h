@@ -3,11 +3,13 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "dmabuffs/base/cancel.h"
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/buffer/storage.h"
 #include "dmabuffs/heap/budget.h"
@@ -44,6 +46,26 @@ class Heap {
   /// growable(). Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node),
   /// ENODEV (it is gone), EIO.
   virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
+
+  /// A range of a file, open for direct I/O.
+  struct Source {
+    int file;
+    uint64_t offset;
+    uint64_t length;  ///< bytes; offset and length as the file's direct I/O needs them, however it ends
+    const CancelToken* cancel;
+  };
+  struct Loaded {
+    std::unique_ptr<Storage> storage;
+    uint64_t bytes;  ///< that the source had; what follows them is zero
+    bool direct;     ///< no file system took it through its page cache
+  };
+  /// Whether load() works. Such a heap keeps freed memory for the next load itself.
+  [[nodiscard]] virtual bool can_load() const { return false; }
+  /// Memory of capacity_for(source.length) bytes, filled while it is allocated, with no path of its own to
+  /// choose. EOPNOTSUPP, EINVAL: not from this source; else as create(), EINTR, or what the read failed with.
+  virtual Result<Loaded> load(const Source& /*source*/, uid_t /*uid*/) {
+    return fail_errno(EOPNOTSUPP, name());
+  }
 };
 
 /// `--heap NAME[:key=value,...]` parsed.

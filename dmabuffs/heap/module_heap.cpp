@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/base/thread_interrupt.h"
 #include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/message.h"
@@ -36,6 +37,18 @@ Result<std::unique_ptr<Storage>> ModuleHeap::create(uint64_t size, uid_t uid) {
   if (!dmabuf) return pass(about(name_ + ": " + size_text(bytes), std::move(dmabuf)));
   reservation->settle();
   return std::make_unique<DmaHeapStorage>(std::move(*dmabuf), bytes, std::move(*reservation));
+}
+
+Result<Heap::Loaded> ModuleHeap::load(const Source& source, uid_t uid) {
+  const uint64_t bytes = capacity_for(source.length);
+  auto reservation = about(name_, budget_.reserve(uid, bytes));
+  if (!reservation) return pass(std::move(reservation));
+  const ThreadInterrupt interrupt(source.cancel);
+  auto loaded = about(name_, module_.load(source.file, source.offset, source.length));
+  if (!loaded) return pass(std::move(loaded));
+  reservation->settle();
+  return Loaded{std::make_unique<DmaHeapStorage>(std::move(loaded->dmabuf), bytes, std::move(*reservation)),
+                loaded->bytes, loaded->direct};
 }
 
 }  // namespace dmabuffs

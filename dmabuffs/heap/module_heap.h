@@ -26,6 +26,8 @@ class ModuleHeap final : public Heap {
   [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
   [[nodiscard]] Budget& budget() override { return budget_; }
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
+  [[nodiscard]] bool can_load() const override { return module_.can_load(); }
+  Result<Loaded> load(const Source& source, uid_t uid) override;
 
  private:
   Budget& budget_;

@@ -77,6 +77,10 @@ Counters& Engine::counters() {
   return state_->counters;
 }
 
+bool Engine::loads_at_once(const Copy& copy) const {
+  return may_load_at_once(state_->shop, state_->known, copy, copy.length);
+}
+
 const KernelModule& Engine::kernel_module() const {
   return state_->shop.module;
 }
@@ -121,7 +125,7 @@ Outcome Engine::copy(const Copy& copy) {
 }
 
 void PieceSize::took(uint64_t bytes, double seconds) {
-  constexpr uint64_t kSmallest = uint64_t{2} << 20, kLargest = uint64_t{256} << 20;
+  constexpr uint64_t kSmallest = uint64_t{2} << 20;
   // A last, short piece says little about the rate.
   if (bytes < bytes_ / 4 && seconds < 1.0) return;
   const double a_second_of_it =

@@ -61,6 +61,8 @@ class Engine {
   /// size limit then is EFBIG). Counts into counters(). A cancelled piece ends with EINTR and the bytes done
   /// so far.
   Outcome copy(const Copy& copy);
+  /// Whether copy() will move `copy` in one go, whatever PieceSize says: see may_load_at_once().
+  [[nodiscard]] bool loads_at_once(const Copy& copy) const;
   Counters& counters();
   [[nodiscard]] const KernelModule& kernel_module() const;
 
@@ -73,6 +75,7 @@ class Engine {
 /// MiB.
 class PieceSize {
  public:
+  static constexpr uint64_t kLargest = uint64_t{256} << 20;
   [[nodiscard]] uint64_t next() const { return bytes_; }
   void took(uint64_t bytes, double seconds);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/transfer/file_piece.h"
 
+#include <algorithm>
+
 #include "dmabuffs/base/align.h"
 
 namespace dmabuffs {
@@ -42,6 +44,31 @@ std::string FilePiece::refusal(const KernelModule& module, const Setting& settin
   now.dmabuf_offset = memory_offset;
   now.not_by_kernel_reason = module.why_not();
   return plan(now).refusal.value_or("");
+}
+
+bool FilePiece::goes_by_kernel(Workshop& shop, FileSystems& known, const Setting& setting, uint64_t length,
+                               const std::string& not_pinnable_reason) {
+  Situation now = describe(setting, 0);
+  now.length = length;
+  now.not_pinnable_reason = not_pinnable_reason;
+  now.not_by_kernel_reason = shop.module.why_not();
+  if (setting.file.direct_fd() >= 0 && !setting.require_direct) {
+    const Range range{setting.file_offset, length};
+    now.cache_is_faster = known.cache.cache_is_faster(shop, setting.file, range, setting.cancel);
+  }
+  const Plan plan = dmabuffs::plan(now);
+  const auto by_kernel = [](const Part& part) { return part.path == Path::KernelDirect; };
+  return std::ranges::any_of(plan.parts, by_kernel) &&
+         why_distrusted(shop, known, setting, setting.file_offset).empty();
+}
+
+Outcome FilePiece::moved_by_kernel(uint64_t bytes, bool direct) {
+  const Path path = direct ? Path::KernelDirect : Path::Buffered;
+  Outcome outcome;
+  outcome.bytes = bytes;
+  outcome.paths[static_cast<size_t>(path)] = bytes;
+  if (!direct && bytes > 0) outcome.reasons.push_back({path, kTookTheCache, bytes});
+  return outcome;
 }
 
 Error FilePiece::refused(const FileEnd& file, const std::string& why) {
@@ -120,12 +147,17 @@ bool FilePiece::explain_shortfall(const Part& part, const Moved& moved) {
 /// Why a direct read must not be believed; empty when it may, or when the part is none.
 std::string FilePiece::distrust(const Part& part) {
   if (!setting_.to_buffer || part.path == Path::Buffered) return {};
-  if (auto verdict = known_.trust.verdict(setting_.file)) return *verdict;
-  auto loan = shop_.bounce.borrow(1, setting_.cancel);
+  return why_distrusted(shop_, known_, setting_, setting_.file_offset + outcome_.bytes);
+}
+
+std::string FilePiece::why_distrusted(Workshop& shop, FileSystems& known, const Setting& setting,
+                                      uint64_t offset) {
+  if (auto verdict = known.trust.verdict(setting.file)) return *verdict;
+  auto loan = shop.bounce.borrow(1, setting.cancel);
   if (!loan) return {};  // cancelled, or no memory: the path itself will say so
-  const uint64_t unit = direct_unit(setting_.file.offset_alignment());
-  const uint64_t block = round_down(setting_.file_offset + outcome_.bytes, unit);
-  return known_.trust.check(setting_.file, block, loan->unit(0).first(unit));
+  const uint64_t unit = direct_unit(setting.file.offset_alignment());
+  const uint64_t block = round_down(offset, unit);
+  return known.trust.check(setting.file, block, loan->unit(0).first(unit));
 }
 
 Moved FilePiece::run_part(const Part& part) {

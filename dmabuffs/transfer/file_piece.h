@@ -8,6 +8,7 @@
 #include "dmabuffs/transfer/engine.h"
 #include "dmabuffs/transfer/paths.h"
 #include "dmabuffs/transfer/planner.h"
+#include "dmabuffs/transfer/rates.h"
 #include "dmabuffs/transfer/verify.h"
 
 namespace dmabuffs {
@@ -16,6 +17,7 @@ namespace dmabuffs {
 struct FileSystems {
   DirectTrust trust;
   CacheChoice cache;
+  Rates rates;
 };
 
 /// One piece between a file and memory: has it planned, runs the parts, and plans the rest again when a path
@@ -42,6 +44,11 @@ class FilePiece {
   /// What would be refused of such a piece by require_direct before its memory is known, or empty.
   static std::string refusal(const KernelModule& module, const Setting& setting, uint64_t memory_offset,
                              uint64_t length, const std::string& not_pinnable_reason);
+  /// Whether the body of such a piece goes by the kernel module, to a dma-buf from its start.
+  static bool goes_by_kernel(Workshop& shop, FileSystems& known, const Setting& setting, uint64_t length,
+                             const std::string& not_pinnable_reason);
+  /// What comes of a piece that the kernel module has moved in one go.
+  static Outcome moved_by_kernel(uint64_t bytes, bool direct);
   /// The error of a refused piece.
   static Error refused(const FileEnd& file, const std::string& why);
 
@@ -50,6 +57,8 @@ class FilePiece {
   bool run_parts(const Plan& plan);
   bool explain_shortfall(const Part& part, const Moved& moved);
   std::string distrust(const Part& part);
+  static std::string why_distrusted(Workshop& shop, FileSystems& known, const Setting& setting,
+                                    uint64_t offset);
   Moved run_part(const Part& part);
 
   Workshop& shop_;

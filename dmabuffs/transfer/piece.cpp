@@ -2,7 +2,9 @@
 #include "dmabuffs/transfer/piece.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace dmabuffs {
@@ -84,9 +86,35 @@ Outcome copy_within(Buffer& buffer, const Copy& copy, uint64_t length) {
   return outcome;
 }
 
-}  // namespace
+/// What a heap says of a source that it can't load at once.
+bool other_way(int error) {
+  return error == EOPNOTSUPP || error == EINVAL;
+}
 
-Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length) {
+/// The range for a load at once: from a whole unit to a whole unit, which it may overreach only where the
+/// file ends.
+std::optional<Range> whole_units(const FileEnd& file, uint64_t offset, uint64_t length) {
+  const uint64_t unit = direct_unit(file.offset_alignment());
+  const bool to_the_end = offset + length >= file.size().value_or(0);
+  if (offset % unit != 0 || (length % unit != 0 && !to_the_end)) return {};
+  return Range{offset, round_up(length, unit)};
+}
+
+/// The whole source of a still empty buffer, read as its memory is allocated, where the heap can do that;
+/// nothing when the piece must go another way.
+std::optional<Outcome> load_whole(Workshop& shop, FileSystems& known, const FilePiece::Setting& setting,
+                                  Buffer& buffer, const Copy& copy, uint64_t length) {
+  if (!may_load_at_once(shop, known, copy, length)) return {};
+  const auto range = whole_units(setting.file, setting.file_offset, length);
+  if (!range || !FilePiece::goes_by_kernel(shop, known, setting, length, buffer.heap().not_pinnable_reason()))
+    return {};
+  auto loaded = buffer.load({setting.file.direct_fd(), range->offset, range->length, copy.cancel}, length);
+  if (loaded) return FilePiece::moved_by_kernel(loaded->bytes, loaded->direct);
+  if (other_way(loaded.error().code)) return {};
+  return failure(std::move(loaded.error()));
+}
+
+Outcome load_piece(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length) {
   FileEnd& file = *std::get<std::shared_ptr<FileEnd>>(copy.from);
   Buffer& buffer = *std::get<std::shared_ptr<Buffer>>(copy.to);
   const FilePiece::Setting setting{file, copy.from_offset, true, copy.require_direct, copy.cancel};
@@ -94,6 +122,8 @@ Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t leng
   const std::string why =
       FilePiece::refusal(shop.module, setting, copy.to_offset, length, buffer.heap().not_pinnable_reason());
   if (!why.empty()) return failure(FilePiece::refused(file, why));
+
+  if (auto whole = load_whole(shop, known, setting, buffer, copy, length)) return std::move(*whole);
 
   auto lease = lease_to_fill(buffer, copy, length);
   if (!lease) return failure(std::move(lease.error()));
@@ -103,6 +133,24 @@ Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t leng
                 {memory.bytes(), memory.needs_populate(), not_pinnable(buffer, memory), memory.dmabuf()})
           .run();
   commit(memory, outcome);
+  return outcome;
+}
+
+}  // namespace
+
+bool may_load_at_once(const Workshop& shop, const FileSystems& known, const Copy& copy, uint64_t length) {
+  const auto* file = std::get_if<std::shared_ptr<FileEnd>>(&copy.from);
+  const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&copy.to);
+  return file != nullptr && buffer != nullptr && copy.to_offset == 0 && copy.expected_end <= length &&
+         length <= PieceSize::kLargest && shop.module.why_not().empty() && (*buffer)->can_load() &&
+         (*file)->direct_fd() >= 0 && known.rates.soon((*file)->device(), length);
+}
+
+Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length) {
+  const auto start = std::chrono::steady_clock::now();
+  Outcome outcome = load_piece(shop, known, copy, length);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  known.rates.note(std::get<std::shared_ptr<FileEnd>>(copy.from)->device(), outcome.bytes, took.count());
   return outcome;
 }
 

@@ -12,6 +12,9 @@ namespace dmabuffs {
 
 /// File to buffer; `length` bytes that the source has.
 Outcome load(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length);
+/// Whether load() will take these `length` bytes in one go: the whole source of an empty buffer whose heap
+/// can read it as it allocates, if it may be expected not to take long.
+bool may_load_at_once(const Workshop& shop, const FileSystems& known, const Copy& copy, uint64_t length);
 /// Buffer to file.
 Outcome save(Workshop& shop, FileSystems& known, const Copy& copy, uint64_t length);
 /// Buffer to buffer; ranges of one buffer must not overlap.

@@ -21,4 +21,9 @@ inline void expect_rest_of_source(Copy& copy, uint64_t length, uint64_t left) {
   copy.needed_end = copy.to_offset + (length >= kKernelCut ? left : std::min(length, left));
 }
 
+/// How much of `rest` is one piece.
+inline uint64_t piece_length(const Engine& engine, const PieceSize& piece, const Copy& rest) {
+  return engine.loads_at_once(rest) ? rest.length : std::min(rest.length, piece.next());
+}
+
 }  // namespace dmabuffs

@@ -7,6 +7,8 @@
 #   guest  256 MiB from ext4 into dma-bufs, in a guest with real ones
 #   many   32 files of 32 MiB by one `cp`, against one of 1 GiB, there
 #   module the kernel module against the best without it, there (build it first: tests/vm/module)
+#   opened buffers that the module makes regular files of, against tmpfs, in the Debian 13 guest (needs
+#          build/debian13 and `tests/vm/chroot tests/vm/module`)
 #   host   the memfd heap on this machine: 1 GiB from disk, and against tmpfs
 #   passthrough  the same in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
@@ -57,10 +59,15 @@ for part; do
     module)
         mkdir "$work/files"
         head -c 256M /dev/urandom >"$work/files/x"
+        head -c 4K /dev/urandom >"$work/files/tiny"
         make_image "$work/disk" 900M
         in_guest 3072 "$work/disk" "$here/load_module.sh"
         # shellcheck disable=SC2030,SC2031 # for these runs alone
         (export FIRST_AIM=0.15 && in_guest 3072 "$work/disk" "$here/load_module.sh" --append init_on_alloc=0) ;;
+    opened)
+        truncate -s 1M "$work/none"
+        (export DMABUFFS=$root/build/debian13/dmabuffs &&
+            in_guest 3072 "$work/none" "$here/load_opened.sh" --guest debian13) ;;
     host) (export WORK=$work && "$here/load_host.sh") ;;
     passthrough)
         "$root/tests/vm/chroot" env WORK="$work" RUNS="$RUNS" DMABUFFS="$root/build/debian13/dmabuffs" BENCH="$BENCH" \

@@ -35,6 +35,21 @@ for ((run = 0; run < RUNS; run++)); do
     { read -r _ first; read -r _ again; } < <("$BENCH/module_load" load load "$file")
     add 'LOAD, first' "$first"
     add 'LOAD, from the pool' "$again"
+    rmmod dmabuf_file
+    insmod "$MODULES/$(uname -r)/dmabuf_file.ko"
+    mount_it /mnt/buf --files d=/mnt/disk -o recycle=0
+    for name in first 'from the pool'; do
+        forget "$file"
+        timed "cp into direct, $name" cp "$mnt/files/d/x" "$mnt/heaps/direct/y"
+        rm "$mnt/heaps/direct/y"
+    done
+    forget "$file"
+    timed 'cp into system' cp "$mnt/files/d/x" "$mnt/heaps/system/y"
+    rm "$mnt/heaps/system/y"
+    timed 'cp of 4 KiB into direct' cp "$mnt/files/d/tiny" "$mnt/heaps/direct/y"
+    rm "$mnt/heaps/direct/y"
+    way=$(moved)
+    "$DMABUFFS" umount "$mnt"
 done
 
 heading '256 MiB, not in the page cache: the bytes alone'
@@ -50,3 +65,8 @@ heading 'with the allocation'
 row 'transfer load, whole'
 row 'LOAD, first' 'transfer load, whole' "${FIRST_AIM:-0.7}"
 row 'LOAD, from the pool' 'transfer load, whole' 0.15
+row 'cp into direct, first' 'transfer load, whole'
+row 'cp into direct, from the pool' 'transfer load, whole'
+row 'cp into system' 'transfer load, whole'
+row 'cp of 4 KiB into direct'
+echo "$way"

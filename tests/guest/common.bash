@@ -62,6 +62,21 @@ huge_pages() { # COUNT: of the pool; the kernel may need to be asked again while
     echo "# only $(</proc/sys/vm/nr_hugepages) huge pages, not $1"
     return 1
 }
+make_source() { # FILE SIZE: of a piece whose length is no multiple of any unit of a transfer: bytes in a wrong place differ
+    local piece=$((5246976 + 4096)) i
+    head -c $piece /dev/urandom >"$T/piece"
+    for ((i = 0; i * piece < $2; i++)); do
+        dd if="$T/piece" of="$1" bs=$piece seek=$i oflag=direct conv=notrunc status=none
+    done
+    truncate -s "$2" "$1"
+    sync
+}
+sectors() { awk -v field="$1" '{ print $field }' "/sys/block/${2-vda}/stat"; } # FIELD [DISK]
+read_sectors() { sectors 3 "$@"; }
+written_sectors() { sectors 7 "$@"; }
+near() { between $(($1 * 512)) $(($2 - $2 / 50)) $(($2 + $2 / 50)); } # SECTORS BYTES
+dmabufs() { sed -n 's/^Total \([0-9]*\) objects.*/\1/p' /sys/kernel/debug/dma_buf/bufinfo; }
+load_module() { check 'the module loads' insmod "$(dirname "$DMABUFFS_BUILD")/kernel/$(uname -r)/dmabuf_file.ko"; }
 drop_caches() { sync; echo 3 >/proc/sys/vm/drop_caches; }
 cached() { fincore -n -b -o RES "$1" | tr -d ' '; } # bytes of the file in the page cache
 

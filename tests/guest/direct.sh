@@ -8,24 +8,14 @@ source "$(dirname "$0")/common.bash"
 
 size=$((256 << 20))
 make_disk
-# Made of a piece whose length is no multiple of any unit of a transfer: bytes in a wrong place differ.
-piece=$((5246976 + 4096))
-head -c $piece /dev/urandom >"$T/piece"
-for ((i = 0; i * piece < size; i++)); do
-    dd if="$T/piece" of="$disk/x" bs=$piece seek=$i oflag=direct conv=notrunc status=none
-done
-truncate -s $size "$disk/x"
+make_source "$disk/x" $size
 head -c 12345 /dev/urandom >"$disk/odd"
 sync
 echo 2048 >$size_limit
 
-sectors() { awk -v field="$1" '{ print $field }' /sys/block/vda/stat; }
-read_sectors() { sectors 3; }
-written_sectors() { sectors 7; }
 # What a device would find in the dma-buf.
 same_bytes() { peek "$1" --same-as "$disk/x"; }
 same_on_disk() { "$tools/same-bytes" "$disk/x" "$1"; }
-near() { between $(($1 * 512)) $((size - size / 50)) $((size + size / 50)); }
 
 both_ways() { # HEAP PATH NAME
     local heap=$mnt/heaps/$1 before after
@@ -35,7 +25,7 @@ both_ways() { # HEAP PATH NAME
     check "$3: cp from disk to dma-buf" cp "$mnt/files/d/x" "$heap/y"
     after=$(read_sectors)
     equals "$3: nothing of the source is in the page cache" "$(cached "$disk/x")" 0
-    check "$3: the disk read each byte once" near $((after - before))
+    check "$3: the disk read each byte once" near $((after - before)) $size
     equals "$3: every byte went $2" "$(moved)" "{\"$2\":$size}"
     equals "$3: it is a dma-buf of the right length" "$(about "$heap/y" is_dmabuf) $(stat -c %s "$heap/y")" "true $size"
     check "$3: the dma-buf itself holds the bytes" same_bytes "$heap/y"
@@ -47,7 +37,7 @@ both_ways() { # HEAP PATH NAME
     equals "$3: nothing of the destination is in the page cache" "$(cached "$disk/back")" 0
     sync
     after=$(written_sectors)
-    check "$3: the disk wrote each byte once" near $((after - before))
+    check "$3: the disk wrote each byte once" near $((after - before)) $size
     equals "$3: every byte back went $2, too" "$(moved)" "{\"$2\":$((2 * size))}"
     check "$3: the bytes are on the disk" same_on_disk "$disk/back"
     rm "$disk/back" "$heap/y"

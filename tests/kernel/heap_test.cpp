@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
 // ALLOC and LOAD: the module's own buffers.
+#include <pthread.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
 #include "kernel/kernel_support.h"
 
 using namespace kernel;
@@ -53,6 +59,71 @@ TEST_CASE("ALLOC gives zeroes, of any length") {
     CHECK(buffer.size() == (length + kPage - 1) / kPage * kPage);
     CHECK(same(buffer.content(), std::vector<char>(buffer.size())));
   }
+}
+
+TEST_CASE("LOAD by direct I/O takes a file of any length, asked for in whole blocks") {
+  for (const size_t length : {size_t{1}, kPage - 1, kPage + 1, kHuge - 1, 3 * kHuge + 12'345}) {
+    leave_marks();
+    const auto content = random_bytes(length);
+    const File file(content);
+    const size_t whole = (length + kPage - 1) / kPage * kPage;
+    const Loaded loaded = load(file.fd(), whole, {{0, 0, whole}}, DMABUF_FILE_REQUIRE_DIRECT);
+    REQUIRE(loaded.error == 0);
+    CHECK(loaded.bytes == length);
+    CHECK((loaded.how & DMABUF_FILE_HOW_DIRECT) != 0);
+    CHECK((loaded.how & DMABUF_FILE_HOW_BUFFERED) == 0);
+    auto expected = content;
+    expected.resize(whole);
+    CHECK(same(Buffer(UniqueFd(::dup(loaded.fd.get()))).content(), expected));
+  }
+}
+
+TEST_CASE("LOAD refuses what is not aligned before it reads, where direct I/O is required") {
+  const File file(random_bytes(2 * kHuge));
+  for (const Segment& segment : {Segment{0, 1, kHuge}, Segment{1, 0, kHuge}, Segment{0, 0, kHuge + 1}}) {
+    CHECK(load(file.fd(), 2 * kHuge, {segment}, DMABUF_FILE_REQUIRE_DIRECT).error == EINVAL);
+    CHECK(load(file.fd(), 2 * kHuge, {segment}).error == 0);
+  }
+}
+
+TEST_CASE("LOAD may be interrupted, if that was asked for") {
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  REQUIRE(::sigaction(SIGURG, &action, nullptr) == 0);
+  const File file(random_bytes(16 * kHuge));
+  const pthread_t loader = ::pthread_self();
+  for (const uint32_t flags : {uint32_t{DMABUF_FILE_INTERRUPTIBLE}, uint32_t{0}}) {
+    std::atomic<bool> stop{false};
+    std::thread sender([&] {
+      while (!stop) {
+        ::pthread_kill(loader, SIGURG);
+        ::usleep(200);
+      }
+    });
+    int interrupted = 0;
+    for (int round = 0; round < 10; ++round) {
+      const int error = load(file.fd(), 16 * kHuge, {{0, 0, 16 * kHuge}}, flags).error;
+      CHECK((error == 0 || error == EINTR));
+      interrupted += error == EINTR;
+    }
+    stop = true;
+    sender.join();
+    CHECK((interrupted > 0) == (flags != 0));
+  }
+}
+
+TEST_CASE("a buffer made for reading can be mapped for that, and not for more") {
+  dmabuf_file_alloc request{};
+  request.fd_flags = O_RDONLY | O_CLOEXEC;
+  request.length = 3 * kHuge;
+  REQUIRE(call(DMABUF_FILE_ALLOC, request) == 0);
+  const UniqueFd reader(request.dmabuf_fd);
+  auto mapped = Mapping::of_file(reader.get(), 0, 3 * kHuge, PROT_READ);
+  REQUIRE(mapped);
+  CHECK(static_cast<int>(mapped->data()[3 * kHuge - 1]) == 0);
+  CHECK(::mprotect(mapped->data(), kPage, PROT_READ | PROT_WRITE) == -1);
+  CHECK(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, reader.get(), 0) == MAP_FAILED);
+  CHECK(::mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE, reader.get(), 0) == MAP_FAILED);
 }
 
 TEST_CASE("LOAD fills a buffer by direct I/O") {

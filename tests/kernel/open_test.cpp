@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // OPEN and BIND: regular files over dma-bufs.
+#include <linux/userfaultfd.h>
 #include <sys/inotify.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,8 +27,9 @@ Opened open_over(int dmabuf, uint64_t length, uint32_t flags = O_RDWR) {
   const int error = call(DMABUF_FILE_OPEN, request);
   return {error, UniqueFd(error == 0 ? request.file_fd : -1)};
 }
-int bind(int file, int dmabuf, uint64_t length) {
+int bind(int file, int dmabuf, uint64_t length, uint32_t flags = 0) {
   dmabuf_file_bind request{};
+  request.flags = flags;
   request.file_fd = file;
   request.dmabuf_fd = dmabuf;
   request.length = length;
@@ -110,6 +113,145 @@ TEST_CASE("an unbound file is empty until BIND, which comes once") {
   CHECK(bind(file.fd.get(), buffer.fd(), kPage) == EBUSY);
   CHECK(::pwrite(file.fd.get(), "z", 1, 17) == 1);
   CHECK(buffer.content()[17] == 'z');
+}
+
+TEST_CASE("another dma-buf takes the place of one that was never mapped") {
+  const Buffer first(heap_dmabuf(kPage)), second(heap_dmabuf(2 * kPage));
+  first.fill(std::vector<char>(kPage, '1'));
+  second.fill(std::vector<char>(2 * kPage, '2'));
+  const Opened file = open_over(first.fd(), kPage);
+  REQUIRE(file.error == 0);
+  char byte = 0;
+  CHECK(bind(file.fd.get(), second.fd(), 2 * kPage + 1, DMABUF_FILE_BIND_REPLACE) == EINVAL);
+  CHECK(::pread(file.fd.get(), &byte, 1, 0) == 1);
+  CHECK(byte == '1');
+  REQUIRE(bind(file.fd.get(), second.fd(), 2 * kPage, DMABUF_FILE_BIND_REPLACE) == 0);
+  CHECK(size_of(file.fd.get()) == 2 * kPage);
+  CHECK(::pread(file.fd.get(), &byte, 1, kPage) == 1);
+  CHECK(byte == '2');
+
+  CHECK(bind(file.fd.get(), -1, 1, DMABUF_FILE_BIND_REPLACE) == EINVAL);
+  CHECK(bind(file.fd.get(), -1, 0) == EINVAL);
+  REQUIRE(bind(file.fd.get(), -1, 0, DMABUF_FILE_BIND_REPLACE) == 0);
+  CHECK(size_of(file.fd.get()) == 0);
+  CHECK(::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file.fd.get(), 0) == MAP_FAILED);
+  REQUIRE(bind(file.fd.get(), first.fd(), kPage) == 0);
+  CHECK(::pread(file.fd.get(), &byte, 1, 0) == 1);
+  CHECK(byte == '1');
+}
+
+TEST_CASE("what was mapped once stays; its length may change, and nothing is zeroed") {
+  const Buffer buffer(heap_dmabuf(2 * kPage)), other(heap_dmabuf(2 * kPage));
+  buffer.fill(std::vector<char>(2 * kPage, 'm'));
+  const Opened file = open_over(buffer.fd(), 2 * kPage);
+  REQUIRE(file.error == 0);
+  REQUIRE(Mapping::of_file(file.fd.get(), 0, kPage, PROT_READ));  // and unmapped
+  CHECK(bind(file.fd.get(), other.fd(), kPage, DMABUF_FILE_BIND_REPLACE) == EBUSY);
+  CHECK(bind(file.fd.get(), -1, 0, DMABUF_FILE_BIND_REPLACE) == EBUSY);
+  CHECK(size_of(file.fd.get()) == 2 * kPage);
+  REQUIRE(bind(file.fd.get(), buffer.fd(), 10, DMABUF_FILE_BIND_REPLACE) == 0);
+  CHECK(size_of(file.fd.get()) == 10);
+  REQUIRE(bind(file.fd.get(), buffer.fd(), 2 * kPage, DMABUF_FILE_BIND_REPLACE) == 0);
+  CHECK(same(buffer.content(), std::vector<char>(2 * kPage, 'm')));
+}
+
+TEST_CASE("a mapping that was refused pins nothing") {
+  const Buffer buffer(heap_dmabuf(2 * kPage)), other(heap_dmabuf(2 * kPage));
+  const Opened file = open_over(buffer.fd(), 2 * kPage);
+  REQUIRE(file.error == 0);
+  CHECK(::mmap(nullptr, 8 * kPage, PROT_READ, MAP_SHARED, file.fd.get(), 0) == MAP_FAILED);
+  CHECK(bind(file.fd.get(), other.fd(), kPage, DMABUF_FILE_BIND_REPLACE) == 0);
+}
+
+TEST_CASE("it can be longer than 2 GiB") {
+  const Opened file = open_over(-1, 0);
+  REQUIRE(file.error == 0);
+  CHECK(::ftruncate(file.fd.get(), off_t{3} << 30) == -1);
+  CHECK(errno == ENOSPC);  // not EINVAL or EFBIG, as without O_LARGEFILE
+}
+
+TEST_CASE("a dma-buf that is replaced while others read is read whole, or the other one") {
+  const Buffer first(heap_dmabuf(16 * kPage)), second(heap_dmabuf(16 * kPage));
+  first.fill(std::vector<char>(16 * kPage, '1'));
+  second.fill(std::vector<char>(16 * kPage, '2'));
+  const Opened file = open_over(first.fd(), 16 * kPage);
+  REQUIRE(file.error == 0);
+  std::atomic<bool> stop{false};
+  std::atomic<int> mixed{0};
+  std::thread reader([&] {
+    std::vector<char> bytes(16 * kPage);
+    while (!stop) {
+      const ssize_t got = ::pread(file.fd.get(), bytes.data(), bytes.size(), 0);
+      const auto there = static_cast<size_t>(std::max<ssize_t>(got, 0));
+      if (got < 0 || std::count(bytes.begin(), bytes.begin() + got, bytes[0]) != got ||
+          (there != bytes.size() && there != 0))
+        ++mixed;
+    }
+  });
+  for (int round = 0; round < 300; ++round) {
+    REQUIRE(bind(file.fd.get(), second.fd(), 16 * kPage, DMABUF_FILE_BIND_REPLACE) == 0);
+    REQUIRE(bind(file.fd.get(), -1, 0, DMABUF_FILE_BIND_REPLACE) == 0);
+    REQUIRE(bind(file.fd.get(), first.fd(), 16 * kPage, DMABUF_FILE_BIND_REPLACE) == 0);
+  }
+  stop = true;
+  reader.join();
+  CHECK(mixed == 0);
+}
+
+TEST_CASE("a reader who waits for its own memory holds up nobody") {
+  const Buffer first(heap_dmabuf(kPage)), second(heap_dmabuf(2 * kPage));
+  first.fill(std::vector<char>(kPage, '1'));
+  second.fill(std::vector<char>(2 * kPage, '2'));
+  const Opened file = open_over(first.fd(), kPage);
+  REQUIRE(file.error == 0);
+  // Memory whose pages come when somebody says so.
+  auto memory = Mapping::anonymous(kPage);
+  REQUIRE(memory);
+  const UniqueFd faults(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)));
+  REQUIRE(faults);
+  uffdio_api api{};
+  api.api = UFFD_API;
+  REQUIRE(::ioctl(faults.get(), UFFDIO_API, &api) == 0);
+  uffdio_register region{};
+  region.range = {reinterpret_cast<uintptr_t>(memory->data()), kPage};
+  region.mode = UFFDIO_REGISTER_MODE_MISSING;
+  REQUIRE(::ioctl(faults.get(), UFFDIO_REGISTER, &region) == 0);
+  std::atomic<ssize_t> got{-1};
+  std::thread reader([&] { got = ::pread(file.fd.get(), memory->data(), kPage, 0); });
+  uffd_msg fault{};
+  REQUIRE(::read(faults.get(), &fault, sizeof fault) == sizeof fault);  // now it waits
+
+  REQUIRE(bind(file.fd.get(), second.fd(), 2 * kPage, DMABUF_FILE_BIND_REPLACE) == 0);
+  CHECK(::pwrite(file.fd.get(), "w", 1, 5) == 1);
+  CHECK(::ftruncate(file.fd.get(), kPage + 1) == 0);
+  CHECK(got == -1);
+
+  uffdio_zeropage zero{};
+  zero.range = region.range;
+  REQUIRE(::ioctl(faults.get(), UFFDIO_ZEROPAGE, &zero) == 0);
+  reader.join();
+  CHECK(got == static_cast<ssize_t>(kPage));
+  CHECK(static_cast<char>(memory->data()[0]) == '2');
+  CHECK(static_cast<char>(memory->data()[5]) == 'w');
+}
+
+TEST_CASE("a write that stops at the capacity, or at memory that is none, counts what it stored") {
+  const Buffer buffer(heap_dmabuf(2 * kPage));
+  const Opened file = open_over(buffer.fd(), 0);
+  REQUIRE(file.error == 0);
+  auto memory = Mapping::reserve(4 * kPage, kPage);
+  REQUIRE(memory);
+  REQUIRE(::mprotect(memory->data(), kPage, PROT_READ | PROT_WRITE) == 0);
+  std::memset(memory->data(), 'm', kPage);
+  CHECK(::pwrite(file.fd.get(), memory->data(), 2 * kPage, 100) == static_cast<ssize_t>(kPage));
+  CHECK(size_of(file.fd.get()) == static_cast<off_t>(kPage + 100));
+  CHECK(::pwrite(file.fd.get(), memory->data() + kPage, kPage, 0) == -1);
+  CHECK(errno == EFAULT);
+  CHECK(::pread(file.fd.get(), memory->data() + kPage, kPage, 0) == -1);
+  CHECK(errno == EFAULT);
+  CHECK(::pread(file.fd.get(), memory->data(), 2 * kPage, 0) == static_cast<ssize_t>(kPage));
+  const std::vector<char> much(4 * kPage, 'l');
+  CHECK(::pwrite(file.fd.get(), much.data(), much.size(), kPage) == static_cast<ssize_t>(kPage));
 }
 
 TEST_CASE("opened anew by its path it is the same file; from a read-only dma-buf it never is writable") {

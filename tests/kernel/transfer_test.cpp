@@ -118,3 +118,53 @@ TEST_CASE("a file that grows by a transfer is as long as what was moved") {
   CHECK(moved.bytes == 1'000'001);
   CHECK(same(file.content(), std::vector<char>(content.begin(), content.begin() + 1'000'001)));
 }
+
+TEST_CASE("a block device is a file with direct I/O, too") {
+  const char* path = std::getenv("DMABUFFS_TEST_DISK");
+  REQUIRE(path != nullptr);
+  const UniqueFd disk = open_file(path, O_RDWR);
+  const Buffer buffer(heap_dmabuf(kHuge));
+  const auto content = random_bytes(kHuge);
+  buffer.fill(content);
+  for (const uint32_t flags : {static_cast<uint32_t>(DMABUF_FILE_TO_FILE), 0u}) {
+    const Moved moved =
+        transfer(buffer.fd(), disk.get(), {{0, 512, kHuge - 512}}, flags | DMABUF_FILE_REQUIRE_DIRECT);
+    CHECK(moved.error == 0);
+    CHECK(moved.bytes == kHuge - 512);
+    CHECK((moved.how & DMABUF_FILE_HOW_DIRECT) != 0);
+    buffer.fill(std::vector<char>(kHuge));
+  }
+  CHECK(transfer(buffer.fd(), disk.get(), {{0, 0, kHuge}}).bytes == kHuge);
+  const auto got = buffer.content();
+  CHECK(std::equal(content.begin(), content.end() - 512, got.begin() + 512));
+}
+
+TEST_CASE("what was loaded into a memfd's udmabuf is dirty, so that it is not dropped later") {
+  constexpr uint64_t kDirty = 1 << 4;  // of /proc/kpageflags
+  const UniqueFd memfd(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  REQUIRE(::ftruncate(memfd.get(), 2 * kPage) == 0);
+  REQUIRE(::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK) == 0);
+  const UniqueFd device = open_file("/dev/udmabuf", O_RDWR);
+  udmabuf_create request{static_cast<uint32_t>(memfd.get()), UDMABUF_FLAGS_CLOEXEC, 0, 2 * kPage};
+  const UniqueFd buffer(::ioctl(device.get(), UDMABUF_CREATE, &request));
+  REQUIRE(buffer);
+  auto pages = Mapping::of_file(memfd.get(), 0, 2 * kPage, PROT_READ);
+  REQUIRE(pages);
+  const UniqueFd map = open_file("/proc/self/pagemap", O_RDONLY);
+  const UniqueFd flags = open_file("/proc/kpageflags", O_RDONLY);
+  const auto flags_of = [&](size_t page) {
+    (void)*static_cast<volatile const std::byte*>(pages->data() + page * kPage);
+    uint64_t frame = 0, found = 0;
+    const auto entry = static_cast<off_t>((reinterpret_cast<uintptr_t>(pages->data()) / kPage + page) * 8);
+    REQUIRE(::pread(map.get(), &frame, 8, entry) == 8);
+    frame &= (uint64_t{1} << 55) - 1;
+    REQUIRE(frame != 0);
+    REQUIRE(::pread(flags.get(), &found, 8, static_cast<off_t>(frame * 8)) == 8);
+    return found;
+  };
+  const bool clean = (flags_of(0) & kDirty) == 0 && (flags_of(1) & kDirty) == 0;
+  const File file(random_bytes(kPage));
+  REQUIRE(transfer(buffer.get(), file.fd(), {{0, 0, kPage}}).bytes == kPage);
+  CHECK((flags_of(0) & kDirty) != 0);
+  CHECK((clean && (flags_of(1) & kDirty) != 0) == false);
+}

@@ -70,7 +70,7 @@ TEST_CASE("without passthrough MAP_SHARED of a buffer fails with ENODEV, on ever
   });
 }
 
-TEST_CASE("MAP_SHARED of a buffer of a dma-buf heap fails with ENODEV in any mount") {
+TEST_CASE("MAP_SHARED of a buffer of a dma-buf heap fails with ENODEV without the kernel module") {
   const Mount mount;
   on_each_heap(mount, pattern(10000, 1), [&](const UniqueFd& fd, const std::string& path) {
     if (path.find("/memfd/") != std::string::npos) return;
