@@ -338,14 +338,21 @@ unsigned int df_pages_bvecs(struct df_pages *pages, size_t offset, size_t length
 	return count;
 }
 
-static struct folio *df_folio_at(struct df_pages *pages, size_t offset)
+/* The page at @offset; @bytes: how many from there on lie in its folio, one after the other. */
+static struct page *df_stretch(struct df_pages *pages, size_t offset, size_t *bytes)
 {
 	struct bio_vec bvec;
+	size_t in_folio;
 
-	if (pages->index)
-		return page_folio(pages->index[offset >> PAGE_SHIFT]);
-	df_pages_bvecs(pages, offset, 1, &bvec, 1);
-	return page_folio(bvec.bv_page);
+	if (pages->index) {
+		*bytes = PAGE_SIZE - offset_in_page(offset);
+		return pages->index[offset >> PAGE_SHIFT];
+	}
+	df_pages_bvecs(pages, offset, SZ_1G, &bvec, 1);
+	in_folio = folio_page_idx(page_folio(bvec.bv_page), bvec.bv_page) * PAGE_SIZE +
+		   bvec.bv_offset;
+	*bytes = min(bvec.bv_len, folio_size(page_folio(bvec.bv_page)) - in_folio);
+	return bvec.bv_page;
 }
 
 /**
@@ -359,19 +366,17 @@ static struct folio *df_folio_at(struct df_pages *pages, size_t offset)
  */
 void df_pages_dirty(struct df_pages *pages, size_t offset, size_t length)
 {
-	while (!pages->own && length) {
-		size_t bytes = min(length, PAGE_SIZE - offset_in_page(offset));
-		struct folio *folio = df_folio_at(pages, offset);
+	size_t end = offset + length, bytes;
+
+	for (; !pages->own && offset < end; offset += bytes) {
+		struct folio *folio = page_folio(df_stretch(pages, offset, &bytes));
 
 		if (READ_ONCE(folio->mapping) && !folio_test_dirty(folio)) {
 			folio_lock(folio);
 			folio_mark_dirty(folio);
 			folio_unlock(folio);
 		}
-		offset += bytes;
-		length -= bytes;
-		if (IS_ALIGNED(offset, SZ_64M))
-			cond_resched();
+		cond_resched();
 	}
 }
 

@@ -267,7 +267,7 @@ class Fuzzer {
     const auto all = segments(request.length, true);
     if (rarely()) request.length = any();
     request.fd_flags = fd_flags();
-    request.flags = direct();
+    request.flags = direct() | (random_() & DMABUF_FILE_INTERRUPTIBLE);
     request.file_fd = some_file(request.flags).fd;
     request.segments = reinterpret_cast<uintptr_t>(all.data());
     request.segment_count = static_cast<uint32_t>(all.size());
@@ -304,10 +304,11 @@ class Fuzzer {
   int bind() {
     const Choice buffer = some_buffer();
     dmabuf_file_bind request{};
-    request.flags = rarely() ? 1 : 0;
+    request.flags = rarely() ? static_cast<uint32_t>(any())
+                             : static_cast<uint32_t>(once_in(2) ? DMABUF_FILE_BIND_REPLACE : 0);
     request.file_fd = one_of(rarely() ? files_ : opened_).fd;
-    request.dmabuf_fd = buffer.fd;
-    request.length = below(buffer.size + 1);
+    request.dmabuf_fd = once_in(8) ? -1 : buffer.fd;
+    request.length = request.dmabuf_fd == -1 && !rarely() ? 0 : below(buffer.size + 1);
     return call(DMABUF_FILE_BIND, request);
   }
   int garbage() {
