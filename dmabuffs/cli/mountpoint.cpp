@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,16 +92,21 @@ UniqueFd lock_directory(const std::string& path) {
 /// What a dmabuffs mount at `path` means for a new one: nothing, if its daemon is dead. `recover`: take that
 /// away.
 Result<void> check_free(const std::string& path, bool recover) {
-  const auto table = read_mount_table();
-  const MountEntry* there = table ? mounted_at(*table, path) : nullptr;
-  if (there == nullptr || there->type != "fuse.dmabuffs") return {};
-  // Forced: for a second after its daemon died the kernel answers from what it remembers.
-  struct statx found {};
-  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0 ||
-      (errno != ENOTCONN && errno != ECONNABORTED))
-    return in_use(*there);
-  if (recover) recover_stale(path);
-  return {};
+  for (int attempt = 0;; ++attempt) {
+    const auto table = read_mount_table();
+    const MountEntry* there = table ? mounted_at(*table, path) : nullptr;
+    if (there == nullptr || there->type != "fuse.dmabuffs") return {};
+    // Forced: for a second after its daemon died the kernel answers from what it remembers.
+    struct statx found {};
+    const bool answers =
+        ::statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0;
+    // auto_unmount took the dead mount away meanwhile, and what was below it answered.
+    if (answers && makedev(found.stx_dev_major, found.stx_dev_minor) != there->device && attempt < 100)
+      continue;
+    if (answers || (errno != ENOTCONN && errno != ECONNABORTED)) return in_use(*there);
+    if (recover) recover_stale(path);
+    return {};
+  }
 }
 
 Result<void> check_directory(const std::string& path) {

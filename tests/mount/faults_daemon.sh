@@ -42,6 +42,19 @@ check 'a mount in the moment of a daemon'\''s death stays' test -r "$mnt/status"
 is 'and is the only one' "$(grep -c "$T/a.040mount" /proc/self/mountinfo)" 1
 "$DMABUFFS" umount "$mnt"
 
+# The dead mount goes away (as auto_unmount does it) after a new one saw it in the table and before it asks it.
+mount_it -o no_auto_unmount
+kill -9 "$(daemon)"
+setsid strace -f -D -o "$T/trace" -e inject=statx:delay_enter=1s:when=1 "$DMABUFFS" mount "$mnt" 2>"$T/log" &
+mounting=$!
+for _ in {1..100}; do grep -qs mountinfo "$T/trace" && break; sleep 0.05; done
+sleep 0.3
+umount -l "$mnt"
+wait $mounting
+is 'a mount that goes away while it is asked is not in the way' "$? $(cat "$T/log")" '0 '
+check 'and the new one is there' test -r "$mnt/status"
+"$DMABUFFS" umount "$mnt"
+
 for number in 1 2; do
     "$DMABUFFS" mount "$mnt" 2>"$T/at once $number" &
 done
