@@ -184,4 +184,25 @@ inline uint64_t by(const Outcome& outcome, Path path) {
   return outcome.paths[static_cast<size_t>(path)];
 }
 
+inline Copy load_of(const TestFile& file, const std::shared_ptr<Buffer>& buffer) {
+  Copy copy;
+  copy.from = file.end();
+  copy.to = buffer;
+  copy.length = copy.expected_end = file.size();
+  return copy;
+}
+
+inline Copy save_of(const std::shared_ptr<Buffer>& buffer, const TestFile& file) {
+  Copy copy;
+  copy.from = buffer;
+  copy.to = file.end();
+  copy.length = buffer->size();
+  return copy;
+}
+
+inline Bytes part_of(const Bytes& bytes, uint64_t offset, uint64_t length) {
+  return {bytes.begin() + static_cast<ptrdiff_t>(offset),
+          bytes.begin() + static_cast<ptrdiff_t>(offset + length)};
+}
+
 }  // namespace transfer_test
