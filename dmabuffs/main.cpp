@@ -38,16 +38,19 @@ void add_mount(CLI::App& app, Action& action) {
   mount->add_option("--files", words->files, "Show host directory DIR as files/NAME ([NAME=]DIR; repeatable)")
       ->type_name("[NAME=]DIR")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   mount->add_option("--heap", words->heaps, "Show this heap only (NAME[:key=value,...]; repeatable)")
       ->type_name("NAME")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   mount->add_flag("--require-direct", words->require_direct, "Fail a transfer that can't run by direct I/O");
   mount->add_flag("-f,--foreground", words->foreground, "Stay in the foreground, log to stderr");
   mount->add_option("-o", words->options, "Options, comma-separated; see below")
       ->type_name("OPT,...")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   mount->footer(
       "Options of -o:\n"
@@ -59,7 +62,7 @@ void add_mount(CLI::App& app, Action& action) {
       "  ro                 nothing can be changed\n"
       "  require_direct, files=[NAME=]DIR, heap=NAME, foreground   as the options above, for fstab\n"
       "  xattr              extended attributes on buffers (with libfuse 3.14 writes get slower)\n"
-      "  no_passthrough     reads and writes of memfd buffers go through the daemon\n"
+      "  no_passthrough     all reads and writes go through the daemon; no buffer can be mapped\n"
       "  no_auto_unmount    the mount stays when the daemon dies\n"
       "  fsname=NAME, debug, and what every file system takes: nodev, nosuid, noexec, noatime, ...");
   mount->callback([&action, words] { action = [words] { return run_mount(*words); }; });

@@ -4,9 +4,9 @@
  * filled before they exist, and regular files over dma-bufs.
  *
  * The ioctls of /dev/dmabuf_file.  Each takes a pointer to its structure, whose
- * first member is the structure's size as the caller knows it: a smaller one (of
- * an older header) is taken as if zeroes followed, a larger one is refused with
- * E2BIG unless zeroes follow indeed.  Members called "reserved" and unknown flag
+ * first member is the structure's size as the caller knows it: less than that of
+ * version 1, which this is, is EINVAL; a larger one is refused with E2BIG unless
+ * what follows is zero.  Members called "reserved" and unknown flag
  * bits must be zero, else EINVAL.  "out" members are written back even when the
  * ioctl fails with an error after having begun its work.
  */
@@ -92,8 +92,8 @@ struct dmabuf_file_segment {
  * file ends, a signal arrives or an error comes after the first bytes (the next
  * call meets it again).  File positions are not used and not changed.
  *
- * EBADF: a descriptor is none, or not open for what is needed, or the file is
- * open with O_APPEND.  EINVAL: the file is neither a regular file nor a block
+ * EBADF: a descriptor is none, or not open for what is needed, or with
+ * DMABUF_FILE_TO_FILE the file is open with O_APPEND.  EINVAL: the file is neither a regular file nor a block
  * device, @dmabuf_fd is no dma-buf, a range does not fit.  EOPNOTSUPP: nothing
  * is known about the pages of this exporter; no direct I/O where it was
  * required; the file is one of FUSE or of OPEN.  EPERM: the file is immutable.
@@ -142,7 +142,9 @@ struct dmabuf_file_alloc {
  * @dmabuf_fd: out: the new descriptor; bytes that were not read are zero
  * @reserved: 0
  *
- * Memory is allocated beside the reads.  There is no buffer after an error, nor
+ * Memory is allocated beside the reads.  With DMABUF_FILE_REQUIRE_DIRECT lengths
+ * are whole blocks of the file's direct I/O, also at its end (EINVAL): round the
+ * last one up.  There is no buffer after an error, nor
  * after a fatal signal: nothing is loaded in part, and @bytes means nothing.
  */
 struct dmabuf_file_load {

@@ -4,19 +4,48 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include <cstring>
+#include <utility>
+
 #include "kernel/dmabuf_file.h"
 
 namespace dmabuffs {
 
-KernelModule::KernelModule(const char* device) : device_(::open(device, O_RDWR | O_CLOEXEC)) {
-  if (!device_) {
-    why_not_ = errno == EACCES ? std::string(device) + " may not be opened by this user"
-                               : "the kernel module dmabuf_file is not loaded";
+KernelModule::KernelModule(std::string device) : path_(std::move(device)) {
+  ask();
+}
+
+uint64_t KernelModule::features() const {
+  constexpr std::chrono::seconds kPatience{1};
+  if (const uint64_t known = features_) return known;
+  const std::lock_guard lock(mutex_);
+  if (features_ == 0 && std::chrono::steady_clock::now() - asked_ > kPatience) ask();
+  return features_;
+}
+
+std::string KernelModule::why_not() const {
+  if (can_transfer()) return {};
+  const std::lock_guard lock(mutex_);
+  return why_not_;
+}
+
+void KernelModule::ask() const {
+  asked_ = std::chrono::steady_clock::now();
+  why_not_.clear();
+  UniqueFd device(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  if (!device) {
+    const int code = errno;
+    if (code == ENOENT || code == ENXIO || code == ENODEV)
+      why_not_ = "the kernel module dmabuf_file is not loaded";
+    else if (code == EACCES || code == EPERM)
+      why_not_ = path_ + " may not be opened by this user";
+    else
+      why_not_ = path_ + ": " + std::strerror(code);
     return;
   }
   dmabuf_file_query query{};
   query.size = sizeof query;
-  if (::ioctl(device_.get(), DMABUF_FILE_QUERY, &query) != 0 || query.version != DMABUF_FILE_VERSION ||
+  if (::ioctl(device.get(), DMABUF_FILE_QUERY, &query) != 0 || query.version != DMABUF_FILE_VERSION ||
       (query.features & DMABUF_FILE_HAS_TRANSFER) == 0) {
     why_not_ =
         "the kernel module dmabuf_file is of another version; build and load the one that came with this";
@@ -24,6 +53,7 @@ KernelModule::KernelModule(const char* device) : device_(::open(device, O_RDWR |
   }
   static_assert(kTransfer == DMABUF_FILE_HAS_TRANSFER && kAllocate == DMABUF_FILE_HAS_ALLOC);
   static_assert(kLoad == DMABUF_FILE_HAS_LOAD && kOpen == DMABUF_FILE_HAS_OPEN);
+  device_ = std::move(device);
   features_ = query.features;
 }
 

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: MIT
 /// The kernel module dmabuf_file (docs/kernel.md), where it is loaded.
 #pragma once
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <mutex>
+#include <string>
 
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
 
 namespace dmabuffs {
 
+/// Thread-safe.
 class KernelModule {
  public:
   /// Asks the device; without it, or with one of a version this program does not know, nothing is available.
-  explicit KernelModule(const char* device = "/dev/dmabuf_file");
+  /// It is asked again later, once a second at most, since a mount may be older than the module that is
+  /// loaded. Once there the module stays: it can't be removed while this has its device open.
+  explicit KernelModule(std::string device = "/dev/dmabuf_file");
 
-  [[nodiscard]] bool can_transfer() const { return (features_ & kTransfer) != 0; }
-  [[nodiscard]] bool can_allocate() const { return (features_ & kAllocate) != 0; }
-  [[nodiscard]] bool can_load() const { return (features_ & kLoad) != 0; }
-  [[nodiscard]] bool can_open() const { return (features_ & kOpen) != 0; }
+  [[nodiscard]] bool can_transfer() const { return (features() & kTransfer) != 0; }
+  [[nodiscard]] bool can_allocate() const { return (features() & kAllocate) != 0; }
+  [[nodiscard]] bool can_load() const { return (features() & kLoad) != 0; }
+  [[nodiscard]] bool can_open() const { return (features() & kOpen) != 0; }
   /// Why can_transfer() is false, and the remedy; empty when it is true.
-  [[nodiscard]] const std::string& why_not() const { return why_not_; }
+  [[nodiscard]] std::string why_not() const;
 
   struct Range {
     int dmabuf;  ///< open for reading and writing
@@ -61,9 +68,17 @@ class KernelModule {
   static constexpr uint64_t kTransfer = 1, kAllocate = 2, kLoad = 4, kOpen = 8;
   [[nodiscard]] Transferred transfer(const Range& range, uint32_t flags) const;
 
-  UniqueFd device_;
-  uint64_t features_ = 0;
-  std::string why_not_;
+  /// Asks the device where it is time to.
+  uint64_t features() const;
+  /// Sets device_ and features_, or why_not_. With mutex_ held, but in the constructor.
+  void ask() const;
+
+  const std::string path_;
+  mutable std::mutex mutex_;
+  mutable std::chrono::steady_clock::time_point asked_{};
+  mutable std::string why_not_;
+  mutable UniqueFd device_;  // set before features_, never changed after
+  mutable std::atomic<uint64_t> features_{0};
 };
 
 }  // namespace dmabuffs

@@ -72,11 +72,13 @@ std::string node_of(const Heap& heap) {
 void kernel_module(const Machine& machine, std::vector<Check>& checks) {
   const std::string name = "kernel-module";
   if (machine.exists(kModuleNode)) {
-    checks.push_back(node_check(machine, name, kModuleNode));
+    Check check = node_check(machine, name, kModuleNode);
+    if (check.state == CheckState::Missing) check.state = CheckState::Warn;
+    checks.push_back(std::move(check));
   } else {
     const bool built = machine.has_module("dmabuf_file");
     checks.push_back(
-        {name, CheckState::Ok,
+        {name, built ? CheckState::Warn : CheckState::Ok,
          built ? "dmabuf_file is not loaded: dma-heap buffers are copied by way of bounce memory"
                : "dmabuf_file is not installed: dma-heap buffers are copied by way of bounce memory "
                  "(docs/kernel.md tells how to build it)",

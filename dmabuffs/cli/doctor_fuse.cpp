@@ -49,9 +49,14 @@ Check passthrough(const Machine& machine) {
   if (!machine.kernel_since(6, 9)) lack("Linux 6.9");
   if (!machine.may_mount) lack("CAP_SYS_ADMIN (root)");
   if (lacks.empty())
-    return {"passthrough", CheckState::Ok, "memfd buffers are read and written in the kernel", ""};
+    return {"passthrough", CheckState::Ok,
+            machine.exists("/dev/dmabuf_file")
+                ? "memfd buffers are read and written in the kernel, dma-bufs read and mapped"
+                : "memfd buffers are read and written in the kernel; dma-bufs can't be mapped without the "
+                  "kernel module",
+            ""};
   return {"passthrough", CheckState::Warn,
-          "reads and writes go through the daemon; passthrough needs " + lacks, ""};
+          "reads and writes go through the daemon, nothing can be mapped (MAP_SHARED); passthrough needs " + lacks, ""};
 }
 
 }  // namespace

@@ -59,7 +59,8 @@ void print(const Json& info) {
   rows.push_back({"  heap", text(info, "heap")});
   rows.push_back({"  size", bytes(info, "size")});
   rows.push_back({"  capacity", bytes(info, "capacity")});
-  rows.push_back({"  huge pages", bytes(info, "huge_bytes")});
+  // Other exporters don't tell.
+  if (text(info, "kind") == "udmabuf") rows.push_back({"  huge pages", bytes(info, "huge_bytes")});
   if (flag_of(info, "is_dmabuf")) {
     rows.push_back({"  dma-buf", "inode " + std::to_string(number_of(info, "inode").value_or(0)) +
                                      ", exporter " + text(info, "exporter") + ", name " +

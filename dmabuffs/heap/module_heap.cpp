@@ -12,7 +12,7 @@
 namespace dmabuffs {
 
 ModuleHeap::ModuleHeap(Budget& budget, std::string node)
-    : budget_(budget), node_(std::move(node)), module_(node_.c_str()) {}
+    : budget_(budget), node_(std::move(node)), module_(node_) {}
 
 Result<HeapAccess> ModuleHeap::access() const {
   return node_access(node_);

@@ -12,8 +12,12 @@ head -c 12345 /dev/urandom >"$disk/odd"
 sync
 mount_it --files d="$disk"
 check 'without the module there is no heap "direct"' test ! -e "$mnt/heaps/direct"
-check 'unmount' unmount_it
 load_module
+sleep 1.1 # it looks once a second
+check 'a mount takes the module when it comes' test -d "$mnt/heaps/direct"
+for heap in direct system; do check "and copies by it: $heap" cp "$mnt/files/d/x" "$mnt/heaps/$heap/y"; done
+equals 'all of it' "$(moved)" "{\"kernel-direct\":$((2 * size))}"
+check 'unmount' unmount_it
 run "$DMABUFFS" doctor --json
 equals 'doctor knows the path' "$(jq -r '.heaps[] | select(.name == "system").path' <<<"$out")" kernel-direct
 dmabufs_before=$(dmabufs)

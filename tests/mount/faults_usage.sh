@@ -75,6 +75,11 @@ for needed in / /proc /sys /dev; do
     run "$DMABUFFS" mount "$needed"
     says "nothing is mounted over $needed: 1" 1 'needs what is there'
 done
+for words in "--files d=$data PLACE -o size=100M" "-o size=100M PLACE --files d=$data" "--heap memfd PLACE --require-direct"; do
+    read -ra words <<<"${words/PLACE/$place}"
+    check "options on both sides of the mount point: ${words[0]}" "$DMABUFFS" mount "${words[@]}"
+    "$DMABUFFS" umount "$place"
+done
 run "$DMABUFFS" mount -o remount "$place"
 says 'a remount is explained: 2' 2 "can't be remounted"
 check 'times of other file systems are no obstacle' "$DMABUFFS" mount -o relatime,nodiratime,lazytime,noatime "$place"

@@ -140,6 +140,16 @@ TEST_CASE(
     made.put("/lib/modules/6.12.1-amd64/modules.dep", "kernel/drivers/dma-buf/udmabuf.ko.xz:\n");
     CHECK(made.check("udmabuf").fix == "modprobe udmabuf");
   }
+  SECTION("the module of this project, which nothing else needs") {
+    CHECK(made.check("kernel-module").state == CheckState::Ok);
+    made.put("/lib/modules/6.12.1-amd64/modules.dep", "updates/dkms/dmabuf_file.ko.xz:\n");
+    CHECK(made.check("kernel-module").state == CheckState::Warn);  // or --fix would not run it
+    CHECK(made.check("kernel-module").fix == "modprobe dmabuf_file");
+    made.put("/dev/dmabuf_file");
+    CHECK(made.check("kernel-module").state == CheckState::Ok);
+    made.denied.insert("/dev/dmabuf_file");
+    CHECK(made.check("kernel-module").state == CheckState::Warn);
+  }
   SECTION("the kernel has it and this /dev does not") {
     made.put("/sys/class/misc/udmabuf/dev", "10:125\n");
     CHECK(made.check("udmabuf").fix == "mknod -m 0660 /dev/udmabuf c 10 125");
