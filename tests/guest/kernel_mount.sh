@@ -18,6 +18,9 @@ check 'a mount takes the module when it comes' test -d "$mnt/heaps/direct"
 for heap in direct system; do check "and copies by it: $heap" cp "$mnt/files/d/x" "$mnt/heaps/$heap/y"; done
 equals 'all of it' "$(moved)" "{\"kernel-direct\":$((2 * size))}"
 check 'unmount' unmount_it
+mkdir "$disk/example"
+run env T="$disk/example" "$(dirname "$0")/../mount/docs_example.sh"
+equals 'the example of docs/kernel.md' "$status: $(grep '^not ok' <<<"$out")" '0: '
 run "$DMABUFFS" doctor --json
 equals 'doctor knows the path' "$(jq -r '.heaps[] | select(.name == "system").path' <<<"$out")" kernel-direct
 dmabufs_before=$(dmabufs)
