@@ -56,7 +56,9 @@ Check passthrough(const Machine& machine) {
                   "kernel module",
             ""};
   return {"passthrough", CheckState::Warn,
-          "reads and writes go through the daemon, nothing can be mapped (MAP_SHARED); passthrough needs " + lacks, ""};
+          "reads and writes go through the daemon, nothing can be mapped (MAP_SHARED); passthrough needs " +
+              lacks,
+          ""};
 }
 
 }  // namespace

@@ -97,8 +97,9 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
 std::string diagnosis_text(const Machine& machine, const Diagnosis& diagnosis, bool colours) {
   std::string text = "For user " + machine.user + ":\n";
   for (const Check& check : diagnosis.checks) text += check_text(check, colours);
-  const bool fixable = std::ranges::any_of(
-      diagnosis.checks, [](const Check& check) { return check.state != CheckState::Ok && !check.fix.empty(); });
+  const bool fixable = std::ranges::any_of(diagnosis.checks, [](const Check& check) {
+    return check.state != CheckState::Ok && !check.fix.empty();
+  });
   if (fixable) text += "`dmabuffs doctor --fix`, run by root, runs the lines behind \"fix:\".\n";
   text += "\nTransfers between files and buffers of heap:\n";
   for (const HeapReport& heap : diagnosis.heaps) text += heap_text(heap);

@@ -98,8 +98,7 @@ Result<void> check_free(const std::string& path, bool recover) {
     if (there == nullptr || there->type != "fuse.dmabuffs") return {};
     // Forced: for a second after its daemon died the kernel answers from what it remembers.
     struct statx found {};
-    const bool answers =
-        ::statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0;
+    const bool answers = ::statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &found) == 0;
     // auto_unmount took the dead mount away meanwhile, and what was below it answered.
     if (answers && makedev(found.stx_dev_major, found.stx_dev_minor) != there->device && attempt < 100)
       continue;
