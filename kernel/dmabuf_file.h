@@ -26,6 +26,7 @@
 #define DMABUF_FILE_HAS_LOAD		_BITULL(2)
 #define DMABUF_FILE_HAS_OPEN		_BITULL(3)
 #define DMABUF_FILE_HAS_URING		_BITULL(4)
+#define DMABUF_FILE_HAS_ROOM		_BITULL(5) /* of files of OPEN; BIND_KEEP */
 
 /**
  * struct dmabuf_file_query - what this module can do
@@ -34,7 +35,7 @@
  * @version: out: DMABUF_FILE_VERSION of the module
  * @max_segments: out: the most segments one TRANSFER or LOAD takes
  * @features: out: DMABUF_FILE_HAS_...
- * @pool_bytes: out: memory the pool holds for this user now
+ * @pool_bytes: out: memory the pool holds for this user, in his cgroup, now
  * @pool_limit: out: the most it holds, for all users together
  */
 struct dmabuf_file_query {
@@ -93,10 +94,10 @@ struct dmabuf_file_segment {
  * call meets it again).  File positions are not used and not changed.
  *
  * EBADF: a descriptor is none, or not open for what is needed, or with
- * DMABUF_FILE_TO_FILE the file is open with O_APPEND.  EINVAL: the file is neither a regular file nor a block
- * device, @dmabuf_fd is no dma-buf, a range does not fit.  EOPNOTSUPP: nothing
- * is known about the pages of this exporter; no direct I/O where it was
- * required; the file is one of FUSE or of OPEN.  EPERM: the file is immutable.
+ * DMABUF_FILE_TO_FILE the file is open with O_APPEND.  EINVAL: the file is neither a
+ * regular file nor a block device, @dmabuf_fd is no dma-buf, a range does not fit.
+ * EOPNOTSUPP: nothing is known about the pages of this exporter; no direct I/O where it
+ * was required; the file is one of FUSE or of OPEN.  EPERM: the file is immutable.
  * EINTR: nothing was moved before a fatal signal came.  All that pread(2),
  * pwrite(2) report.
  */
@@ -168,6 +169,14 @@ struct dmabuf_file_load {
  * @dmabuf_fd: bound at once; -1: not bound yet
  * @file_fd: out: the new descriptor
  * @length: the file's length, at most the dma-buf's size; 0 if not bound
+ * @room: how many bytes may be written beyond the dma-buf, or while there is none,
+ *        into memory of the file's own; 0: that fails with ENOSPC
+ *
+ * What is written there (charged to who writes; ENOMEM) waits for a BIND with
+ * DMABUF_FILE_BIND_KEEP; any other BIND drops it.  Meanwhile the file can't be mapped
+ * (ENODEV), and one that has been mapped can't be written beyond its dma-buf (EBUSY).
+ *
+ * EINVAL: a length without a dma-buf, or beyond it; room without O_RDWR.
  */
 struct dmabuf_file_open {
 	__u32 size;
@@ -175,26 +184,45 @@ struct dmabuf_file_open {
 	__s32 dmabuf_fd;
 	__s32 file_fd;
 	__u64 length;
+	__u64 room;
 };
 
 /* Let go what is bound already, and bind the other one in the same moment. */
 #define DMABUF_FILE_BIND_REPLACE	_BITUL(0)
+/*
+ * The same, but the file keeps its bytes: they are copied into the dma-buf, while who
+ * reads or writes waits.
+ */
+#define DMABUF_FILE_BIND_KEEP		_BITUL(1)
+/*
+ * What lies beyond the file's length may be anything, so nobody may map it (ENODEV):
+ * until the same dma-buf is bound without this flag, which zeroes that.
+ */
+#define DMABUF_FILE_BIND_HIDDEN		_BITUL(2)
+/* None comes after it, as if it had been mapped. */
+#define DMABUF_FILE_BIND_LAST		_BITUL(3)
+/* With DMABUF_FILE_BIND_KEEP: what is added is in the dma-buf already, and not zeroed. */
+#define DMABUF_FILE_BIND_FILLED		_BITUL(4)
 
 /**
  * struct dmabuf_file_bind - bind a dma-buf to a file that OPEN made
  * @size: sizeof(struct dmabuf_file_bind)
- * @flags: DMABUF_FILE_BIND_REPLACE
+ * @flags: DMABUF_FILE_BIND_...; not HIDDEN and LAST together, FILLED only with KEEP
  * @file_fd: the file, open for writing
  * @dmabuf_fd: the dma-buf, open for reading and writing; with
- *             DMABUF_FILE_BIND_REPLACE also -1, for none
- * @length: the file's length from now on; nothing is zeroed
+ *             DMABUF_FILE_BIND_REPLACE alone also -1, for none
+ * @length: the file's length from now on; nothing is zeroed, and what was written
+ *          beyond the dma-buf is gone.  With DMABUF_FILE_BIND_KEEP: the least length;
+ *          what is added is zeroed; out: the length, also with ENOSPC
  *
- * With DMABUF_FILE_BIND_REPLACE and the dma-buf that is bound already only the
- * length changes.
+ * With DMABUF_FILE_BIND_REPLACE or _KEEP and the dma-buf that is bound already only
+ * the length, and whether it is hidden or the last, change.
  *
- * EBUSY: one is bound already; or it is to be replaced, and has been mapped
- * through the file, if only once.  EOPNOTSUPP: nothing is known about the pages
- * of this exporter; what was bound stays so.
+ * EBUSY: one is bound already; or it is to be replaced or hidden, and has been
+ * mapped through the file, if only once, or is being mapped, or was the last.  ENOSPC:
+ * the dma-buf is smaller than what is kept.  EOPNOTSUPP: nothing is known about the
+ * pages of this exporter.  ENOMEM.  EINTR: a fatal signal, or any while a device is
+ * waited for.  What was bound stays so then; the other dma-buf may hold anything.
  */
 struct dmabuf_file_bind {
 	__u32 size;

@@ -15,36 +15,11 @@
 
 #include "file.h"
 
-static void df_zero(struct df_file *state, size_t from, size_t to)
-{
-	size_t start = from;
-
-	while (from < to) {
-		size_t bytes = min_t(size_t, to - from, PAGE_SIZE - offset_in_page(from));
-
-		memzero_page(df_pages_at(&state->pages, from), offset_in_page(from), bytes);
-		from += bytes;
-		if (IS_ALIGNED(from, SZ_2M))
-			cond_resched();
-	}
-	if (start < to)
-		df_pages_dirty(&state->pages, start, to - start);
-}
-
-/* Why a part of a read or write ended. */
-enum df_next {
-	DF_DONE,
-	DF_FAULT,	/* the caller's memory is not there, or is none */
-	DF_REPLACED,	/* another dma-buf is bound now */
-	DF_GROW,	/* the file gets longer, which takes the lock for writing */
-	DF_KILLED,
-};
-
 /*
  * The dma-buf for a CPU's access, which waits for devices: before state->lock, which
  * who replaces the dma-buf must not wait for.  NULL: not bound.
  */
-static struct dma_buf *df_access(struct df_file *state, enum dma_data_direction direction)
+struct dma_buf *df_access(struct df_file *state, enum dma_data_direction direction)
 {
 	struct dma_buf *dmabuf;
 	int error;
@@ -63,7 +38,7 @@ static struct dma_buf *df_access(struct df_file *state, enum dma_data_direction 
 	return ERR_PTR(error);
 }
 
-static void df_access_end(struct dma_buf *dmabuf, enum dma_data_direction direction)
+void df_access_end(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
 	if (!dmabuf)
 		return;
@@ -82,7 +57,7 @@ static size_t df_copy(struct df_file *state, size_t offset, size_t length, struc
 
 	pagefault_disable();
 	while (done < length && *next == DF_DONE) {
-		struct page *page = df_pages_at(&state->pages, offset + done);
+		struct page *page = df_file_page(state, offset + done);
 		size_t in_page = offset_in_page(offset + done);
 		size_t bytes = min_t(size_t, length - done, PAGE_SIZE - in_page);
 		size_t copied = into_buffer ? copy_page_from_iter(page, in_page, bytes, iter)
@@ -96,8 +71,8 @@ static size_t df_copy(struct df_file *state, size_t offset, size_t length, struc
 		cond_resched();
 	}
 	pagefault_enable();
-	if (into_buffer)
-		df_pages_dirty(&state->pages, offset, done);
+	if (into_buffer && offset < df_capacity(state))
+		df_pages_dirty(&state->pages, offset, min(done, df_capacity(state) - offset));
 	return done;
 }
 
@@ -191,8 +166,9 @@ static ssize_t df_write_locked(struct kiocb *iocb, struct iov_iter *from, struct
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct df_file *state = df_file_of(inode);
 	loff_t size = i_size_read(inode), at;
+	size_t copied = 0;
 	ssize_t result;
-	size_t copied;
+	u64 end;
 
 	if (state->dmabuf != dmabuf) {
 		*next = DF_REPLACED;
@@ -202,23 +178,30 @@ static ssize_t df_write_locked(struct kiocb *iocb, struct iov_iter *from, struct
 	if (result <= 0)
 		return result;
 	at = iocb->ki_pos;
-	if (!may_grow && at + iov_iter_count(from) > size) {
+	end = at + iov_iter_count(from);
+	if (!may_grow && end > size) {
 		*next = DF_GROW;
 		return 0;
 	}
-	if (at >= df_capacity(state))
-		return -ENOSPC;
-	result = file_update_time(iocb->ki_filp);
-	if (result)
-		return result;
-	if (at > size)
-		df_zero(state, size, at);
-	copied = df_copy(state, at, min_t(u64, iov_iter_count(from), df_capacity(state) - at), from,
-			 true, next);
+	/* Memory for a part at a time: the caller's may end before. */
+	end = min_t(u64, end, round_up(at, SZ_2M) + SZ_16M);
+	result = end > size ? df_extend(state, at, end) : 0;
+	end = min_t(u64, end, df_reach(state));
+	if (at < end)
+		result = file_update_time(iocb->ki_filp);
+	if (!result && at < end && at > size)
+		result = df_zero(state, size, at, true);
+	if (!result && at < end) {
+		copied = df_copy(state, at, end - at, from, true, next);
+		if (copied == end - at && iov_iter_count(from))
+			*next = DF_MORE;
+	}
 	iocb->ki_pos += copied;
 	if (copied && iocb->ki_pos > size)
 		i_size_write(inode, iocb->ki_pos);
-	return copied;
+	if (may_grow)
+		df_tail_trim(inode);
+	return result ?: copied;
 }
 
 static ssize_t df_write_part(struct kiocb *iocb, struct iov_iter *from, bool may_grow,
@@ -268,7 +251,7 @@ static int df_file_mmap(struct file *file, struct vm_area_struct *vma)
 	int error;
 
 	spin_lock(&state->mapping_lock);
-	dmabuf = state->dmabuf;
+	dmabuf = state->beyond || state->hidden ? NULL : state->dmabuf;
 	if (dmabuf) {
 		get_dma_buf(dmabuf);
 		state->mapping++;
@@ -279,7 +262,7 @@ static int df_file_mmap(struct file *file, struct vm_area_struct *vma)
 	error = dma_buf_mmap(dmabuf, vma, vma->vm_pgoff);
 	spin_lock(&state->mapping_lock);
 	state->mapping--;
-	state->mapped |= !error;
+	state->fixed |= !error;
 	spin_unlock(&state->mapping_lock);
 	dma_buf_put(dmabuf);	/* the mapping has its own */
 	return error;
@@ -319,17 +302,22 @@ static int df_length_locked(struct inode *inode, loff_t length, struct dma_buf *
 {
 	struct df_file *state = df_file_of(inode);
 	loff_t size = i_size_read(inode);
+	int error;
 
 	if (state->dmabuf != dmabuf) {
 		*next = DF_REPLACED;
 		return -EINTR;
 	}
-	if (length > df_capacity(state))
-		return -ENOSPC;
+	error = length > size ? df_extend(state, length - 1, length) : 0;
 	/* Cut off, too: a mapping shows what lies behind the end. */
-	df_zero(state, min(size, length), max(size, length));
-	i_size_write(inode, length);
-	return 0;
+	if (!error && size < length)
+		error = df_zero(state, size, length, true);
+	else if (!error)
+		error = df_zero(state, length, min_t(size_t, size, df_capacity(state)), false);
+	if (!error)
+		i_size_write(inode, length);
+	df_tail_trim(inode);
+	return error;
 }
 
 static int df_set_length(struct inode *inode, loff_t length)

@@ -15,11 +15,25 @@ struct df_file {
 	struct rw_semaphore lock;
 	struct df_pages pages;
 	struct dma_buf *dmabuf;		/* NULL: not bound; changes under both locks */
+	struct df_buffer *tail;		/* memory for what is written beyond it */
+	u64 room;			/* the most of that */
 	/* Of what mmap(2) looks at. */
 	spinlock_t mapping_lock;
 	unsigned int mapping;		/* how many are at it now */
-	bool mapped;			/* one has done it, so the dma-buf has to stay */
+	bool fixed;			/* one has done it, so the dma-buf has to stay */
+	bool beyond;			/* something is written beyond the dma-buf */
+	bool hidden;			/* what lies beyond the length is not to be seen */
 	bool read_only;
+};
+
+/* Why a part of a read or write ended. */
+enum df_next {
+	DF_DONE,
+	DF_FAULT,	/* the caller's memory is not there, or is none */
+	DF_REPLACED,	/* another dma-buf is bound now */
+	DF_GROW,	/* the file gets longer, which takes the lock for writing */
+	DF_MORE,	/* it is long */
+	DF_KILLED,
 };
 
 static inline struct df_file *df_file_of(const struct inode *inode)
@@ -32,8 +46,31 @@ static inline size_t df_capacity(const struct df_file *state)
 	return state->dmabuf ? state->dmabuf->size : 0;
 }
 
+struct dma_buf *df_access(struct df_file *state, enum dma_data_direction direction);
+void df_access_end(struct dma_buf *dmabuf, enum dma_data_direction direction);
+
+/* tail.c: with state->lock held, for writing where anything changes. */
+struct page *df_file_page(const struct df_file *state, size_t offset);
+size_t df_reach(const struct df_file *state);
+int df_extend(struct df_file *state, u64 from, u64 end);
+int df_zero(struct df_file *state, size_t from, size_t to, bool killable);
+int df_copy_all(const struct df_file *state, size_t size, size_t length, struct df_pages *pages);
+struct df_buffer *df_tail_take(struct df_file *state);
+void df_tail_trim(struct inode *inode);
+
 extern const struct file_operations df_file_operations;
 extern const struct inode_operations df_inode_operations;
+
+/* bind.c */
+struct df_binding {
+	struct dma_buf *dmabuf;		/* NULL: let go what is bound */
+	u64 length;			/* out: of the file */
+	u32 flags;			/* DMABUF_FILE_BIND_... */
+	struct df_pages pages;		/* of @dmabuf, then of what was bound */
+	struct df_buffer *tail;		/* out: not needed any more */
+};
+
+int df_bind_to(struct inode *inode, struct df_binding *binding);
 
 /* open.c: every open file keeps the file system it is in. */
 int df_fs_pin(void);

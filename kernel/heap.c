@@ -61,6 +61,13 @@ static struct page *df_chunk(const struct df_slot *slot, unsigned int index)
 	return slot->order == DF_SLOT_ORDER ? slot->page : slot->pages[index];
 }
 
+struct page *df_slot_page(const struct df_slot *slot, size_t in_slot)
+{
+	size_t chunk = PAGE_SIZE << slot->order;
+
+	return df_chunk(slot, in_slot / chunk) + in_slot % chunk / PAGE_SIZE;
+}
+
 static void df_free_small(struct df_slot *slot, unsigned int count)
 {
 	while (count--)
@@ -88,7 +95,7 @@ static int df_slot_alloc_small(struct df_slot *slot, gfp_t extra, const bool *st
 }
 
 /* Fills one slot with memory of the largest size there is. */
-static int df_slot_alloc(struct df_slot *slot, gfp_t extra, const bool *stop)
+int df_slot_alloc(struct df_slot *slot, gfp_t extra, const bool *stop)
 {
 	unsigned int most = DF_SLOT_ORDER;
 
@@ -108,7 +115,7 @@ static int df_slot_alloc(struct df_slot *slot, gfp_t extra, const bool *stop)
 	}
 }
 
-static void df_slot_free(struct df_slot *slot, kuid_t owner)
+void df_slot_free(struct df_slot *slot, kuid_t owner)
 {
 	if (!slot->page)
 		return;
@@ -117,6 +124,37 @@ static void df_slot_free(struct df_slot *slot, kuid_t owner)
 	else if (!df_pool_give(slot->page, owner))
 		__free_pages(slot->page, slot->order);
 	slot->page = NULL;
+}
+
+/*
+ * Whether there is no memory for @bytes, and @spare pages for others.  It would be
+ * nobody's in the eyes of the OOM killer, who then took everybody else.
+ */
+bool df_memory_lacks(u64 bytes, unsigned long spare)
+{
+	u64 pooled, limit;
+
+	df_pool_sizes(&pooled, &limit);
+	return bytes + ((u64)spare << PAGE_SHIFT) >
+	       pooled + ((u64)si_mem_available() << PAGE_SHIFT);
+}
+
+/**
+ * df_buffer_empty - a buffer of no size, for df_buffer_grow()
+ *
+ * Return: the buffer, for df_buffer_free(), or NULL.
+ */
+struct df_buffer *df_buffer_empty(void)
+{
+	struct df_buffer *buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
+
+	if (!buffer)
+		return NULL;
+	buffer->owner = current_euid();
+	mutex_init(&buffer->lock);
+	INIT_LIST_HEAD(&buffer->attachments);
+	init_waitqueue_head(&buffer->progress);
+	return buffer;
 }
 
 /**
@@ -128,24 +166,17 @@ static void df_slot_free(struct df_slot *slot, kuid_t owner)
 struct df_buffer *df_buffer_new(u64 length)
 {
 	struct df_buffer *buffer;
-	u64 pooled, limit;
 	size_t i, left;
 
 	if (!length)
 		return ERR_PTR(-EINVAL);
-	/* It would be nobody's in the eyes of the OOM killer, who then took everybody else. */
-	df_pool_sizes(&pooled, &limit);
-	if (length > pooled + ((u64)si_mem_available() << PAGE_SHIFT))
+	if (length > SIZE_MAX - SZ_2M || df_memory_lacks(length, 0))
 		return ERR_PTR(-ENOMEM);
-	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL_ACCOUNT);
+	buffer = df_buffer_empty();
 	if (!buffer)
 		return ERR_PTR(-ENOMEM);
 	buffer->size = PAGE_ALIGN(length);
 	buffer->count = DIV_ROUND_UP(buffer->size, DF_SLOT_BYTES);
-	buffer->owner = current_euid();
-	mutex_init(&buffer->lock);
-	INIT_LIST_HEAD(&buffer->attachments);
-	init_waitqueue_head(&buffer->progress);
 	buffer->slots = kvcalloc(buffer->count, sizeof(struct df_slot), GFP_KERNEL_ACCOUNT);
 	if (!buffer->slots) {
 		kfree(buffer);
@@ -160,6 +191,8 @@ void df_buffer_free(struct df_buffer *buffer)
 {
 	size_t i;
 
+	if (!buffer)
+		return;
 	for (i = 0; i < buffer->count; i++) {
 		df_slot_free(&buffer->slots[i], buffer->owner);
 		cond_resched();
@@ -284,7 +317,7 @@ struct page *df_buffer_page(struct df_buffer *buffer, size_t offset, size_t *byt
 	size_t chunk = PAGE_SIZE << slot->order;
 
 	*bytes = chunk - in_slot % chunk;
-	return df_chunk(slot, in_slot / chunk) + in_slot % chunk / PAGE_SIZE;
+	return df_slot_page(slot, in_slot);
 }
 
 /**

@@ -33,6 +33,7 @@ struct df_slot {
 struct df_buffer {
 	size_t size;
 	size_t count;			/* of slots */
+	size_t most;			/* of slots there is place for, in one that grows */
 	struct df_slot *slots;
 	kuid_t owner;			/* whose pool gets the pages */
 	struct df_filler *filler;	/* while it has not all its memory */
@@ -63,10 +64,17 @@ struct df_filler {
 extern struct workqueue_struct *df_workers;
 
 struct df_buffer *df_buffer_new(u64 length);
+struct df_buffer *df_buffer_empty(void);
+int df_buffer_grow(struct df_buffer *buffer, size_t size);
+void df_buffer_shrink(struct df_buffer *buffer, size_t size);
 void df_buffer_free(struct df_buffer *buffer);
 void df_filler_start(struct df_filler *filler, struct df_buffer *buffer, gfp_t gfp);
 int df_filler_finish(struct df_filler *filler, bool stop);
 void df_buffer_zero(struct df_buffer *buffer, size_t from, size_t to, bool all);
+bool df_memory_lacks(u64 bytes, unsigned long spare);
+int df_slot_alloc(struct df_slot *slot, gfp_t extra, const bool *stop);
+void df_slot_free(struct df_slot *slot, kuid_t owner);
+struct page *df_slot_page(const struct df_slot *slot, size_t in_slot);
 /* exporter.c; the buffer is freed when this fails, and else with the dma-buf. */
 int df_buffer_export(struct df_buffer *buffer, u32 fd_flags, struct df_new *new, s32 *fd);
 

@@ -7,11 +7,14 @@
  *   target.c    files that a transfer reads or writes
  *   transfer.c  I/O between pages and files
  *   heap.c      our own buffers and their memory
+ *   grow.c      those that get memory as they are written
  *   exporter.c  what other drivers see of them
  *   load.c      buffers filled before they are seen
  *   pool.c      memory that waits to be used again
  *   file.c      regular files over dma-bufs
- *   open.c      how such a file comes to be, and to its dma-buf
+ *   tail.c      what is written beyond the dma-buf
+ *   open.c      how such a file comes to be
+ *   bind.c      and to its dma-buf
  */
 #ifndef DMABUF_FILE_INTERNAL_H
 #define DMABUF_FILE_INTERNAL_H

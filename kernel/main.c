@@ -28,7 +28,7 @@ static int df_query(struct dmabuf_file_query *query)
 	query->version = DMABUF_FILE_VERSION;
 	query->max_segments = DF_MAX_SEGMENTS;
 	query->features = DMABUF_FILE_HAS_TRANSFER | DMABUF_FILE_HAS_ALLOC | DMABUF_FILE_HAS_LOAD |
-			  DMABUF_FILE_HAS_OPEN;
+			  DMABUF_FILE_HAS_OPEN | DMABUF_FILE_HAS_ROOM;
 	if (IS_ENABLED(CONFIG_IO_URING))
 		query->features |= DMABUF_FILE_HAS_URING;
 	df_pool_sizes(&query->pool_bytes, &query->pool_limit);

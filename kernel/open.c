@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * OPEN and BIND: a regular file over a dma-buf, so that what wants a file (FUSE
+ * OPEN: a regular file over a dma-buf, so that what wants a file (FUSE
  * passthrough above all) can have one.  A dma-buf's own inode is neither regular
  * nor can it be opened a second time.
  *
@@ -32,6 +32,7 @@ static void df_state_free(struct df_file *state)
 		df_pages_put(&state->pages);
 		dma_buf_put(state->dmabuf);
 	}
+	df_buffer_free(state->tail);
 	kfree(state);
 }
 
@@ -86,86 +87,7 @@ bool df_is_open_file(struct file *file)
 	return file->f_op == &df_file_operations;
 }
 
-/* False: a mapping shows what is bound now. With state->lock held for writing. */
-static bool df_exchange(struct df_file *state, struct dma_buf *dmabuf)
-{
-	bool free;
-
-	spin_lock(&state->mapping_lock);
-	free = !state->mapping && !state->mapped;
-	if (free)
-		state->dmabuf = dmabuf;
-	spin_unlock(&state->mapping_lock);
-	return free;
-}
-
-/* The pages of what is to be bound, with a reference of their own to it. */
-static int df_prepare(struct df_pages *pages, struct dma_buf *dmabuf)
-{
-	int error = df_pages_get(pages, dmabuf);
-
-	if (error)
-		return error;
-	error = df_pages_index(pages) ?: df_begin_access(dmabuf, DMA_FROM_DEVICE);
-	if (error) {
-		df_pages_put(pages);
-		return error;
-	}
-	/* What an exporter makes at the first access is there when several begin one. */
-	dma_buf_end_cpu_access(dmabuf, DMA_FROM_DEVICE);
-	get_dma_buf(dmabuf);
-	return 0;
-}
-
-/* With state->lock held for writing; @pages are those of @dmabuf, then of what was bound. */
-static int df_bind_locked(struct inode *inode, struct dma_buf *dmabuf, u64 length, bool replace,
-			  struct df_pages *pages)
-{
-	struct df_file *state = df_file_of(inode);
-
-	if (state->dmabuf && !replace)
-		return -EBUSY;
-	if (state->dmabuf != dmabuf) {
-		/* Another BIND came between. */
-		if (pages->dmabuf != dmabuf)
-			return -EBUSY;
-		if (!df_exchange(state, dmabuf))
-			return -EBUSY;
-		swap(state->pages, *pages);
-		inode->i_blocks = df_capacity(state) >> SECTOR_SHIFT;
-	}
-	i_size_write(inode, length);
-	return 0;
-}
-
-/* @dmabuf may be NULL, to let go what is bound. */
-static int df_bind_to(struct inode *inode, struct dma_buf *dmabuf, u64 length, bool replace)
-{
-	struct df_file *state = df_file_of(inode);
-	struct df_pages pages = {};
-	int error;
-
-	if (length > (dmabuf ? dmabuf->size : 0))
-		return -EINVAL;
-	if (dmabuf && dmabuf != READ_ONCE(state->dmabuf)) {
-		error = df_prepare(&pages, dmabuf);
-		if (error)
-			return error;
-	}
-	error = down_write_killable(&state->lock);
-	if (!error) {
-		error = df_bind_locked(inode, dmabuf, length, replace, &pages);
-		up_write(&state->lock);
-	}
-	if (pages.dmabuf) {
-		dmabuf = pages.dmabuf;
-		df_pages_put(&pages);
-		dma_buf_put(dmabuf);
-	}
-	return error;
-}
-
-static struct inode *df_inode_new(bool read_only)
+static struct inode *df_inode_new(u64 room, bool read_only)
 {
 	struct df_file *state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
 	struct inode *inode;
@@ -174,6 +96,7 @@ static struct inode *df_inode_new(bool read_only)
 		return ERR_PTR(-ENOMEM);
 	init_rwsem(&state->lock);
 	spin_lock_init(&state->mapping_lock);
+	state->room = room;
 	state->read_only = read_only;
 	inode = new_inode(df_mount->mnt_sb);
 	if (!inode) {
@@ -192,16 +115,19 @@ static struct inode *df_inode_new(bool read_only)
 }
 
 /* With the file system pinned for the file that is made. */
-static struct file *df_file_make(struct dma_buf *dmabuf, u64 length, u32 flags, bool read_only)
+static struct file *df_file_make(struct dma_buf *dmabuf, const struct dmabuf_file_open *arg,
+				 bool read_only)
 {
-	struct inode *inode = df_inode_new(read_only);
+	struct inode *inode = df_inode_new(arg->room, read_only);
 	struct file *file;
 	int error;
 
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);
 	if (dmabuf) {
-		error = df_bind_to(inode, dmabuf, length, false);
+		struct df_binding binding = { .dmabuf = dmabuf, .length = arg->length };
+
+		error = df_bind_to(inode, &binding);
 		if (error) {
 			iput(inode);
 			return ERR_PTR(error);
@@ -210,7 +136,7 @@ static struct file *df_file_make(struct dma_buf *dmabuf, u64 length, u32 flags, 
 	/* As for a file that is opened: its last close lets the module go. */
 	__module_get(THIS_MODULE);
 	file = alloc_file_pseudo(inode, df_mount, "dmabuf_file",
-				 (flags & O_ACCMODE) | O_LARGEFILE,
+				 (arg->fd_flags & O_ACCMODE) | O_LARGEFILE,
 				 &df_file_operations);
 	if (IS_ERR(file)) {
 		module_put(THIS_MODULE);
@@ -221,20 +147,21 @@ static struct file *df_file_make(struct dma_buf *dmabuf, u64 length, u32 flags, 
 	return file;
 }
 
-static struct file *df_file_new(struct dma_buf *dmabuf, u64 length, u32 flags)
+static struct file *df_file_new(struct dma_buf *dmabuf, const struct dmabuf_file_open *arg)
 {
+	bool for_reading = (arg->fd_flags & O_ACCMODE) == O_RDONLY;
 	bool read_only = dmabuf && !(dmabuf->file->f_mode & FMODE_WRITE);
 	struct file *file;
 	int error;
 
-	if (read_only && (flags & O_ACCMODE) != O_RDONLY)
+	if (read_only && !for_reading)
 		return ERR_PTR(-EACCES);
 	/* What was asked for reading stays so, whoever opens it by its path. */
-	read_only |= dmabuf && (flags & O_ACCMODE) == O_RDONLY;
+	read_only |= dmabuf && for_reading;
 	error = df_fs_pin();
 	if (error)
 		return ERR_PTR(error);
-	file = df_file_make(dmabuf, length, flags, read_only);
+	file = df_file_make(dmabuf, arg, read_only);
 	if (IS_ERR(file))
 		df_fs_unpin();
 	return file;
@@ -250,7 +177,8 @@ int df_open(struct dmabuf_file_open *arg, struct df_new *new)
 	int made;
 
 	arg->file_fd = -1;
-	if (!df_fd_flags_valid(arg->fd_flags) || (arg->dmabuf_fd == -1 && arg->length))
+	if (!df_fd_flags_valid(arg->fd_flags) || (arg->dmabuf_fd == -1 && arg->length) ||
+	    (arg->room && (arg->fd_flags & O_ACCMODE) == O_RDONLY))
 		return -EINVAL;
 	if (arg->dmabuf_fd != -1) {
 		dmabuf = dma_buf_get(arg->dmabuf_fd);
@@ -261,7 +189,7 @@ int df_open(struct dmabuf_file_open *arg, struct df_new *new)
 			return -EBADF;
 		}
 	}
-	file = df_file_new(dmabuf, arg->length, arg->fd_flags);
+	file = df_file_new(dmabuf, arg);
 	if (dmabuf)
 		dma_buf_put(dmabuf);
 	if (IS_ERR(file))
@@ -271,49 +199,4 @@ int df_open(struct dmabuf_file_open *arg, struct df_new *new)
 		return made;
 	arg->file_fd = made;
 	return 0;
-}
-
-/* What @fd says is to be bound: NULL for none. */
-static struct dma_buf *df_bindable(s32 fd)
-{
-	struct dma_buf *dmabuf = fd == -1 ? NULL : dma_buf_get(fd);
-	const fmode_t both = FMODE_READ | FMODE_WRITE;
-
-	if (!IS_ERR_OR_NULL(dmabuf) && (dmabuf->file->f_mode & both) != both) {
-		dma_buf_put(dmabuf);
-		return ERR_PTR(-EBADF);
-	}
-	return dmabuf;
-}
-
-/*
- * BIND: what OPEN left unbound gets its dma-buf, or another one.
- */
-int df_bind(struct dmabuf_file_bind *arg)
-{
-	bool replace = arg->flags & DMABUF_FILE_BIND_REPLACE;
-	struct dma_buf *dmabuf;
-	struct file *file;
-	int error = -EINVAL;
-
-	if (arg->flags & ~DMABUF_FILE_BIND_REPLACE || (arg->dmabuf_fd == -1 && !replace))
-		return -EINVAL;
-	file = fget(arg->file_fd);
-	if (!file)
-		return -EBADF;
-	if (!df_is_open_file(file))
-		goto out;
-	error = -EBADF;
-	if (!(file->f_mode & FMODE_WRITE))
-		goto out;
-	dmabuf = df_bindable(arg->dmabuf_fd);
-	error = PTR_ERR_OR_ZERO(dmabuf);
-	if (error)
-		goto out;
-	error = df_bind_to(file_inode(file), dmabuf, arg->length, replace);
-	if (dmabuf)
-		dma_buf_put(dmabuf);
-out:
-	fput(file);
-	return error;
 }

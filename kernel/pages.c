@@ -255,6 +255,8 @@ int df_pages_index(struct df_pages *pages)
 {
 	size_t count = DIV_ROUND_UP(pages->dmabuf->size, PAGE_SIZE), i;
 
+	if (!IS_ALIGNED(pages->dmabuf->size, PAGE_SIZE))
+		return -EOPNOTSUPP;
 	if (pages->own)
 		return 0;
 	pages->index = kvmalloc_array(count, sizeof(struct page *), GFP_KERNEL_ACCOUNT);

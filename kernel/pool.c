@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Large pages that a user's buffers left, for the same user's next LOAD.  They
- * keep what was in them: only LOAD takes them, which lets nobody see it.  Given
- * back when memory is short, and when they were not wanted for a while.
+ * Large pages that a user's buffers left, for the same user's next LOAD, or writes
+ * beyond a dma-buf.  They keep what was in them: only those take them, who let nobody
+ * see it; and only in the cgroup that pays for them, or others would use its memory.
+ * Given back when memory is short, and when they were not wanted for a while.
  */
 #include <linux/list.h>
 #include <linux/memcontrol.h>
@@ -23,6 +24,8 @@ struct df_pool_user {
 	struct list_head pages;		/* the latest first */
 	unsigned long count;
 	kuid_t user;
+	const void *payer;		/* a cgroup, or NULL for the root; only compared */
+	unsigned long used;		/* jiffies */
 };
 
 static unsigned long pool_mb = ULONG_MAX;
@@ -32,7 +35,6 @@ MODULE_PARM_DESC(pool_mb, "MiB kept for reuse, for all users together (default: 
 static DEFINE_SPINLOCK(df_pool_lock);
 static LIST_HEAD(df_pool_users);
 static unsigned long df_pool_count;	/* of pages */
-static unsigned long df_pool_used;	/* jiffies */
 static struct shrinker *df_shrinker;
 static void df_pool_idle(struct work_struct *work);
 static DECLARE_DELAYED_WORK(df_pool_work, df_pool_idle);
@@ -46,35 +48,57 @@ static unsigned long df_pool_most(void)
 	return mb / (DF_SLOT_BYTES / SZ_1M);
 }
 
-static struct df_pool_user *df_pool_find(kuid_t user)
+static struct df_pool_user *df_pool_find(kuid_t user, const void *payer)
 {
 	struct df_pool_user *found;
 
 	list_for_each_entry(found, &df_pool_users, entry)
-		if (uid_eq(found->user, user))
+		if (uid_eq(found->user, user) && found->payer == payer)
 			return found;
 	return NULL;
 }
 
+/* Who would pay for a page that was allocated now. */
+static const void *df_payer_now(void)
+{
+	const void *payer = NULL;
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *memcg;
+
+	if (!memcg_kmem_online())
+		return NULL;
+	rcu_read_lock();
+	memcg = mem_cgroup_from_task(current);
+	if (memcg && memcg->css.parent)
+		payer = memcg;
+	rcu_read_unlock();
+#endif
+	return payer;
+}
+
 /*
- * Whether a cgroup with a limit pays for the page.  Its own reclaim would not find
+ * Who pays for the page.  False: a cgroup with a limit: its own reclaim would not find
  * the page here, so the pool would push that cgroup's processes into the limit.
  */
-static bool df_is_limited(struct page *page)
+static bool df_payer_of(struct page *page, const void **payer)
 {
 	bool limited = false;
+
+	*payer = NULL;
 #ifdef CONFIG_MEMCG
 	struct page_counter *counter;
 	struct mem_cgroup *memcg;
 
 	rcu_read_lock();
 	memcg = folio_memcg(page_folio(page));
+	if (memcg && memcg->css.parent)
+		*payer = memcg;
 	for (counter = memcg ? &memcg->memory : NULL; counter; counter = counter->parent)
 		limited |= READ_ONCE(counter->max) != PAGE_COUNTER_MAX ||
 			   READ_ONCE(counter->high) != PAGE_COUNTER_MAX;
 	rcu_read_unlock();
 #endif
-	return limited;
+	return !limited;
 }
 
 /**
@@ -87,13 +111,14 @@ static bool df_is_limited(struct page *page)
 bool df_pool_give(struct page *page, kuid_t owner)
 {
 	struct df_pool_user *user, *made = NULL;
+	const void *payer;
 	bool given = false;
 
 	if (READ_ONCE(df_pool_count) >= df_pool_most() || page_count(page) != 1 ||
-	    df_is_limited(page))
+	    !df_payer_of(page, &payer))
 		return false;
 	spin_lock(&df_pool_lock);
-	user = df_pool_find(owner);
+	user = df_pool_find(owner, payer);
 	if (!user) {
 		spin_unlock(&df_pool_lock);
 		made = kzalloc(sizeof(*made), GFP_KERNEL);
@@ -101,8 +126,9 @@ bool df_pool_give(struct page *page, kuid_t owner)
 			return false;
 		INIT_LIST_HEAD(&made->pages);
 		made->user = owner;
+		made->payer = payer;
 		spin_lock(&df_pool_lock);
-		user = df_pool_find(owner);
+		user = df_pool_find(owner, payer);
 		if (!user) {
 			user = made;
 			list_add(&user->entry, &df_pool_users);
@@ -112,38 +138,49 @@ bool df_pool_give(struct page *page, kuid_t owner)
 	if (df_pool_count < df_pool_most()) {
 		list_add(&page->lru, &user->pages);
 		user->count++;
+		user->used = jiffies;
 		df_pool_count++;
-		df_pool_used = jiffies;
 		given = true;
 	}
 	spin_unlock(&df_pool_lock);
 	kfree(made);
 	if (given)
-		mod_delayed_work(df_workers, &df_pool_work, DF_POOL_IDLE);
+		queue_delayed_work(df_workers, &df_pool_work, DF_POOL_IDLE);
 	return given;
 }
 
 /* Return: a page that still holds what it held, or NULL. */
 struct page *df_pool_take(kuid_t owner)
 {
+	const void *payer = df_payer_now(), *pays;
 	struct df_pool_user *user;
 	struct page *page = NULL;
 
 	spin_lock(&df_pool_lock);
-	user = df_pool_find(owner);
+	user = df_pool_find(owner, payer);
 	if (user && user->count) {
 		page = list_first_entry(&user->pages, struct page, lru);
 		list_del(&page->lru);
 		user->count--;
+		user->used = jiffies;
 		df_pool_count--;
-		df_pool_used = jiffies;
 	}
 	spin_unlock(&df_pool_lock);
+	if (page)
+		df_payer_of(page, &pays);
+	/* Another cgroup may have come to where that one was. */
+	if (page && pays != payer) {
+		__free_pages(page, DF_SLOT_ORDER);
+		page = NULL;
+	}
 	return page;
 }
 
-/* Frees up to @most pages, those that have waited longest of each user. */
-static unsigned long df_pool_free(unsigned long most)
+/*
+ * Frees up to @most pages, those that have waited longest of each user who has not
+ * used his since @since (jiffies).
+ */
+static unsigned long df_pool_free(unsigned long most, unsigned long since)
 {
 	struct df_pool_user *user, *next;
 	struct page *page, *other;
@@ -153,6 +190,8 @@ static unsigned long df_pool_free(unsigned long most)
 
 	spin_lock(&df_pool_lock);
 	list_for_each_entry_safe(user, next, &df_pool_users, entry) {
+		if (time_after(user->used, since))
+			continue;
 		while (user->count && freed < most) {
 			list_move(user->pages.prev, &pages);
 			user->count--;
@@ -175,12 +214,9 @@ static unsigned long df_pool_free(unsigned long most)
 
 static void df_pool_idle(struct work_struct *work)
 {
-	unsigned long idle = jiffies - READ_ONCE(df_pool_used);
-
-	if (idle >= DF_POOL_IDLE)
-		df_pool_free(ULONG_MAX);
-	else
-		queue_delayed_work(df_workers, &df_pool_work, DF_POOL_IDLE - idle);
+	df_pool_free(ULONG_MAX, jiffies - DF_POOL_IDLE);
+	if (READ_ONCE(df_pool_count))
+		queue_delayed_work(df_workers, &df_pool_work, DF_POOL_IDLE / 8);
 }
 
 static unsigned long df_pool_count_objects(struct shrinker *shrinker,
@@ -193,22 +229,24 @@ static unsigned long df_pool_count_objects(struct shrinker *shrinker,
 
 static unsigned long df_pool_scan_objects(struct shrinker *shrinker, struct shrink_control *control)
 {
-	unsigned long freed = df_pool_free(DIV_ROUND_UP(control->nr_to_scan, 1UL << DF_SLOT_ORDER));
+	unsigned long freed = df_pool_free(DIV_ROUND_UP(control->nr_to_scan, 1UL << DF_SLOT_ORDER),
+					   jiffies);
 
 	return freed ? freed << DF_SLOT_ORDER : SHRINK_STOP;
 }
 
 /**
  * df_pool_sizes - what the pool holds
- * @held: out: bytes for the calling user
+ * @held: out: bytes for the calling user, in his cgroup
  * @limit: out: bytes for all users together
  */
 void df_pool_sizes(u64 *held, u64 *limit)
 {
+	const void *payer = df_payer_now();
 	struct df_pool_user *user;
 
 	spin_lock(&df_pool_lock);
-	user = df_pool_find(current_euid());
+	user = df_pool_find(current_euid(), payer);
 	*held = user ? (u64)user->count * DF_SLOT_BYTES : 0;
 	spin_unlock(&df_pool_lock);
 	*limit = (u64)df_pool_most() * DF_SLOT_BYTES;
@@ -229,5 +267,5 @@ void df_pool_exit(void)
 {
 	shrinker_free(df_shrinker);
 	cancel_delayed_work_sync(&df_pool_work);
-	df_pool_free(ULONG_MAX);
+	df_pool_free(ULONG_MAX, jiffies);
 }

@@ -9,39 +9,9 @@
 #include <atomic>
 #include <thread>
 
-#include "kernel/kernel_support.h"
+#include "kernel/opened_support.h"
 
 using namespace kernel;
-
-namespace {
-
-struct Opened {
-  int error = 0;
-  UniqueFd fd;
-};
-Opened open_over(int dmabuf, uint64_t length, uint32_t flags = O_RDWR) {
-  dmabuf_file_open request{};
-  request.fd_flags = flags | O_CLOEXEC;
-  request.dmabuf_fd = dmabuf;
-  request.length = length;
-  const int error = call(DMABUF_FILE_OPEN, request);
-  return {error, UniqueFd(error == 0 ? request.file_fd : -1)};
-}
-int bind(int file, int dmabuf, uint64_t length, uint32_t flags = 0) {
-  dmabuf_file_bind request{};
-  request.flags = flags;
-  request.file_fd = file;
-  request.dmabuf_fd = dmabuf;
-  request.length = length;
-  return call(DMABUF_FILE_BIND, request);
-}
-off_t size_of(int fd) {
-  struct stat st {};
-  REQUIRE(::fstat(fd, &st) == 0);
-  return st.st_size;
-}
-
-}  // namespace
 
 TEST_CASE("a file over a dma-buf reads and writes the dma-buf") {
   for (const Exporter& exporter : exporters()) {

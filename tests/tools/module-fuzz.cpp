@@ -297,6 +297,7 @@ class Fuzzer {
     request.fd_flags = once_in(4) ? O_RDONLY | O_CLOEXEC : fd_flags();
     request.dmabuf_fd = once_in(4) ? -1 : buffer.fd;
     request.length = request.dmabuf_fd < 0 && !rarely() ? 0 : below(buffer.size + 1);
+    if ((request.fd_flags & O_RDWR) != 0 && once_in(2)) request.room = rarely() ? any() : length() * 16;
     const int error = call(DMABUF_FILE_OPEN, request);
     if (error == 0) keep(opened_, request.file_fd, buffer.size);
     return error;
@@ -304,8 +305,11 @@ class Fuzzer {
   int bind() {
     const Choice buffer = some_buffer();
     dmabuf_file_bind request{};
-    request.flags = rarely() ? static_cast<uint32_t>(any())
-                             : static_cast<uint32_t>(once_in(2) ? DMABUF_FILE_BIND_REPLACE : 0);
+    // LAST leaves a file of little use.
+    constexpr uint32_t kUseful = DMABUF_FILE_BIND_REPLACE | DMABUF_FILE_BIND_KEEP | DMABUF_FILE_BIND_HIDDEN;
+    request.flags = rarely() ? static_cast<uint32_t>(any()) : random_() & kUseful;
+    if (rarely()) request.flags |= DMABUF_FILE_BIND_LAST;
+    if (once_in(4)) request.flags |= DMABUF_FILE_BIND_FILLED;
     request.file_fd = one_of(rarely() ? files_ : opened_).fd;
     request.dmabuf_fd = once_in(8) ? -1 : buffer.fd;
     request.length = request.dmabuf_fd == -1 && !rarely() ? 0 : below(buffer.size + 1);
@@ -323,7 +327,7 @@ class Fuzzer {
     static const std::vector<char> bytes(100'000, 'z');
     static std::vector<char> room(100'000);
     const auto [file, size] = held(opened_);
-    const auto at = static_cast<off_t>(below(size + 1));
+    const auto at = static_cast<off_t>(below(2 * size + 1));  // also beyond the dma-buf
     const size_t some = below(bytes.size());
     const int disk_file = files_[below(3)].fd.get();
     switch (below(14)) {
