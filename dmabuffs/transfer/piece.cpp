@@ -26,15 +26,17 @@ Result<std::unique_ptr<Lease>> lease_to_fill(Buffer& buffer, const Copy& copy, u
   return needed < expected ? buffer.lease(window, Access::Write, needed) : std::move(lease);
 }
 
-/// A lease to read from a buffer that may be truncated at the same time: then `length` becomes less, perhaps
-/// 0.
+/// A lease to read from a buffer that may be truncated, and written anew, at the same time: then `length`
+/// becomes less, perhaps 0.
 Result<std::unique_ptr<Lease>> lease_for_reading(Buffer& buffer, uint64_t offset, uint64_t& length) {
-  for (;;) {
+  constexpr unsigned kMostTries = 8;
+  for (unsigned tries = 0;;) {
     auto lease = buffer.lease({offset, length}, Access::Read, 0);
+    if (lease || lease.error().code != EINVAL) return lease;  // EINVAL: the range lay beyond the end
     const uint64_t size = buffer.size();
     const uint64_t there = size > offset ? size - offset : 0;
-    if (lease || there >= length) return lease;
-    length = there;
+    if (there >= length && ++tries == kMostTries) return lease;
+    length = std::min(length, there);
     if (length == 0) return std::unique_ptr<Lease>();
   }
 }
