@@ -32,7 +32,7 @@ for card in /dev/dri/card*; do
     case $driver in
     bochs*) # its buffers are in system memory since 6.14
         wanted='EOPNOTSUPP 0'
-        if [[ $(modinfo -F depends bochs) != *vram* ]]; then wanted="ok $size direct sg"; fi ;;
+        if [[ $(modinfo -F depends bochs) != *vram* ]]; then wanted="ok $size direct vmap"; fi ;;
     qxl) wanted='EOPNOTSUPP 0' ;;
     virtio*) wanted="ok $size direct vmap" ;;
     *) continue ;;
