@@ -53,6 +53,7 @@ void KernelModule::ask() const {
   }
   static_assert(kTransfer == DMABUF_FILE_HAS_TRANSFER && kAllocate == DMABUF_FILE_HAS_ALLOC);
   static_assert(kLoad == DMABUF_FILE_HAS_LOAD && kOpen == DMABUF_FILE_HAS_OPEN);
+  static_assert(kRoom == DMABUF_FILE_HAS_ROOM);
   device_ = std::move(device);
   features_ = query.features;
 }
@@ -82,11 +83,26 @@ Result<KernelModule::Loaded> KernelModule::load(int file, uint64_t offset, uint6
   return Loaded{UniqueFd(request.dmabuf_fd), request.bytes, direct};
 }
 
-Result<UniqueFd> KernelModule::open_file() const {
+bool KernelModule::can_show(const std::string& exporter, const std::function<Result<int>()>& sample) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = shows_.find(exporter); known != shows_.end()) return known->second;
+  }
+  const auto dmabuf = sample();  // may wait for memory
+  if (!dmabuf) return false;
+  const auto file = open_file();
+  const auto bound = file ? bind_file(file->get(), *dmabuf, 0) : Result<void>(Failure(file.error()));
+  if (!bound && bound.error().code != EOPNOTSUPP) return false;
+  const std::lock_guard lock(mutex_);
+  return shows_[exporter] = bound.has_value();
+}
+
+Result<UniqueFd> KernelModule::open_file(uint64_t room) const {
   dmabuf_file_open request{};
   request.size = sizeof request;
   request.fd_flags = O_RDWR | O_CLOEXEC;
   request.dmabuf_fd = -1;
+  request.room = room;
   if (::ioctl(device_.get(), DMABUF_FILE_OPEN, &request) != 0)
     return fail_errno(errno, "a file of the kernel module");
   return UniqueFd(request.file_fd);
@@ -102,6 +118,24 @@ Result<void> KernelModule::bind_file(int file, int dmabuf, uint64_t length) cons
   while (::ioctl(device_.get(), DMABUF_FILE_BIND, &request) != 0)
     if (errno != EINTR) return fail_errno(errno, "binding a dma-buf to a file");
   return {};
+}
+
+Result<uint64_t> KernelModule::bind_keeping(int file, int dmabuf, uint64_t length, Shown shown,
+                                            bool filled) const {
+  dmabuf_file_bind request{};
+  request.size = sizeof request;
+  request.flags = DMABUF_FILE_BIND_KEEP;
+  if (shown == Shown::Hidden) request.flags |= DMABUF_FILE_BIND_HIDDEN;
+  if (shown == Shown::Last) request.flags |= DMABUF_FILE_BIND_LAST;
+  if (filled) request.flags |= DMABUF_FILE_BIND_FILLED;
+  request.file_fd = file;
+  request.dmabuf_fd = dmabuf;
+  request.length = length;
+  while (::ioctl(device_.get(), DMABUF_FILE_BIND, &request) != 0) {
+    if (errno != EINTR) return fail_errno(errno, "binding a dma-buf to a file");
+    request.length = length;
+  }
+  return request.length;
 }
 
 KernelModule::Transferred KernelModule::read_file(const Range& range) const {

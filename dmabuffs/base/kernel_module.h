@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 
@@ -24,6 +26,8 @@ class KernelModule {
   [[nodiscard]] bool can_allocate() const { return (features() & kAllocate) != 0; }
   [[nodiscard]] bool can_load() const { return (features() & kLoad) != 0; }
   [[nodiscard]] bool can_open() const { return (features() & kOpen) != 0; }
+  /// Whether its files take writes beyond their dma-buf.
+  [[nodiscard]] bool has_room() const { return (features() & kRoom) != 0; }
   /// Why can_transfer() is false, and the remedy; empty when it is true.
   [[nodiscard]] std::string why_not() const;
 
@@ -57,15 +61,30 @@ class KernelModule {
   /// from this offset.
   [[nodiscard]] Result<Loaded> load(int file, uint64_t offset, uint64_t length) const;
 
-  /// A regular file that shows no dma-buf yet.
-  [[nodiscard]] Result<UniqueFd> open_file() const;
+  /// Whether a file can show dma-bufs of the exporter called `exporter`, which `sample` makes one of. Asked
+  /// once; without a sample it is asked again.
+  [[nodiscard]] bool can_show(const std::string& exporter, const std::function<Result<int>()>& sample) const;
+  /// A regular file that shows no dma-buf yet. It takes `room` bytes that are written beyond its dma-buf, or
+  /// while there is none; they wait for bind_keeping().
+  [[nodiscard]] Result<UniqueFd> open_file(uint64_t room = 0) const;
   /// Has such a file show the first `length` bytes of `dmabuf`, or with -1 and 0 nothing; for what it shows
   /// already it only changes the length. EBUSY: it was mapped, so what it shows has to stay. EOPNOTSUPP: not
   /// with this dma-buf.
   [[nodiscard]] Result<void> bind_file(int file, int dmabuf, uint64_t length) const;
 
+  enum class Shown {
+    Whole,   ///< also what lies beyond the file's length: it can be mapped
+    Hidden,  ///< as far as the file goes; what lies beyond it is zeroed when it is bound as Whole
+    Last,    ///< Whole, and none comes after it
+  };
+  /// The same, but the file keeps the bytes it has, which are copied unless it shows `dmabuf` already, and is
+  /// `length` bytes long at least: what is added is zeroed, or with `filled` is there already. Returns the
+  /// length. ENOSPC: `dmabuf` is smaller than what is kept.
+  [[nodiscard]] Result<uint64_t> bind_keeping(int file, int dmabuf, uint64_t length, Shown shown,
+                                              bool filled = false) const;
+
  private:
-  static constexpr uint64_t kTransfer = 1, kAllocate = 2, kLoad = 4, kOpen = 8;
+  static constexpr uint64_t kTransfer = 1, kAllocate = 2, kLoad = 4, kOpen = 8, kRoom = 32;
   [[nodiscard]] Transferred transfer(const Range& range, uint32_t flags) const;
 
   /// Asks the device where it is time to.
@@ -75,6 +94,7 @@ class KernelModule {
 
   const std::string path_;
   mutable std::mutex mutex_;
+  mutable std::map<std::string, bool> shows_;  // by exporter
   mutable std::chrono::steady_clock::time_point asked_{};
   mutable std::string why_not_;
   mutable UniqueFd device_;  // set before features_, never changed after

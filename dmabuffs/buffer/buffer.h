@@ -129,10 +129,13 @@ class Buffer {
   /// threads that must stay free.
   [[nodiscard]] virtual bool would_block(Access access, uint64_t end = 0) const = 0;
   /// Has the buffer be a regular file as well, made by the kernel module, where it is none by itself: what is
-  /// mapped or read through that is the dma-buf itself. Before anybody has opened the buffer.
-  virtual void offer_file(const KernelModule& /*module*/) {}
+  /// mapped or read through that is the dma-buf itself. With `writes` it also takes writes, if the heap's
+  /// memory allows that. Before anybody has opened the buffer.
+  virtual void offer_file(const KernelModule& /*module*/, bool /*writes*/) {}
+  /// The content was changed by a call here: for the times of passthrough_fd().
+  virtual void touch() {}
   /// The regular file that FUSE passthrough may use as backing file. -1: none. mmap(2) of it shows the
-  /// buffer's memory, or fails with ENODEV while there is no dma-buf.
+  /// buffer's memory, or fails with ENODEV while there is no dma-buf, or bytes wait for a larger one.
   [[nodiscard]] virtual int passthrough_fd() const = 0;
   /// Whether a read of that file reads the buffer, now: its size is the logical length.
   [[nodiscard]] virtual bool reads_pass() const = 0;

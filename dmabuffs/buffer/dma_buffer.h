@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// A buffer of a heap that makes dma-bufs. Its memory goes through three phases:
 ///
-///   Empty       no memory; the size is 0
-///   Filling     bytes are collected; nobody else can see the memory, so it may be replaced, grown and hold
-///   old bytes Published   the dma-buf exists: all of it is allocated, and what lies beyond the size reads
-///   zero
+/// - Empty: no memory; the size is 0.
+/// - Filling: bytes are collected; nobody else can see the memory, so it may be replaced, grown and hold old
+///   bytes.
+/// - Published: the dma-buf exists: all of it is allocated, and what lies beyond the size reads zero.
 ///
 /// Empty -> Filling by a write or a write lease; -> Published by flush, ftruncate, fallocate or the end of a
 /// load. A write beyond a Published capacity goes back to Filling (the content is copied once), unless the
@@ -15,8 +15,14 @@
 /// buffer is; what was only read through it may be replaced, but by another dma-buf at once: no way back to
 /// Filling.
 ///
+/// Where that file takes writes it leads: clients write to it past this program, so its size and bytes are
+/// the buffer's at every moment, whatever the phase. What is written beyond the dma-buf (or while there is
+/// none) waits in memory of the file's own, until flush and the like gather all in one dma-buf. Filling then
+/// is memory that is bound to the file, but hidden: it can be read as far as the file goes, and not be
+/// mapped.
+///
 /// Implemented in dma_buffer.cpp (the calls), dma_buffer_memory.cpp (phases and memory),
-/// dma_buffer_file.cpp, dma_buffer_lease.cpp.
+/// dma_buffer_file.cpp, dma_buffer_leading.cpp (the file leads), dma_buffer_lease.cpp.
 #pragma once
 #include <array>
 #include <atomic>
@@ -57,11 +63,13 @@ class DmaBuffer final : public Buffer {
   Result<Loaded> load(const Heap::Source& source, uint64_t most) override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
-  void offer_file(const KernelModule& module) override;
+  void offer_file(const KernelModule& module, bool writes) override;
+  void touch() override;
   [[nodiscard]] int passthrough_fd() const override { return file_.get(); }
-  [[nodiscard]] bool reads_pass() const override { return shown_; }
-  /// Not even while there is room: a write beyond it must come here, where there may be more.
-  [[nodiscard]] bool writes_pass() const override { return false; }
+  [[nodiscard]] bool reads_pass() const override { return leads_ || shown_; }
+  /// Unless the file leads not even while there is room: a write beyond it must come here, where there may be
+  /// more.
+  [[nodiscard]] bool writes_pass() const override { return leads_; }
   void pin_identity() override;
   void idle() override;
   void set_name(const std::string& name) override;
@@ -69,6 +77,8 @@ class DmaBuffer final : public Buffer {
  private:
   friend class DmaLease;
   enum class Phase { Empty, Filling, Published };
+  /// Of what somebody who goes on writing may spoil.
+  static constexpr unsigned kMostTries = 8;
 
   // All below need use_: shared for what only reads, exclusive for what changes anything.
 
@@ -134,6 +144,41 @@ class DmaBuffer final : public Buffer {
   bool let_go();
   /// Tells file_ the size.
   void show_size() const;
+
+  // dma_buffer_leading.cpp; gather() and what follows it, where nothing else is said, only when leads_.
+
+  /// Whether the file may lead: it can show this heap's memory.
+  [[nodiscard]] bool may_lead(const KernelModule& module) const;
+  /// The size now; under use_ it may still change while leads_.
+  [[nodiscard]] uint64_t current_size() const;
+  /// Makes size_ what the file says. Exclusive.
+  void ask_size();
+  Result<size_t> read_file(uint64_t offset, std::span<std::byte> to);
+  /// `offset` -1: at the end.
+  Result<size_t> write_file(int64_t offset, std::span<const std::byte> from);
+  Result<void> resize_file(uint64_t size);
+  Result<void> flush_file();
+  /// Has one dma-buf hold all bytes of the file, with a capacity of `capacity` at least; the file is `length`
+  /// bytes long at least, and what is added zero. `anew`: another dma-buf, even if this one is large enough.
+  Result<void> gather(uint64_t capacity, uint64_t length, bool anew = false);
+  /// Binds `target` to the file, which keeps its bytes. ENOSPC: it has grown beyond it.
+  Result<void> bind_all(const Storage& target, uint64_t length, bool hidden);
+  /// What waits for a dma-buf, if anything, gets one. Asks the size.
+  Result<void> gather_rest();
+  /// Whether part of `window` waits for a dma-buf; also when not leads_. Under use_.
+  [[nodiscard]] bool lacks(Range window) const {
+    return leads_ && window.end() > capacity() && window.end() <= current_size();
+  }
+  /// gather_rest() if a reader of `window` needs it. Takes use_.
+  Result<void> gather_for(Range window);
+  /// Memory for `capacity` bytes; `dirty`: what is in it is old.
+  Result<std::unique_ptr<Storage>> memory_to_gather(uint64_t capacity, bool& dirty);
+  Result<void> make_room_for_load_file(uint64_t end);
+  /// Binds memory of a load, hidden, to the file. Before adopt().
+  Result<void> hide(const Storage& fresh);
+  /// As set_size().
+  void set_file_size(uint64_t size);
+
   /// Bytes in `range` were written where they lie.
   void note_written(Range range) {
     if (range.offset <= present_end_) present_end_ = std::max(present_end_, range.end());
@@ -178,6 +223,7 @@ class DmaBuffer final : public Buffer {
   // The regular file over the dma-buf; set before anybody has opened the buffer.
   const KernelModule* module_ = nullptr;
   UniqueFd file_;
+  bool leads_ = false;              // file_ takes writes; set with it
   std::atomic<bool> shown_{false};  // file_ shows storage_, which is Published then; changes under use_
 
   std::mutex sync_mutex_;              // see CpuAccess::begin

@@ -8,13 +8,16 @@
 
 namespace dmabuffs {
 
-void DmaBuffer::offer_file(const KernelModule& module) {
+void DmaBuffer::offer_file(const KernelModule& module, bool writes) {
   if (!module.can_open()) return;
   const std::unique_lock use(use_);
-  auto file = module.open_file();
+  const bool leads = writes && may_lead(module);
+  // What the mount may hold at all; nobody else would say so before the close.
+  auto file = module.open_file(leads ? std::min(heap_->budget().limit_of(uid_), kLargestBuffer) : 0);
   if (!file) return log_debug(name() + ": " + file.error().message);
   module_ = &module;
   file_ = std::move(*file);
+  leads_ = leads;
 }
 
 Result<void> DmaBuffer::show(const Storage& storage) {
@@ -36,7 +39,7 @@ Result<void> DmaBuffer::show(const Storage& storage) {
 
 bool DmaBuffer::let_go() {
   if (identity_fixed()) return false;
-  if (!shown_) return true;
+  if (!shown_ && !leads_) return true;
   const auto freed = module_->bind_file(file_.get(), -1, 0);
   pinned_ = pinned_ || !freed;
   shown_ = !freed;

@@ -25,6 +25,7 @@ class DmaLease final : public Lease {
     --buffer_.leases_;
     if (!exclusive_ || committed_) return;
     if (!bytes_.empty()) store(0);
+    buffer_.ask_size();
     if (buffer_.size_ == 0 && buffer_.phase_ == DmaBuffer::Phase::Filling) {
       bracket_.end();
       buffer_.release();
@@ -38,7 +39,7 @@ class DmaLease final : public Lease {
     if (access == Access::Write) {
       auto room = buffer_.make_room_for_load(std::max(expected_end_, window_.end()));
       if (!room) return room;
-    } else if (window_.end() > buffer_.size_) {
+    } else if (window_.end() > std::min(buffer_.current_size(), buffer_.capacity())) {
       return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
     }
     auto bracket = buffer_.begin_access(access);
@@ -65,6 +66,8 @@ class DmaLease final : public Lease {
     store(done);
     committed_ = true;
     bracket_.end();
+    if (buffer_.size_ < window_.offset + done)
+      return fail(EIO, buffer_.name() + ": its file did not take the bytes");
     const bool complete = expected_end_ > 0 && buffer_.size_ >= expected_end_;
     return complete ? buffer_.publish_written() : Result<void>{};
   }
@@ -73,6 +76,7 @@ class DmaLease final : public Lease {
   /// Counts the first `done` bytes; what a transfer may have left behind them, past the size, is zeroed now
   /// if others can see it, else remembered.
   void store(uint64_t done) {
+    buffer_.ask_size();
     if (done > 0) buffer_.set_size(std::max(buffer_.size_, window_.offset + done));
     buffer_.note_written({window_.offset, done});
     buffer_.clip_old_bytes();
@@ -98,9 +102,15 @@ class DmaLease final : public Lease {
 Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uint64_t expected_end) {
   if (!fits(window) || !fits({0, expected_end})) return fail(EFBIG, name() + too_large());
   if (window.length == 0) return fail(EINVAL, name() + ": an empty range can't be leased");
-  auto lease = std::make_unique<DmaLease>(*this, window, access, expected_end);
-  if (auto begun = lease->begin(); !begun) return pass(std::move(begun));
-  return lease;
+  for (unsigned tries = 0;; ++tries) {
+    auto lease = std::make_unique<DmaLease>(*this, window, access, expected_end);
+    auto begun = lease->begin();
+    if (begun) return lease;
+    if (access == Access::Write || tries == kMostTries || !lacks(window)) return pass(std::move(begun));
+    // It was emptied and written anew, say.
+    lease.reset();
+    if (auto whole = gather_for(window); !whole) return pass(std::move(whole));
+  }
 }
 
 }  // namespace dmabuffs

@@ -121,6 +121,7 @@ void DmaBuffer::give_back_room() {
 }
 
 Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
+  if (leads_) return make_room_for_load_file(end);
   if (end <= capacity()) return {};
   if (identity_fixed()) return Failure(busy());
   if (storage_ && storage_->growable()) return grow(end);
@@ -150,14 +151,19 @@ Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
 
 Result<Buffer::Loaded> DmaBuffer::load(const Heap::Source& source, uint64_t most) {
   const std::unique_lock use(use_);
-  if (phase_ != Phase::Empty) return Buffer::load(source, most);
+  if (phase_ != Phase::Empty || current_size() > 0) return Buffer::load(source, most);
   auto loaded = heap_->load(source, uid_);
   if (!loaded) return pass(std::move(loaded));
   const uint64_t bytes = std::min(loaded->bytes, most);
   if (bytes == 0) return Loaded{0, loaded->direct};
+  if (auto hidden = hide(*loaded->storage); !hidden) return pass(std::move(hidden));
   adopt(std::move(loaded->storage), Phase::Filling, false);
   note_written({0, bytes});
   set_size(bytes);
+  if (size_ < bytes) {
+    release();
+    return fail(EIO, name() + ": its file did not take the bytes");
+  }
   taint({bytes, loaded->bytes - bytes});  // the file has grown, or the unit of its I/O is larger
   if (auto published = publish_written(); !published) {
     set_size(0);
@@ -221,6 +227,7 @@ uint64_t DmaBuffer::with_slack(uint64_t bytes) const {
 }
 
 Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
+  if (leads_) return gather(0, 0);
   const uint64_t before = capacity();
   if (wanted != before) {
     if (auto resized = storage_->resize(wanted); !resized) return resized;
@@ -258,6 +265,7 @@ Result<void> DmaBuffer::publish_pages() {
 }
 
 Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
+  if (leads_) return gather(bytes, 0, true);
   auto fresh = heap_->create(bytes, uid_);
   if (!fresh) return pass(std::move(fresh));
   if ((*fresh)->growable()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Memory of removed buffers kept for the next load of the same user, heap and capacity: its pages need no
-/// zeroing because a load overwrites them. Bounded; gives everything back under memory pressure and after a
-/// while unused.
+/// zeroing because a load overwrites them, or what is gathered from a file that leads. Bounded; gives
+/// everything back under memory pressure and after a while unused.
 #pragma once
 #include <sys/types.h>
 

@@ -15,7 +15,7 @@ namespace {
 /// write.
 constexpr mode_t kKeptBits = 01777;
 
-/// Memory of a plain memfd changes by passthrough without the daemon, so its own inode has the times.
+/// What takes writes by passthrough changes without the daemon, so its own inode has the times.
 int time_keeper(const Buffer& buffer) {
   return buffer.writes_pass() ? buffer.passthrough_fd() : -1;
 }
@@ -138,6 +138,7 @@ void BufferFile::closed() {
 }
 
 void BufferFile::contents_changed() {
+  buffer_->touch();
   const std::lock_guard lock(mutex_);
   attributes_.touch();
 }

@@ -157,7 +157,9 @@ Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& call
   auto buffer = Buffer::make(tree_->heap, tree_->context.recycler, caller.uid, name);
   // Without a memfd (EMFILE) there would be a file that can't be written to.
   if (auto usable = buffer->resize(0); !usable) return pass(std::move(usable));
-  if (tree_->context.passthrough.enabled()) buffer->offer_file(tree_->context.engine.kernel_module());
+  // Writes that pass by here pass `-o size=`, too.
+  if (tree_->context.passthrough.enabled())
+    buffer->offer_file(tree_->context.engine.kernel_module(), tree_->context.settings.size == 0);
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);

@@ -5,6 +5,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -65,6 +66,10 @@ class Budget {
   /// watch() on what it returns: until then its bytes count as still to be allocated.
   Result<Reservation> reserve(uid_t uid, uint64_t bytes, bool from_huge_pool = false);
   [[nodiscard]] uint64_t limit() const { return limits_.total; }
+  /// The most `uid` may hold.
+  [[nodiscard]] uint64_t limit_of(uid_t uid) const {
+    return uid == limits_.owner ? limits_.total : std::min(limits_.total, limits_.per_user);
+  }
   [[nodiscard]] uint64_t used() const;
   /// Called (without the lock) before a refusal, to give back what can be spared (recycled buffers); returns
   /// true if something was freed and trying again makes sense.

@@ -22,6 +22,12 @@ for heap in system udmabuf direct; do
     printf 'tail' >>"$mnt/heaps/$heap/x"
     check "$heap: and appended" test "$(tail -c 8 "$mnt/heaps/$heap/x")" = "$(tail -c 4 "$T/bytes")tail"
 done
+# Beyond what the mount may hold: at once, and nothing is kept.
+for heap in system direct; do
+    run dd if=/dev/zero of="$mnt/heaps/$heap/huge" bs=1 count=1 seek=100G status=none
+    says "$heap: more than the mount may hold" 1 'No space left on device'
+    equals "$heap: of which nothing is kept" "$(stat -c %s "$mnt/heaps/$heap/huge")" 0
+done
 check 'unmount' unmount_it
 check 'random copies in all directions' env TMPDIR="$disk" "$tools/mount-tests" '[model]'
 # The heaps have one code; what differs between them is in the programs above.

@@ -1,54 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Passthrough to dma-bufs, by the regular files that the kernel module makes of them. Hidden: it takes the
 // module, libfuse 3.17 and root (tests/guest/kernel_passthrough.sh). docs/semantics.md says what is promised.
-#include <sys/mman.h>
-
-#include "dmabuffs/base/mapping.h"
-#include "mount_support.h"
+#include "passthrough_heaps.h"
 
 using namespace mount_support;
 
-using dmabuffs::Mapping;
-
 namespace {
-
-constexpr size_t kPage = 4096, kSize = size_t{3} << 20;
-
-std::string pattern(size_t size, unsigned seed) {
-  std::string text(size, '\0');
-  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(1 + (i * 13 + i / 4096 + seed) % 255);
-  return text;
-}
-
-/// On each heap of dma-bufs, with the path for a new buffer.
-template <class Look>
-void on_each_heap(const Mount& mount, Look look) {
-  int heaps = 0;
-  for (const std::string& heap : mount.heaps()) {
-    if (heap == "memfd") continue;
-    INFO("heap " << heap);
-    const std::string path = mount.heap(heap) + "buffer";
-    look(path);
-    ::unlink(path.c_str());
-    ++heaps;
-  }
-  REQUIRE(heaps > 0);
-}
-
-Mapping map(const UniqueFd& fd, size_t bytes, int protection = PROT_READ | PROT_WRITE) {
-  auto mapped = Mapping::of_file(fd.get(), 0, bytes, protection);
-  INFO((mapped ? "" : mapped.error().message));
-  REQUIRE(mapped);
-  return std::move(*mapped);
-}
-
-std::string text_of(const Mapping& mapping) {
-  return {reinterpret_cast<const char*>(mapping.data()), mapping.size()};
-}
-
-bool same(const std::string& a, const std::string& b) {
-  return a == b;
-}
 
 void make(const std::string& path, const std::string& text) {
   const UniqueFd writer = open_file(path, O_WRONLY | O_CREAT | O_TRUNC);
@@ -81,7 +38,7 @@ TEST_CASE("dma-buf passthrough: open, ftruncate, mmap, write through the mapping
   });
 }
 
-TEST_CASE("dma-buf passthrough: readers pass the daemon, writers come to it, both and mappings show the same",
+TEST_CASE("dma-buf passthrough: readers pass the daemon; what is written and what is mapped show the same",
           "[.][dmabuf-passthrough]") {
   const Mount mount;
   const std::string text = pattern(kSize, 2), more = pattern(100'001, 3);

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/// A DmaBuffer whose file takes writes.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+
+#include "dmabuffs/base/kernel_module.h"
+#include "dmabuffs/base/log.h"
+#include "dmabuffs/buffer/dma_buffer.h"
+#include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/buffer/recycler.h"
+
+namespace dmabuffs {
+
+bool DmaBuffer::may_lead(const KernelModule& module) const {
+  // Memory that grows becomes the dma-buf as it is, so there is nothing to gain there.
+  if (heap_->growable() || !module.has_room()) return false;
+  std::unique_ptr<Storage> storage;  // outlives the question
+  return module.can_show(heap_->name(), [&]() -> Result<int> {
+    auto made = heap_->create(16 * kPage, uid_);  // in whose order something could be wrong
+    if (!made) return pass(std::move(made));
+    storage = std::move(*made);
+    return storage->dmabuf_fd();
+  });
+}
+
+void DmaBuffer::touch() {
+  if (!leads_) return;
+  constexpr struct timespec times[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+  (void)::futimens(file_.get(), times);
+}
+
+uint64_t DmaBuffer::current_size() const {
+  struct stat st {};
+  if (!leads_) return size_;
+  return ::fstat(file_.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
+}
+
+void DmaBuffer::ask_size() {
+  if (!leads_) return;
+  const uint64_t now = current_size();
+  {
+    const std::lock_guard facts(facts_mutex_);
+    size_ = now;
+  }
+  clip_old_bytes();
+}
+
+void DmaBuffer::set_file_size(uint64_t size) {
+  if (size < size_) {
+    if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0)
+      log_error(name() + ": " + std::strerror(errno));
+  } else if (storage_) {
+    using Shown = KernelModule::Shown;
+    const Shown shown = phase_ == Phase::Filling ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
+    const auto bound = module_->bind_keeping(file_.get(), storage_->dmabuf_fd(), size, shown, true);
+    if (!bound) log_error(name() + ": " + bound.error().message);
+  }
+  ask_size();
+}
+
+Result<size_t> DmaBuffer::read_file(uint64_t offset, std::span<std::byte> to) {
+  // The kernel would wait for a device without a limit.
+  const auto bracket = storage_ ? begin_access(Access::Read) : CpuAccess();
+  if (!bracket) return Failure(bracket.error());
+  size_t done = 0;
+  while (done < to.size() && offset <= kLargestBuffer) {
+    const ssize_t got =
+        ::pread(file_.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && done == 0) return fail_errno(errno, name());
+    if (got <= 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+Result<size_t> DmaBuffer::write_file(int64_t offset, std::span<const std::byte> from) {
+  if (from.empty()) return 0;
+  const auto bracket = storage_ ? begin_access(Access::Write) : CpuAccess();
+  if (!bracket) return Failure(bracket.error());
+  size_t done = 0;
+  while (done < from.size()) {
+    const iovec part{const_cast<std::byte*>(from.data() + done), from.size() - done};
+    const ssize_t put = offset < 0 ? ::pwritev2(file_.get(), &part, 1, 0, RWF_APPEND)
+                                   : ::pwritev2(file_.get(), &part, 1, offset + static_cast<off_t>(done), 0);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && done == 0) return errno == EBUSY ? Failure(busy()) : fail_errno(errno, name());
+    if (put <= 0) break;
+    done += static_cast<size_t>(put);
+  }
+  ask_size();
+  return done;
+}
+
+Result<void> DmaBuffer::resize_file(uint64_t size) {
+  ask_size();
+  if (size == 0 && let_go()) {
+    release();
+    ask_size();
+    return {};
+  }
+  const bool cut = size < size_;
+  // Longer: first the memory, which there may be none of. Shorter: the bytes are cut whatever comes of this.
+  if (!cut) {
+    if (auto gathered = gather(size, 0); !gathered) return gathered;
+  }
+  {
+    const auto bracket = storage_ ? begin_access(Access::Write) : CpuAccess();
+    if (!bracket) return Failure(bracket.error());
+    if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, name());
+  }
+  ask_size();
+  if (!cut || size_ == 0) return {};
+  const bool wasteful = !identity_fixed() && wastes_memory(capacity(), heap_->capacity_for(size));
+  if (phase_ != Phase::Published || size_ > capacity() || wasteful) (void)gather(size, 0, wasteful);
+  return {};
+}
+
+Result<void> DmaBuffer::flush_file() {
+  ask_size();
+  if (size_ == 0) {
+    if (phase_ == Phase::Filling) release();
+    return {};
+  }
+  // Somebody goes on writing, whose own close is still to come.
+  const auto unless_it_grows = [](Result<void> done) {
+    return !done && done.error().code == EAGAIN ? Result<void>{} : done;
+  };
+  if (phase_ == Phase::Filling) return unless_it_grows(publish_written());
+  if (size_ <= capacity()) {
+    give_back_room();
+    return {};
+  }
+  returns_ += storage_ != nullptr;
+  // Also when only the slack could not be had.
+  if (const uint64_t roomy = with_slack(size_); roomy > size_ && gather(roomy, 0)) return {};
+  return unless_it_grows(gather(0, 0));
+}
+
+Result<void> DmaBuffer::gather_rest() {
+  ask_size();
+  return leads_ && size_ > capacity() ? gather(0, 0) : Result<void>{};
+}
+
+Result<void> DmaBuffer::gather_for(Range window) {
+  const std::unique_lock use(use_);
+  return lacks(window) ? gather_rest() : Result<void>{};
+}
+
+Result<std::unique_ptr<Storage>> DmaBuffer::memory_to_gather(uint64_t capacity, bool& dirty) {
+  // It has to be hidden first, which what can be mapped now must never be.
+  if (phase_ != Phase::Published || size_ > this->capacity()) {
+    auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(capacity));
+    dirty = recycled != nullptr;
+    if (recycled) return recycled;
+  }
+  auto fresh = heap_->create(capacity, uid_);
+  if (!fresh) return fresh;
+  if (auto published = (*fresh)->publish(name()); !published) return pass(std::move(published));
+  return fresh;
+}
+
+Result<void> DmaBuffer::gather(uint64_t capacity, uint64_t length, bool anew) {
+  for (unsigned grown = 0; grown < kMostTries;) {
+    ask_size();
+    const uint64_t needed = std::max({capacity, length, size_});
+    if (needed == 0) return {};
+    std::unique_ptr<Storage> fresh;
+    bool dirty = false;
+    if (anew || needed > this->capacity()) {
+      if (identity_fixed()) return Failure(busy());
+      // For a writer who was faster the last time.
+      const uint64_t ahead = std::max(needed, size_ + size_ / 4 * grown);
+      auto made = memory_to_gather(ahead, dirty);
+      if (!made && ahead > needed) made = memory_to_gather(needed, dirty);
+      if (!made) return pass(std::move(made));
+      fresh = std::move(*made);
+      roomy_ = roomy_ || fresh->capacity() > heap_->capacity_for(needed);
+    }
+    const auto bound = bind_all(fresh ? *fresh : *storage_, length, dirty);
+    if (!bound && bound.error().code == ENOSPC) {
+      ++grown;
+      continue;
+    }
+    if (!bound) return bound;
+    shown_ = !dirty;
+    if (fresh) {
+      adopt(std::move(fresh), dirty ? Phase::Filling : Phase::Published, false);
+      if (dirty) old_bytes_ = {0, this->capacity()};
+      anew = false;
+    } else {
+      phase_ = Phase::Published;
+      old_bytes_ = {};
+      note_memory();
+    }
+    ask_size();
+    if (!dirty) return {};
+    // Now it is shown, unless it has grown.
+  }
+  return fail(EAGAIN, name() + ": it grows too fast for its dma-buf to be made; try again");
+}
+
+Result<void> DmaBuffer::bind_all(const Storage& target, uint64_t length, bool hidden) {
+  using Shown = KernelModule::Shown;
+  // The kernel would wait for a device without a limit.
+  const Access access = &target == storage_.get() ? Access::Write : Access::Read;
+  const auto bracket = storage_ ? begin_access(access) : CpuAccess();
+  if (!bracket) return Failure(bracket.error());
+  const Shown shown = hidden ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
+  const auto bound = module_->bind_keeping(file_.get(), target.dmabuf_fd(), length, shown);
+  if (bound) return {};
+  if (bound.error().code == EOPNOTSUPP)
+    return fail(EOPNOTSUPP,
+                name() + ": the kernel module can't use this dma-buf; mount with -o no_passthrough");
+  if (bound.error().code != EBUSY) return Failure(bound.error());
+  pinned_ = true;
+  return Failure(busy());
+}
+
+Result<void> DmaBuffer::hide(const Storage& fresh) {
+  if (!leads_) return {};
+  auto bound = bind_all(fresh, 0, true);
+  if (bound) shown_ = false;
+  return bound;
+}
+
+Result<void> DmaBuffer::make_room_for_load_file(uint64_t end) {
+  ask_size();
+  if (std::max(end, size_) <= capacity()) return {};
+  if (identity_fixed()) return Failure(busy());
+  if (size_ > 0) {
+    returns_ += 1;
+    roomy_ = true;  // for a load that ends early
+    if (gather(with_slack(end), 0)) return {};
+    return identity_fixed() ? Failure(busy()) : gather(end, 0);
+  }
+  bool dirty = false;
+  auto fresh = memory_to_gather(end, dirty);
+  if (!fresh) return pass(std::move(fresh));
+  if (auto hidden = hide(**fresh); !hidden) return hidden;
+  adopt(std::move(*fresh), Phase::Filling, false);
+  if (dirty) old_bytes_ = {0, capacity()};
+  ask_size();
+  return {};
+}
+
+}  // namespace dmabuffs
