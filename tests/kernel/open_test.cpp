@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // OPEN and BIND: regular files over dma-bufs.
-#include <linux/userfaultfd.h>
 #include <sys/inotify.h>
 #include <sys/sendfile.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <atomic>
@@ -174,35 +172,21 @@ TEST_CASE("a reader who waits for its own memory holds up nobody") {
   second.fill(std::vector<char>(2 * kPage, '2'));
   const Opened file = open_over(first.fd(), kPage);
   REQUIRE(file.error == 0);
-  // Memory whose pages come when somebody says so.
-  auto memory = Mapping::anonymous(kPage);
-  REQUIRE(memory);
-  const UniqueFd faults(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)));
-  REQUIRE(faults);
-  uffdio_api api{};
-  api.api = UFFD_API;
-  REQUIRE(::ioctl(faults.get(), UFFDIO_API, &api) == 0);
-  uffdio_register region{};
-  region.range = {reinterpret_cast<uintptr_t>(memory->data()), kPage};
-  region.mode = UFFDIO_REGISTER_MODE_MISSING;
-  REQUIRE(::ioctl(faults.get(), UFFDIO_REGISTER, &region) == 0);
+  const LateMemory memory;
   std::atomic<ssize_t> got{-1};
-  std::thread reader([&] { got = ::pread(file.fd.get(), memory->data(), kPage, 0); });
-  uffd_msg fault{};
-  REQUIRE(::read(faults.get(), &fault, sizeof fault) == sizeof fault);  // now it waits
+  std::thread reader([&] { got = ::pread(file.fd.get(), memory.data(), kPage, 0); });
+  memory.wait_for_fault();  // now it waits
 
   REQUIRE(bind(file.fd.get(), second.fd(), 2 * kPage, DMABUF_FILE_BIND_REPLACE) == 0);
   CHECK(::pwrite(file.fd.get(), "w", 1, 5) == 1);
   CHECK(::ftruncate(file.fd.get(), kPage + 1) == 0);
   CHECK(got == -1);
 
-  uffdio_zeropage zero{};
-  zero.range = region.range;
-  REQUIRE(::ioctl(faults.get(), UFFDIO_ZEROPAGE, &zero) == 0);
+  memory.come();
   reader.join();
   CHECK(got == static_cast<ssize_t>(kPage));
-  CHECK(static_cast<char>(memory->data()[0]) == '2');
-  CHECK(static_cast<char>(memory->data()[5]) == 'w');
+  CHECK(static_cast<char>(memory.data()[0]) == '2');
+  CHECK(static_cast<char>(memory.data()[5]) == 'w');
 }
 
 TEST_CASE("a write that stops at the capacity, or at memory that is none, counts what it stored") {

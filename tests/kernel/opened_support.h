@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the tests of OPEN and BIND share.
 #pragma once
+#include <linux/userfaultfd.h>
+#include <sys/syscall.h>
+
 #include "kernel/kernel_support.h"
 
 namespace kernel {
@@ -41,5 +44,39 @@ inline off_t size_of(int fd) {
   REQUIRE(::fstat(fd, &st) == 0);
   return st.st_size;
 }
+
+/// A page of memory that comes when somebody says so; who touches it before waits.
+class LateMemory {
+ public:
+  LateMemory() {
+    auto memory = Mapping::anonymous(kPage);
+    REQUIRE(memory);
+    memory_ = std::move(*memory);
+    faults_.reset(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)));
+    REQUIRE(faults_);
+    uffdio_api api{};
+    api.api = UFFD_API;
+    REQUIRE(::ioctl(faults_.get(), UFFDIO_API, &api) == 0);
+    uffdio_register region{};
+    region.range = range();
+    region.mode = UFFDIO_REGISTER_MODE_MISSING;
+    REQUIRE(::ioctl(faults_.get(), UFFDIO_REGISTER, &region) == 0);
+  }
+  [[nodiscard]] std::byte* data() const { return memory_.data(); }
+  void wait_for_fault() const {
+    uffd_msg fault{};
+    REQUIRE(::read(faults_.get(), &fault, sizeof fault) == sizeof fault);
+  }
+  void come() const {
+    uffdio_zeropage zero{};
+    zero.range = range();
+    REQUIRE(::ioctl(faults_.get(), UFFDIO_ZEROPAGE, &zero) == 0);
+  }
+
+ private:
+  [[nodiscard]] uffdio_range range() const { return {reinterpret_cast<uintptr_t>(memory_.data()), kPage}; }
+  Mapping memory_;
+  UniqueFd faults_;
+};
 
 }  // namespace kernel

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Files that take what is written beyond their dma-buf, until one is bound that holds it.
-#include <linux/userfaultfd.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 
 #include <algorithm>
@@ -386,26 +384,13 @@ TEST_CASE("a writer who waits for his own memory holds up nobody") {
   const Buffer buffer(heap_dmabuf(kHuge));
   const Opened file = open_roomy();
   REQUIRE(::pwrite(file.fd.get(), "first", 5, 0) == 5);
-  auto memory = Mapping::anonymous(kPage);
-  REQUIRE(memory);
-  const UniqueFd faults(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)));
-  REQUIRE(faults);
-  uffdio_api api{};
-  api.api = UFFD_API;
-  REQUIRE(::ioctl(faults.get(), UFFDIO_API, &api) == 0);
-  uffdio_register region{};
-  region.range = {reinterpret_cast<uintptr_t>(memory->data()), kPage};
-  region.mode = UFFDIO_REGISTER_MODE_MISSING;
-  REQUIRE(::ioctl(faults.get(), UFFDIO_REGISTER, &region) == 0);
+  const LateMemory memory;
   std::atomic<ssize_t> put{-1};
-  std::thread writer([&] { put = ::pwrite(file.fd.get(), memory->data(), kPage, 5); });
-  uffd_msg fault{};
-  REQUIRE(::read(faults.get(), &fault, sizeof fault) == sizeof fault);
+  std::thread writer([&] { put = ::pwrite(file.fd.get(), memory.data(), kPage, 5); });
+  memory.wait_for_fault();
   CHECK(bind(file.fd.get(), buffer.fd(), 0, kKeep) == 0);
   CHECK(size_of(file.fd.get()) == 5);
-  uffdio_zeropage zero{};
-  zero.range = region.range;
-  REQUIRE(::ioctl(faults.get(), UFFDIO_ZEROPAGE, &zero) == 0);
+  memory.come();
   writer.join();
   CHECK(put == static_cast<ssize_t>(kPage));
   CHECK(size_of(file.fd.get()) == static_cast<off_t>(kPage + 5));
