@@ -145,7 +145,9 @@ int df_bind_to(struct inode *inode, struct df_binding *binding)
 	bool replaced;
 	int error;
 
-	if (binding->length > (binding->dmabuf ? binding->dmabuf->size : 0))
+	/* What is to be kept says whether it fits. */
+	if (!(binding->flags & DMABUF_FILE_BIND_KEEP) &&
+	    binding->length > (binding->dmabuf ? binding->dmabuf->size : 0))
 		return -EINVAL;
 	do {
 		if (binding->dmabuf && !binding->pages.dmabuf &&

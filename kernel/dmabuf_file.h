@@ -119,6 +119,9 @@ struct dmabuf_file_transfer {
  * @length: bytes, more than 0; rounded up to pages
  * @flags: 0
  * @dmabuf_fd: out: the new descriptor; all its bytes are zero
+ *
+ * EINVAL: no length, other @fd_flags.  ENOMEM: as much as there is no memory for, also
+ * in the caller's cgroup.  EINTR: a fatal signal.  EMFILE.
  */
 struct dmabuf_file_alloc {
 	__u32 size;
@@ -147,6 +150,9 @@ struct dmabuf_file_alloc {
  * are whole blocks of the file's direct I/O, also at its end (EINVAL): round the
  * last one up.  There is no buffer after an error, nor
  * after a fatal signal: nothing is loaded in part, and @bytes means nothing.
+ *
+ * EBADF: the file is not open for reading.  EINVAL: ranges that overlap or don't fit.
+ * Else those of ALLOC, and what TRANSFER says of files.
  */
 struct dmabuf_file_load {
 	__u32 size;
@@ -176,7 +182,10 @@ struct dmabuf_file_load {
  * DMABUF_FILE_BIND_KEEP; any other BIND drops it.  Meanwhile the file can't be mapped
  * (ENODEV), and one that has been mapped can't be written beyond its dma-buf (EBUSY).
  *
- * EINVAL: a length without a dma-buf, or beyond it; room without O_RDWR.
+ * EINVAL: a length without a dma-buf, or beyond it; room without O_RDWR; @dmabuf_fd is
+ * no dma-buf; other @fd_flags.  EACCES: O_RDWR over a dma-buf that is not open for
+ * writing.  EBADF: @dmabuf_fd is none.  EOPNOTSUPP: nothing is known about the pages of
+ * this exporter.  ENOMEM, EMFILE.
  */
 struct dmabuf_file_open {
 	__u32 size;
@@ -213,14 +222,17 @@ struct dmabuf_file_open {
  *             DMABUF_FILE_BIND_REPLACE alone also -1, for none
  * @length: the file's length from now on; nothing is zeroed, and what was written
  *          beyond the dma-buf is gone.  With DMABUF_FILE_BIND_KEEP: the least length;
- *          what is added is zeroed; out: the length, also with ENOSPC
+ *          what is added is zeroed; out: the file's length, also with ENOSPC
  *
  * With DMABUF_FILE_BIND_REPLACE or _KEEP and the dma-buf that is bound already only
  * the length, and whether it is hidden or the last, change.
  *
+ * EBADF: a descriptor is none, or not open for what is needed.  EINVAL: flags that
+ * don't go together; @file_fd is not of OPEN, or @dmabuf_fd no dma-buf; without
+ * DMABUF_FILE_BIND_KEEP: @length is more than the dma-buf's size, or not 0 for none.
  * EBUSY: one is bound already; or it is to be replaced or hidden, and has been
  * mapped through the file, if only once, or is being mapped, or was the last.  ENOSPC:
- * the dma-buf is smaller than what is kept.  EOPNOTSUPP: nothing is known about the
+ * the dma-buf is smaller than what is kept, or than @length.  EOPNOTSUPP: nothing is known about the
  * pages of this exporter.  ENOMEM.  EINTR: a fatal signal, or any while a device is
  * waited for.  What was bound stays so then; the other dma-buf may hold anything.
  */

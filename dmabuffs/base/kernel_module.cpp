@@ -29,9 +29,16 @@ std::string KernelModule::why_not() const {
   return why_not_;
 }
 
+bool KernelModule::is_unfit() const {
+  if (can_transfer()) return false;
+  const std::lock_guard lock(mutex_);
+  return unfit_;
+}
+
 void KernelModule::ask() const {
   asked_ = std::chrono::steady_clock::now();
   why_not_.clear();
+  unfit_ = false;
   UniqueFd device(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
   if (!device) {
     const int code = errno;
@@ -45,10 +52,13 @@ void KernelModule::ask() const {
   }
   dmabuf_file_query query{};
   query.size = sizeof query;
-  if (::ioctl(device.get(), DMABUF_FILE_QUERY, &query) != 0 || query.version != DMABUF_FILE_VERSION ||
-      (query.features & DMABUF_FILE_HAS_TRANSFER) == 0) {
-    why_not_ =
-        "the kernel module dmabuf_file is of another version; build and load the one that came with this";
+  if (::ioctl(device.get(), DMABUF_FILE_QUERY, &query) != 0) query.version = 0;
+  unfit_ = query.version != DMABUF_FILE_VERSION || (query.features & DMABUF_FILE_HAS_TRANSFER) == 0;
+  if (unfit_) {
+    why_not_ = "the kernel module dmabuf_file that is loaded is of another version (its interface is " +
+               (query.version > 0 ? std::to_string(query.version) : "unknown") + ", and not " +
+               std::to_string(DMABUF_FILE_VERSION) +
+               "): build and load the one that came with this program (docs/kernel.md)";
     return;
   }
   static_assert(kTransfer == DMABUF_FILE_HAS_TRANSFER && kAllocate == DMABUF_FILE_HAS_ALLOC);

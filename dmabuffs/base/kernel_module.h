@@ -30,6 +30,8 @@ class KernelModule {
   [[nodiscard]] bool has_room() const { return (features() & kRoom) != 0; }
   /// Why can_transfer() is false, and the remedy; empty when it is true.
   [[nodiscard]] std::string why_not() const;
+  /// Whether there is a module, but none this program can use, whoever runs it.
+  [[nodiscard]] bool is_unfit() const;
 
   struct Range {
     int dmabuf;  ///< open for reading and writing
@@ -89,7 +91,7 @@ class KernelModule {
 
   /// Asks the device where it is time to.
   uint64_t features() const;
-  /// Sets device_ and features_, or why_not_. With mutex_ held, but in the constructor.
+  /// Sets device_ and features_, or why_not_ and unfit_. With mutex_ held, but in the constructor.
   void ask() const;
 
   const std::string path_;
@@ -97,6 +99,7 @@ class KernelModule {
   mutable std::map<std::string, bool> shows_;  // by exporter
   mutable std::chrono::steady_clock::time_point asked_{};
   mutable std::string why_not_;
+  mutable bool unfit_ = false;
   mutable UniqueFd device_;  // set before features_, never changed after
   mutable std::atomic<uint64_t> features_{0};
 };

@@ -161,7 +161,7 @@ Result<std::unique_ptr<Storage>> DmaBuffer::memory_to_gather(uint64_t capacity, 
     dirty = recycled != nullptr;
     if (recycled) return recycled;
   }
-  auto fresh = heap_->create(capacity, uid_);
+  auto fresh = memory_beside(capacity);
   if (!fresh) return fresh;
   if (auto published = (*fresh)->publish(name()); !published) return pass(std::move(published));
   return fresh;

@@ -12,6 +12,7 @@
 #include "dmabuffs/buffer/populate.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/memfd_storage.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 namespace {
@@ -70,10 +71,19 @@ void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) 
 
 Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
   if (heap_->growable()) return heap_->create(bytes, uid_);
-  auto staging = MemfdStorage::make(heap_->budget(), uid_, name());
+  auto staging = MemfdStorage::make(heap_->budget(), uid_, name(), heap_->name());
   if (!staging) return pass(std::move(staging));
   if (auto sized = (*staging)->resize(round_up(bytes, kPage)); !sized) return pass(std::move(sized));
   return std::move(*staging);
+}
+
+Result<std::unique_ptr<Storage>> DmaBuffer::memory_beside(uint64_t bytes) {
+  auto fresh = heap_->create(bytes, uid_);
+  if (!fresh && size_ > 0 && (fresh.error().code == ENOSPC || fresh.error().code == ENOMEM))
+    fresh.error().message += " (for the dma-buf, beside the " + size_text(size_) +
+                             " that were written; set the file's size before writing, or copy with dmabuffs "
+                             "cp, and they need it once)";
+  return fresh;
 }
 
 Result<void> DmaBuffer::grow(uint64_t bytes) {
@@ -266,7 +276,7 @@ Result<void> DmaBuffer::publish_pages() {
 
 Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
   if (leads_) return gather(bytes, 0, true);
-  auto fresh = heap_->create(bytes, uid_);
+  auto fresh = memory_beside(bytes);
   if (!fresh) return pass(std::move(fresh));
   if ((*fresh)->growable()) {
     const auto pages = (*fresh)->map();

@@ -2,6 +2,7 @@
 /// Where dma-bufs come from, and which path transfers to them will take.
 #include <algorithm>
 
+#include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/units.h"
 #include "dmabuffs/cli/doctor_checks.h"
 #include "dmabuffs/cli/doctor_nodes.h"
@@ -74,15 +75,17 @@ void kernel_module(const Machine& machine, std::vector<Check>& checks) {
   if (machine.exists(kModuleNode)) {
     Check check = node_check(machine, name, kModuleNode);
     if (check.state == CheckState::Missing) check.state = CheckState::Warn;
+    const KernelModule module(machine.root + kModuleNode);
+    if (module.is_unfit()) check = {name, CheckState::Warn, module.why_not(), ""};
     checks.push_back(std::move(check));
   } else {
     const bool built = machine.has_module("dmabuf_file");
-    checks.push_back(
-        {name, built ? CheckState::Warn : CheckState::Ok,
-         built ? "dmabuf_file is not loaded: dma-heap buffers are copied by way of bounce memory"
-               : "dmabuf_file is not installed: dma-heap buffers are copied by way of bounce memory "
-                 "(docs/kernel.md tells how to build it)",
-         built ? "modprobe dmabuf_file" : ""});
+    checks.push_back({name, built ? CheckState::Warn : CheckState::Ok,
+                      built ? "dmabuf_file is not loaded: dma-heap buffers are copied by way of bounce memory"
+                            : "dmabuf_file is not installed, nor has it to be: dma-heap buffers are copied "
+                              "by way of bounce memory "
+                              "(docs/kernel.md tells how to build it)",
+                      built ? "modprobe dmabuf_file" : ""});
   }
 }
 
@@ -91,7 +94,8 @@ std::vector<HeapReport> heaps(const Machine& machine) {
   Budget budget({});
   auto registry = HeapRegistry::make(budget, {}, HeapPlaces{machine.root + "/dev", machine.root + "/sys"});
   std::vector<HeapReport> reports;
-  const bool by_kernel = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode);
+  const bool by_kernel = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode) &&
+                         KernelModule(machine.root + kModuleNode).can_transfer();
   if (!registry) return reports;
   for (const auto& heap : (*registry)->scan()) {
     HeapReport report{heap->name(), to_string(heap->kind()), heap->is_dmabuf(), true, "", ""};

@@ -42,7 +42,7 @@ void print_heading(const Json& status) {
   std::printf("%s: dmabuffs %s, libfuse %s, Linux %s, pid %llu\n", text(status, "mountpoint").c_str(),
               text(version, "dmabuffs").c_str(), text(version, "libfuse").c_str(),
               text(version, "kernel").c_str(), static_cast<unsigned long long>(number(status, "pid")));
-  std::printf("memory: %s of %s used, %s kept for reuse\n", bytes(memory, "used").c_str(),
+  std::printf("memory: %s of %s used, %s of that kept for reuse\n", bytes(memory, "used").c_str(),
               bytes(memory, "limit").c_str(), bytes(memory, "recycled").c_str());
   if (flag_of(object_in(status, "settings"), "require_direct"))
     std::printf("transfers that can't go direct fail (--require-direct)\n");

@@ -12,17 +12,18 @@
 
 namespace dmabuffs {
 
-Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t uid, const std::string& name) {
+Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t uid, const std::string& name,
+                                                         const std::string& heap) {
   auto memfd = make_memfd(name, PageSize::Small);
   if (!memfd) return pass(std::move(memfd));
   auto reservation = budget.reserve(uid, 0);
   if (!reservation) return pass(std::move(reservation));
   reservation->watch(memfd->get());
-  return std::unique_ptr<MemfdStorage>(new MemfdStorage(std::move(*memfd), std::move(*reservation)));
+  return std::unique_ptr<MemfdStorage>(new MemfdStorage(std::move(*memfd), std::move(*reservation), heap));
 }
 
-MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation)
-    : memfd_(std::move(memfd)), reservation_(std::move(reservation)) {}
+MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap)
+    : heap_(std::move(heap)), memfd_(std::move(memfd)), reservation_(std::move(reservation)) {}
 
 uint64_t MemfdStorage::length() const {
   const std::lock_guard lock(mutex_);
@@ -35,19 +36,19 @@ uint64_t MemfdStorage::capacity() const {
 }
 
 Result<void> MemfdStorage::set_length(uint64_t bytes) {
-  if (bytes > INT64_MAX - kPage) return fail(EFBIG, "memfd: no file can be that long");
+  if (bytes > INT64_MAX - kPage) return fail(EFBIG, heap_ + ": no file can be that long");
   const std::lock_guard lock(mutex_);
   const uint64_t before = reservation_.bytes();
   const uint64_t after = round_up(bytes, kPage);
   if (after > before) {
-    if (auto grown = about("memfd", reservation_.resize(after)); !grown) return grown;
+    if (auto grown = about(heap_, reservation_.resize(after)); !grown) return grown;
   }
   if (after != before) mapping_.reset();  // what lies beyond the file's end would be SIGBUS
   while (::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
     if (errno == EINTR) continue;
     const int code = errno;
     if (after > before) (void)reservation_.resize(before);
-    return fail_system(code, "memfd");
+    return fail_system(code, heap_);
   }
   length_ = bytes;
   if (after < before) return reservation_.resize(after);

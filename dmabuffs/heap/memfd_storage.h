@@ -17,9 +17,10 @@ namespace dmabuffs {
 
 class MemfdStorage final : public Storage {
  public:
-  /// Empty memory charged to `uid`; `name` shows in /proc/PID/maps as "memfd:name". EMFILE, ENFILE with the
-  /// remedy.
-  static Result<std::unique_ptr<MemfdStorage>> make(Budget& budget, uid_t uid, const std::string& name);
+  /// Empty memory charged to `uid`; `name` shows in /proc/PID/maps as "memfd:name", and `heap` in messages.
+  /// EMFILE, ENFILE with the remedy.
+  static Result<std::unique_ptr<MemfdStorage>> make(Budget& budget, uid_t uid, const std::string& name,
+                                                    const std::string& heap = "memfd");
 
   /// The memfd, owned by the storage; its file size is length(). Not sealed, sealing is allowed.
   [[nodiscard]] int memfd() const { return memfd_.get(); }
@@ -40,8 +41,9 @@ class MemfdStorage final : public Storage {
   void unmap() override;
 
  private:
-  MemfdStorage(UniqueFd memfd, Reservation reservation);
+  MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap);
 
+  const std::string heap_;
   UniqueFd memfd_;  // before the reservation, which watches it
   Reservation reservation_;
   mutable std::mutex mutex_;

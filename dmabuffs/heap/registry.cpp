@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/memfd_heap.h"
@@ -102,7 +103,8 @@ class MachineHeaps final : public HeapRegistry {
     std::error_code ignored;
     std::set<std::string> names{kMemfd};
     if (std::filesystem::exists(places_.dev + "/udmabuf", ignored)) names.insert(kUdmabuf);
-    if (std::filesystem::exists(places_.dev + kModuleNode, ignored)) names.insert(ModuleHeap::kName);
+    if (std::filesystem::exists(places_.dev + kModuleNode, ignored) && !module_.is_unfit())
+      names.insert(ModuleHeap::kName);
     std::filesystem::directory_iterator entry(places_.dev + "/dma_heap", ignored);
     while (!ignored && entry != std::filesystem::directory_iterator()) {
       names.insert(entry->path().filename().string());
@@ -134,6 +136,7 @@ class MachineHeaps final : public HeapRegistry {
   const std::set<std::string> only_;
   const HeapPlaces places_;
   const HugeUse huge_;
+  const KernelModule module_{places_.dev + kModuleNode};
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Heap>> heaps_;
 };

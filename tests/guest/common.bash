@@ -82,6 +82,6 @@ cached() { fincore -n -b -o RES "$1" | tr -d ' '; } # bytes of the file in the p
 
 about() { "$DMABUFFS" info --json "$1" | jq -r ".[0].$2"; } # BUFFER MEMBER
 # The bytes of the dma-buf itself, past the mount and its daemon; without LENGTH all of its capacity.
-peek() { "$tools/dmabuf-peek" "$daemon" "$(about "$1" inode)" "${@:2}"; } # BUFFER [LENGTH | --same-as FILE]
+peek() { "$tools/dmabuf-peek" "$daemon" "$(about "$1" inode)" "${@:2}"; } # BUFFER [LENGTH [OFFSET] | --same-as FILE]
 poke() { "$tools/dmabuf-poke" "$daemon" "$(about "$1" inode)" "$2"; }       # BUFFER OFFSET <BYTES
 moved() { jq -c '.transfers | map_values(.bytes) | with_entries(select(.value > 0))' "$mnt/status"; }

@@ -11,6 +11,7 @@ configuration() { zcat /proc/config.gz 2>/dev/null || cat "/boot/config-$(uname 
 if configuration | grep -qx CONFIG_DMABUF_DEBUG=y; then export DMABUF_DEBUG=1; fi
 check 'huge pages for the test' huge_pages 40
 load_module
+equals 'it is of the version of the program' "dmabuffs $(</sys/module/dmabuf_file/version)" "$("$DMABUFFS" --version | head -n 1)"
 T=$disk DMABUFFS_TEST_DISK=/dev/vdb check 'its tests pass' "$tools/kernel-tests"
 check 'the module can be removed: nothing uses it' rmmod dmabuf_file
 exit $failed

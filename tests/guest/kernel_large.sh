@@ -37,6 +37,7 @@ for heap in system direct; do
     equals "$heap: it is as long as its source" "$(stat -c %s "$copy")" $size
     equals "$heap: it is a dma-buf" "$(about "$copy" is_dmabuf)" true
     equals "$heap: it has the marks" "$(marks "$copy")" "$wanted"
+    equals "$heap: the dma-buf itself has the last one" "$(peek "$copy" 17 $((size - 17)))" "$(mark $size)"
     equals "$heap: every whole block went by the kernel" "$(jq '.transfers["kernel-direct"].bytes' "$mnt/status")" $((size - 1))
     equals "$heap: nothing of the source is in the page cache but what no block ends with" \
         "$(($(cached "$disk/source") <= 65536))" 1

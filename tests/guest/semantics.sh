@@ -218,11 +218,20 @@ for heap in udmabuf system; do
     says "$heap: cp of more than -o size= fails with ENOSPC" 1 'No space left'
     run dd if=/dev/zero of="$dir/written" bs=1M count=40
     says "$heap: so does writing it" 1 'No space left'
+    equals "$heap: for which status blames no other heap" "$(jq -r '.refused[].message' "$mnt/status" | grep -c ^memfd)" 0
     check "$heap: what was written until then is there" between "$(stat -c %s "$dir/written")" $((16 * mib)) $((32 * mib))
     rm -f "$dir"/*
     equals "$heap: and when it is gone there is room again" "$(jq '.heaps | map(.bytes) | add' "$mnt/status")" 0
     check "$heap: for as much as the size" fallocate -l 32M "$dir/all"
     rm -f "$dir"/*
+    [[ $heap == system ]] || continue
+    run dd if=/dev/zero of="$dir/twice" bs=1M count=20
+    says "$heap: a new file of more than half the size has no room for its dma-buf" 1 'No space left'
+    check "$heap: status says what helps" grep -q "set the file's size before writing" <<<"$(jq -r '.refused[].message' "$mnt/status")"
+    rm "$dir/twice"
+    check "$heap: namely its size" truncate -s 20M "$dir/once"
+    check "$heap: before it is written" dd if=/dev/zero of="$dir/once" bs=1M count=20 conv=notrunc
+    rm "$dir/once"
 done
 check 'unmount' unmount_it
 

@@ -114,7 +114,13 @@ TEST_CASE("a dma-buf that is too small is told how much there is") {
   CHECK(bound.error == ENOSPC);
   CHECK(bound.length == kPage + 1);
   CHECK(same(all_of(file.fd.get()), random_bytes(kPage + 1)));
-  CHECK(bind(file.fd.get(), buffer.fd(), kPage + 1, kKeep) == EINVAL);
+  // Also to who asks for more.
+  const Bound longer = bind_with(file.fd.get(), buffer.fd(), 3 * kPage, kKeep);
+  CHECK(longer.error == ENOSPC);
+  CHECK(longer.length == kPage + 1);
+  const Opened bound_to_it = open_roomy(buffer.fd(), 7);
+  CHECK(bind_with(bound_to_it.fd.get(), buffer.fd(), kPage + 1, kKeep).error == ENOSPC);
+  CHECK(size_of(bound_to_it.fd.get()) == 7);
 }
 
 TEST_CASE("with the dma-buf that is bound already KEEP makes the file longer, never shorter") {

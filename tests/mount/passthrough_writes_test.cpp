@@ -58,6 +58,9 @@ TEST_CASE("dma-buf passthrough: writers of a dma-heap's buffer pass the daemon f
     CHECK(same(text_of(mapping), text));
     write_at(fd, 5, "five");
     CHECK(same(text_of(mapping), text.substr(0, 5) + "five" + text.substr(9)));
+    // Unlike that of a file on a disk it goes no further.
+    CHECK(::mmap(nullptr, kSize + kPage, PROT_READ, MAP_SHARED, fd.get(), 0) == MAP_FAILED);
+    CHECK(errno == EINVAL);
     // What is mapped has to stay.
     CHECK(::pwrite(fd.get(), "x", 1, kSize) == -1);
     CHECK(errno == EBUSY);

@@ -8,6 +8,12 @@
 
 namespace {
 
+/// As many of them as there are.
+std::span<const std::byte> part(std::span<const std::byte> bytes, size_t length, size_t offset) {
+  const auto rest = bytes.subspan(std::min(offset, bytes.size()));
+  return rest.first(std::min(length, rest.size()));
+}
+
 int write_out(std::span<const std::byte> bytes) {
   const size_t written = std::fwrite(bytes.data(), 1, bytes.size(), stdout);
   if (written < bytes.size() || std::fflush(stdout) != 0)
@@ -33,17 +39,19 @@ int compare(std::span<const std::byte> bytes, const char* path) {
 
 int main(int argc, char** argv) {
   const bool comparing = argc == 5 && std::string(argv[3]) == "--same-as";
-  if (!comparing && (argc < 3 || argc > 4))
-    return foreign::misuse("dmabuf-peek PID INODE [LENGTH | --same-as FILE]");
+  if (!comparing && (argc < 3 || argc > 5))
+    return foreign::misuse("dmabuf-peek PID INODE [LENGTH [OFFSET] | --same-as FILE]");
   const auto dmabuf = foreign::take(std::atoi(argv[1]), std::strtoull(argv[2], nullptr, 0));
   if (!dmabuf) return foreign::trouble("dmabuf-peek", dmabuf.error().message);
   const auto mapping = foreign::map(*dmabuf);
   if (!mapping) return foreign::trouble("dmabuf-peek", mapping.error().message);
   if (const auto begun = foreign::sync(*dmabuf, DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ); !begun)
     return foreign::trouble("dmabuf-peek", begun.error().message);
-  const size_t asked = argc == 4 ? std::strtoull(argv[3], nullptr, 0) : mapping->size();
+  const auto number = [&](int index, size_t otherwise) {
+    return argc > index ? std::strtoull(argv[index], nullptr, 0) : otherwise;
+  };
   const int status = comparing ? compare(mapping->bytes(), argv[4])
-                               : write_out(mapping->bytes().first(std::min(asked, mapping->size())));
+                               : write_out(part(mapping->bytes(), number(3, mapping->size()), number(4, 0)));
   (void)foreign::sync(*dmabuf, DMA_BUF_SYNC_END | DMA_BUF_SYNC_READ);
   return status;
 }

@@ -17,6 +17,7 @@ TEST_CASE("the kernel module: why it can't be used, and it is asked again later"
   const KernelModule module(path);
   CHECK_FALSE(module.can_transfer());
   CHECK(module.why_not() == "the kernel module dmabuf_file is not loaded");
+  CHECK_FALSE(module.is_unfit());
   // Something else is there now; what asks meanwhile, from several threads, gets the one answer or the other.
   { const std::ofstream file(path); }
   std::atomic<bool> changed{false};
@@ -32,4 +33,5 @@ TEST_CASE("the kernel module: why it can't be used, and it is asked again later"
   for (std::thread& asker : askers) asker.join();
   CHECK(changed);
   CHECK_FALSE(module.can_transfer());
+  CHECK(module.is_unfit());
 }

@@ -145,8 +145,10 @@ TEST_CASE(
     made.put("/lib/modules/6.12.1-amd64/modules.dep", "updates/dkms/dmabuf_file.ko.xz:\n");
     CHECK(made.check("kernel-module").state == CheckState::Warn);  // or --fix would not run it
     CHECK(made.check("kernel-module").fix == "modprobe dmabuf_file");
-    made.put("/dev/dmabuf_file");
-    CHECK(made.check("kernel-module").state == CheckState::Ok);
+    made.put("/dev/dmabuf_file");  // which is none that could be used
+    CHECK(made.check("kernel-module").state == CheckState::Warn);
+    CHECK(contains(made.check("kernel-module").detail, "another version"));
+    CHECK(made.check("kernel-module").fix.empty());
     made.denied.insert("/dev/dmabuf_file");
     CHECK(made.check("kernel-module").state == CheckState::Warn);
   }
