@@ -232,9 +232,10 @@ struct dmabuf_file_open {
  * DMABUF_FILE_BIND_KEEP: @length is more than the dma-buf's size, or not 0 for none.
  * EBUSY: one is bound already; or it is to be replaced or hidden, and has been
  * mapped through the file, if only once, or is being mapped, or was the last.  ENOSPC:
- * the dma-buf is smaller than what is kept, or than @length.  EOPNOTSUPP: nothing is known about the
- * pages of this exporter.  ENOMEM.  EINTR: a fatal signal, or any while a device is
- * waited for.  What was bound stays so then; the other dma-buf may hold anything.
+ * the dma-buf is smaller than what is kept, or than @length.  EOPNOTSUPP: nothing is
+ * known about the pages of this exporter.  ENOMEM.  EINTR: a fatal signal, or any while
+ * a device is waited for.  What was bound stays so then; the other dma-buf may hold
+ * anything.
  */
 struct dmabuf_file_bind {
 	__u32 size;

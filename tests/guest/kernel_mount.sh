@@ -12,11 +12,23 @@ head -c 12345 /dev/urandom >"$disk/odd"
 sync
 mount_it --files d="$disk"
 check 'without the module there is no heap "direct"' test ! -e "$mnt/heaps/direct"
+# One of another version is as none.
+check 'another module of the name' insmod "$(dirname "$DMABUFFS_BUILD")/kernel/$(uname -r)/test/dmabuf_other.ko"
+run "$DMABUFFS" doctor --json
+equals 'doctor sees that it is none' "$(jq -r '.heaps[] | select(.name == "system").path' <<<"$out")" bounce-direct
+check 'and says why' grep -q 'another version (its interface is 2, and not 1)' <<<"$out"
+sleep 1.1 # a mount looks once a second
+drop_caches
+check 'a mount does without it, too' cp "$mnt/files/d/odd" "$mnt/heaps/system/without"
+check 'and says so' grep -q 'its interface is 2' "$mnt/status"
+check 'there is no heap that could not work' test ! -e "$mnt/heaps/direct"
+rm "$mnt/heaps/system/without"
+check 'it keeps nobody from taking it away' rmmod dmabuf_other
 load_module
 sleep 1.1 # it looks once a second
 check 'a mount takes the module when it comes' test -d "$mnt/heaps/direct"
 for heap in direct system; do check "and copies by it: $heap" cp "$mnt/files/d/x" "$mnt/heaps/$heap/y"; done
-equals 'all of it' "$(moved)" "{\"kernel-direct\":$((2 * size))}"
+equals 'all of it' "$(jq '.transfers["kernel-direct"].bytes' "$mnt/status")" $((2 * size))
 check 'unmount' unmount_it
 mkdir "$disk/example"
 run env T="$disk/example" "$(dirname "$0")/../mount/docs_example.sh"
