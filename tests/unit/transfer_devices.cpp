@@ -111,7 +111,8 @@ TEST_CASE("devices: require-direct refuses a dma-heap's buffer with the reason, 
   const Outcome outcome = engine.copy(copy);
   REQUIRE(outcome.error);
   CHECK(outcome.error->code == EIO);
-  CHECK(outcome.error->message ==
-        file.path() + ": a direct transfer is required, but " + buffer->heap().not_pinnable_reason());
+  CHECK(outcome.error->message == file.path() + ": a direct transfer is required, but " +
+                                      buffer->heap().not_pinnable_reason() +
+                                      "; the kernel module dmabuf_file is not loaded");
   CHECK(buffer->info().capacity == 0);
 }
