@@ -184,8 +184,9 @@ struct dmabuf_file_load {
  *
  * EINVAL: a length without a dma-buf, or beyond it; room without O_RDWR; @dmabuf_fd is
  * no dma-buf; other @fd_flags.  EACCES: O_RDWR over a dma-buf that is not open for
- * writing.  EBADF: @dmabuf_fd is none.  EOPNOTSUPP: nothing is known about the pages of
- * this exporter.  ENOMEM, EMFILE.
+ * writing.  EBADF: @dmabuf_fd is none, or not open for reading.  EOPNOTSUPP: nothing is
+ * known about the pages of this exporter.  EINTR: a signal, while a device is waited
+ * for.  ENOMEM, EMFILE.
  */
 struct dmabuf_file_open {
 	__u32 size;

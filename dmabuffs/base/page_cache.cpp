@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 #include <vector>
 
 #include "dmabuffs/base/align.h"
@@ -49,18 +47,6 @@ std::optional<uint64_t> cached_by_mincore(int fd, Range range) {
   return static_cast<uint64_t>(count) * kPage;
 }
 
-/// Takes the pages of `range` out of the page cache: again after a while, since those that readahead still
-/// waits for stay. Somebody else may be reading the file, so not for ever.
-void drop_pages(int fd, Range range) {
-  constexpr unsigned kTries = 5;
-  for (unsigned tried = 0; tried < kTries; ++tried) {
-    if (tried > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1 << tried));
-    ::posix_fadvise(fd, static_cast<off_t>(range.offset), static_cast<off_t>(range.length),
-                    POSIX_FADV_DONTNEED);
-    if (cached_bytes(fd, range).value_or(0) == 0) return;
-  }
-}
-
 }  // namespace
 
 std::optional<uint64_t> cached_bytes(int fd, Range range) {
@@ -80,17 +66,22 @@ Result<size_t> read_without_trace(int fd, uint64_t offset, std::span<std::byte> 
   const auto own_before = cached_bytes(fd, own);
   const auto reach_before = cached_bytes(fd, reach);
 
+  // Pages that readahead still waits for could not be dropped.
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
   ssize_t got;
   do {
     got = ::pread(fd, to.data(), to.size(), static_cast<off_t>(offset));
   } while (got < 0 && errno == EINTR);
   const int error = errno;
+  ::posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
 
   // Where other pages near by were cached before, only the pages read can be told to be ours.
-  if (reach_before == 0u)
-    drop_pages(fd, reach);
-  else if (own_before.value_or(0) == 0)
-    drop_pages(fd, own);
+  if (reach_before == 0u) {
+    ::posix_fadvise(fd, static_cast<off_t>(reach.offset), static_cast<off_t>(reach.length),
+                    POSIX_FADV_DONTNEED);
+  } else if (own_before.value_or(0) == 0) {
+    ::posix_fadvise(fd, static_cast<off_t>(own.offset), static_cast<off_t>(own.length), POSIX_FADV_DONTNEED);
+  }
   if (got < 0) return fail_errno(error, "read");
   return static_cast<size_t>(got);
 }

@@ -17,7 +17,8 @@ namespace dmabuffs {
 std::optional<uint64_t> cached_bytes(int fd, Range range);
 
 /// pread of a few bytes through the page cache that takes the pages it brought in out again, those of its
-/// readahead included; pages that were there before stay. `fd` must be open for reading and without O_DIRECT.
+/// readahead included; pages that were there before stay. `fd` must be open for reading and without O_DIRECT;
+/// an advice given for it is POSIX_FADV_NORMAL afterwards.
 Result<size_t> read_without_trace(int fd, uint64_t offset, std::span<std::byte> to);
 
 }  // namespace dmabuffs

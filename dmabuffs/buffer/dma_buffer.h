@@ -123,7 +123,8 @@ class DmaBuffer final : public Buffer {
   Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep);
   /// Resizes storage_, which must be growable.
   Result<void> grow(uint64_t bytes);
-  /// A dma-buf to which the bytes there are are to be moved. ENOSPC, ENOMEM say that those need memory, too.
+  /// A dma-buf to which the bytes there are are to be moved. ENOSPC, ENOMEM say of the first one
+  /// that what was written needs memory, too.
   Result<std::unique_ptr<Storage>> memory_beside(uint64_t bytes);
   /// Empty memory that can grow, to fill: the heap's own, or a staging memfd where the heap allocates all at
   /// once.

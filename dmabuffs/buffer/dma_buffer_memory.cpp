@@ -79,7 +79,8 @@ Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
 
 Result<std::unique_ptr<Storage>> DmaBuffer::memory_beside(uint64_t bytes) {
   auto fresh = heap_->create(bytes, uid_);
-  if (!fresh && size_ > 0 && (fresh.error().code == ENOSPC || fresh.error().code == ENOMEM))
+  const bool first = staged_ || storage_ == nullptr;
+  if (!fresh && first && size_ > 0 && (fresh.error().code == ENOSPC || fresh.error().code == ENOMEM))
     fresh.error().message += " (for the dma-buf, beside the " + size_text(size_) +
                              " that were written; set the file's size before writing, or copy with dmabuffs "
                              "cp, and they need it once)";

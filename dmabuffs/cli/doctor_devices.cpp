@@ -74,9 +74,11 @@ void kernel_module(const Machine& machine, std::vector<Check>& checks) {
   const std::string name = "kernel-module";
   if (machine.exists(kModuleNode)) {
     Check check = node_check(machine, name, kModuleNode);
-    if (check.state == CheckState::Missing) check.state = CheckState::Warn;
     const KernelModule module(machine.root + kModuleNode);
-    if (module.is_unfit()) check = {name, CheckState::Warn, module.why_not(), ""};
+    if (check.state == CheckState::Missing)
+      check.state = CheckState::Warn;
+    else if (module.is_unfit())
+      check = {name, CheckState::Warn, module.why_not(), ""};
     checks.push_back(std::move(check));
   } else {
     const bool built = machine.has_module("dmabuf_file");

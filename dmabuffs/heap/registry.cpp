@@ -99,12 +99,16 @@ class MachineHeaps final : public HeapRegistry {
       if (heaps_.count(name) == 0) heaps_[name] = make_heap(name);
   }
 
+  [[nodiscard]] bool has_module() const {
+    std::error_code ignored;
+    return std::filesystem::exists(places_.dev + kModuleNode, ignored) && !module_.is_unfit();
+  }
+
   [[nodiscard]] std::set<std::string> node_names() const {
     std::error_code ignored;
     std::set<std::string> names{kMemfd};
     if (std::filesystem::exists(places_.dev + "/udmabuf", ignored)) names.insert(kUdmabuf);
-    if (std::filesystem::exists(places_.dev + kModuleNode, ignored) && !module_.is_unfit())
-      names.insert(ModuleHeap::kName);
+    if (has_module()) names.insert(ModuleHeap::kName);
     std::filesystem::directory_iterator entry(places_.dev + "/dma_heap", ignored);
     while (!ignored && entry != std::filesystem::directory_iterator()) {
       names.insert(entry->path().filename().string());
@@ -120,8 +124,7 @@ class MachineHeaps final : public HeapRegistry {
   /// A dma-heap of the name "memfd", "udmabuf" or "direct" is hidden by the heap that always has that name.
   [[nodiscard]] std::shared_ptr<Heap> make_heap(const std::string& name) const {
     if (name == kMemfd) return std::make_shared<MemfdHeap>(budget_);
-    std::error_code ignored;
-    if (name == ModuleHeap::kName && std::filesystem::exists(places_.dev + kModuleNode, ignored))
+    if (name == ModuleHeap::kName && has_module())
       return std::make_shared<ModuleHeap>(budget_, places_.dev + kModuleNode);
     if (name != kUdmabuf) return std::make_shared<DmaHeap>(budget_, places_.dev + "/dma_heap/" + name);
     UdmabufSource source;

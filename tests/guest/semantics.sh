@@ -227,7 +227,7 @@ for heap in udmabuf system; do
     [[ $heap == system ]] || continue
     run dd if=/dev/zero of="$dir/twice" bs=1M count=20
     says "$heap: a new file of more than half the size has no room for its dma-buf" 1 'No space left'
-    check "$heap: status says what helps" grep -q "set the file's size before writing" <<<"$(jq -r '.refused[].message' "$mnt/status")"
+    check "$heap: status says what helps" grep -q "beside the 20.0 MiB that were written; set the file's size before writing" <<<"$(jq -r '.refused[].message' "$mnt/status")"
     rm "$dir/twice"
     check "$heap: namely its size" truncate -s 20M "$dir/once"
     check "$heap: before it is written" dd if=/dev/zero of="$dir/once" bs=1M count=20 conv=notrunc

@@ -151,6 +151,8 @@ TEST_CASE(
     CHECK(made.check("kernel-module").fix.empty());
     made.denied.insert("/dev/dmabuf_file");
     CHECK(made.check("kernel-module").state == CheckState::Warn);
+    CHECK(contains(made.check("kernel-module").detail, "permission denied"));
+    CHECK(contains(made.check("kernel-module").fix, "setfacl"));
   }
   SECTION("the kernel has it and this /dev does not") {
     made.put("/sys/class/misc/udmabuf/dev", "10:125\n");
