@@ -141,6 +141,7 @@ exec 3>"$T/stay"
 for _ in {1..50}; do [[ -s $T/said ]] && break; sleep 0.1; done
 begins 'a dma-buf of the module' "$(<"$T/said")" 'ok *'
 info=$(grep -l '^exp_name:.*dmabuf_file' /proc/$holder/fdinfo/*)
+[[ $info ]] || { ls -l /proc/$holder/exe /proc/$holder/fd && grep -r . /proc/$holder/fdinfo; } 2>&1 | sed 's/^/# /'
 equals 'its name and size in fdinfo' "$(awk '/^(size|exp_name|name):/ { $1 = $1; print }' "$info" | paste -sd' ')" \
     "size: $((3 * mib)) exp_name: dmabuf_file name: a name"
 equals 'and in the list of all dma-bufs' "$(awk '$5 == "dmabuf_file" { print $1, $5, $7, $8 }' /sys/kernel/debug/dma_buf/bufinfo)" \
