@@ -3,15 +3,31 @@
 
 #include <unistd.h>
 
+#include "dmabuffs/base/kernel_module.h"
+#include "dmabuffs/base/log.h"
 #include "dmabuffs/buffer/dma_buffer.h"
+#include "dmabuffs/buffer/file_led_buffer.h"
 #include "dmabuffs/buffer/memfd_buffer.h"
 
 namespace dmabuffs {
 
 std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid,
-                                     std::string name) {
+                                     std::string name, const Bypass& bypass) {
   if (!heap->is_dmabuf()) return std::make_shared<MemfdBuffer>(std::move(heap), uid, std::move(name));
-  return std::make_shared<DmaBuffer>(std::move(heap), recycler, uid, std::move(name));
+  DmabufFile file;
+  bool leads = false;
+  if (bypass.module != nullptr && bypass.module->can_open()) {
+    leads = bypass.writes && FileLedBuffer::suits(*heap, uid, *bypass.module);
+    auto opened = bypass.module->open_file(leads ? FileLedBuffer::room(*heap, uid) : 0);
+    if (opened) {
+      file = {bypass.module, std::move(*opened)};
+    } else {
+      log_debug(name + ": " + opened.error().message);
+    }
+  }
+  if (leads && file.fd)
+    return std::make_shared<FileLedBuffer>(std::move(heap), recycler, uid, std::move(name), std::move(file));
+  return std::make_shared<DmaBuffer>(std::move(heap), recycler, uid, std::move(name), std::move(file));
 }
 
 Result<void> Buffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {

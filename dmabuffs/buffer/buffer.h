@@ -67,12 +67,19 @@ using Look = std::function<void(std::span<const std::byte>)>;
 /// Told how many bytes count as written.
 using Accept = std::function<void(size_t)>;
 
+/// How clients may reach a buffer of dma-bufs past the calls here: by a regular file that the kernel module
+/// makes over it.
+struct Bypass {
+  const KernelModule* module = nullptr;  ///< nullptr: they may not
+  bool writes = false;                   ///< also to write, where the heap's memory allows that
+};
+
 class Buffer {
  public:
   /// A new, empty buffer of `heap`; holds no memory yet. `name` is given to the dma-buf (DMA_BUF_SET_NAME,
   /// cut to 31 bytes). `uid` is charged.
   static std::shared_ptr<Buffer> make(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid,
-                                      std::string name);
+                                      std::string name, const Bypass& bypass = {});
   virtual ~Buffer() = default;
 
   [[nodiscard]] virtual BufferInfo info() const = 0;
@@ -128,10 +135,6 @@ class Buffer {
   /// that ends at `end` must first move or zero what is there): the caller then moves the call off the
   /// threads that must stay free.
   [[nodiscard]] virtual bool would_block(Access access, uint64_t end = 0) const = 0;
-  /// Has the buffer be a regular file as well, made by the kernel module, where it is none by itself: what is
-  /// mapped or read through that is the dma-buf itself. With `writes` it also takes writes, if the heap's
-  /// memory allows that. Before anybody has opened the buffer.
-  virtual void offer_file(const KernelModule& /*module*/, bool /*writes*/) {}
   /// The content was changed by a call here: for the times of passthrough_fd().
   virtual void touch() {}
   /// The regular file that FUSE passthrough may use as backing file. -1: none. mmap(2) of it shows the

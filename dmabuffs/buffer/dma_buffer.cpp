@@ -12,8 +12,6 @@
 namespace dmabuffs {
 namespace {
 
-constexpr uint64_t kMuch = uint64_t{64} << 20;
-
 size_t index_of(Access access) {
   return access == Access::Read ? 0 : 1;
 }
@@ -21,11 +19,12 @@ size_t index_of(Access access) {
 }  // namespace
 
 DmaBuffer::DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name,
-                     std::chrono::milliseconds fence_limit)
+                     DmabufFile file, std::chrono::milliseconds fence_limit)
     : heap_(std::move(heap)),
       recycler_(recycler),
       uid_(uid),
       fence_limit_(fence_limit),
+      file_(std::move(file)),
       name_(std::move(name)) {}
 
 DmaBuffer::~DmaBuffer() {
@@ -36,7 +35,6 @@ BufferInfo DmaBuffer::info() const {
   const std::lock_guard facts(facts_mutex_);
   BufferInfo info = facts_;
   info.size = current_size();
-  if (leads_) info.capacity = std::max(info.capacity, round_up(info.size, kPage));
   return info;
 }
 
@@ -51,7 +49,6 @@ std::string DmaBuffer::name() const {
 }
 
 void DmaBuffer::set_size(uint64_t size) {
-  if (leads_) return set_file_size(size);
   {
     const std::lock_guard facts(facts_mutex_);
     if (size == size_) return;
@@ -82,13 +79,12 @@ Result<CpuAccess> DmaBuffer::begin_access(Access access) {
 
 Result<bool> DmaBuffer::view(uint64_t offset, size_t length, const Look& look) {
   const std::shared_lock use(use_);
-  if (leads_ || offset >= size_ || length == 0 || !storage_->pinnable()) return false;
+  if (offset >= size_ || length == 0 || !storage_->pinnable()) return false;
   return look_at(offset, std::min<uint64_t>(length, size_ - offset), look);
 }
 
 Result<size_t> DmaBuffer::read(uint64_t offset, std::span<std::byte> to) {
   const std::shared_lock use(use_);
-  if (leads_) return read_file(offset, to);
   if (offset >= size_ || to.empty()) return 0;
   const size_t length = std::min<uint64_t>(to.size(), size_ - offset);
   auto read =
@@ -125,11 +121,6 @@ Result<void> DmaBuffer::write_behind(uint64_t offset, std::span<const std::byte>
 
 Result<size_t> DmaBuffer::append(std::span<const std::byte> from, uint64_t& at) {
   const std::unique_lock use(use_);
-  if (leads_) {
-    auto written = write_file(-1, from);
-    if (written) at = size_ - std::min<uint64_t>(size_, *written);
-    return written;
-  }
   at = size_;
   return write_locked(at, from, [](size_t) {});
 }
@@ -141,11 +132,6 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
     return 0;
   }
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
-  if (leads_) {
-    auto written = write_file(static_cast<int64_t>(offset), from);
-    if (written) accept(*written);
-    return written;
-  }
   if (auto room = make_room(offset + from.size()); !room) {
     if (offset >= capacity()) return pass(std::move(room));
     from = from.first(capacity() - offset);  // what still fits; the next write meets the error
@@ -176,7 +162,6 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
 Result<void> DmaBuffer::resize(uint64_t size) {
   const std::unique_lock use(use_);
   if (!fits({0, size})) return fail(EFBIG, name() + too_large());
-  if (leads_) return resize_file(size);
   if (size == 0 && let_go()) {
     set_size(0);
     release();
@@ -188,11 +173,6 @@ Result<void> DmaBuffer::resize(uint64_t size) {
 Result<void> DmaBuffer::allocate(Range range, bool keep_size) {
   const std::unique_lock use(use_);
   if (!fits(range)) return fail(EFBIG, name() + too_large());
-  if (leads_) {
-    auto gathered = gather(range.end(), keep_size ? 0 : range.end());
-    if (gathered) roomy_ = false;
-    return gathered;
-  }
   const uint64_t end = std::max(range.end(), size_);
   auto extended = extend(end, keep_size ? size_ : end);
   if (extended) roomy_ = false;  // what was asked for stays
@@ -256,7 +236,6 @@ Result<void> DmaBuffer::zero(Range range) {
 
 Result<void> DmaBuffer::flush() {
   const std::unique_lock use(use_);
-  if (leads_) return flush_file();
   if (size_ > 0) {
     give_back_room();
     return publish_written();
@@ -278,19 +257,14 @@ bool DmaBuffer::would_block(Access access, uint64_t end) const {
   return !accessed_ || fence_pending(facts_.pid_fd, access);
 }
 
-/// True when a write up to `end` needs other memory with all the bytes in it, or zeroes or allocates much.
 bool DmaBuffer::moves_much(uint64_t end) const {
-  const uint64_t size = current_size();
-  if (!leads_ && storage_ && size > 0 && end > capacity() && !storage_->growable()) return true;
-  return end > size && end - size > kMuch;
+  if (storage_ && size_ > 0 && end > capacity() && !storage_->growable()) return true;
+  return end > size_ && end - size_ > kMuch;
 }
 
 void DmaBuffer::pin_identity() {
   const std::unique_lock use(use_);
-  // What waits has to become part of it; if it can't, the next close says why not.
-  if (leads_ && !gather_rest()) return;
   pinned_ = true;
-  if (leads_ && storage_ && !gather(capacity(), 0)) pinned_ = false;  // tells the file
 }
 
 void DmaBuffer::idle() {

@@ -11,18 +11,12 @@
 /// identity is pinned. A buffer that does so again and again (programs that append one after the other) is
 /// published with an eighth of slack, or each of them would copy all that came before.
 ///
-/// With offer_file() a Published buffer is a regular file, too. What is mapped through that stays what the
+/// With a DmabufFile a Published buffer is a regular file, too. What is mapped through that stays what the
 /// buffer is; what was only read through it may be replaced, but by another dma-buf at once: no way back to
-/// Filling.
-///
-/// Where that file takes writes it leads: clients write to it past this program, so its size and bytes are
-/// the buffer's at every moment, whatever the phase. What is written beyond the dma-buf (or while there is
-/// none) waits in memory of the file's own, until flush and the like gather all in one dma-buf. Filling then
-/// is memory that is bound to the file, but hidden: it can be read as far as the file goes, and not be
-/// mapped.
+/// Filling. Where clients also write through it, the buffer is a FileLedBuffer.
 ///
 /// Implemented in dma_buffer.cpp (the calls), dma_buffer_memory.cpp (phases and memory),
-/// dma_buffer_file.cpp, dma_buffer_leading.cpp (the file leads), dma_buffer_lease.cpp.
+/// dma_buffer_file.cpp, dma_buffer_lease.cpp.
 #pragma once
 #include <array>
 #include <atomic>
@@ -38,10 +32,16 @@
 
 namespace dmabuffs {
 
-class DmaBuffer final : public Buffer {
+/// A regular file of the kernel module's (KernelModule::open_file), or none.
+struct DmabufFile {
+  const KernelModule* module = nullptr;
+  UniqueFd fd;
+};
+
+class DmaBuffer : public Buffer {
  public:
   /// As Buffer::make. `fence_limit`: how long a device may keep an access waiting.
-  DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name,
+  DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name, DmabufFile file = {},
             std::chrono::milliseconds fence_limit = kFenceLimit);
   ~DmaBuffer() override;
   DmaBuffer(const DmaBuffer&) = delete;
@@ -63,22 +63,20 @@ class DmaBuffer final : public Buffer {
   Result<Loaded> load(const Heap::Source& source, uint64_t most) override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
-  void offer_file(const KernelModule& module, bool writes) override;
-  void touch() override;
-  [[nodiscard]] int passthrough_fd() const override { return file_.get(); }
-  [[nodiscard]] bool reads_pass() const override { return leads_ || shown_; }
-  /// Unless the file leads not even while there is room: a write beyond it must come here, where there may be
-  /// more.
-  [[nodiscard]] bool writes_pass() const override { return leads_; }
+  [[nodiscard]] int passthrough_fd() const override { return file_.fd.get(); }
+  [[nodiscard]] bool reads_pass() const override { return shown_; }
+  /// Not even while there is room: a write beyond it must come here, where there may be more.
+  [[nodiscard]] bool writes_pass() const override { return false; }
   void pin_identity() override;
   void idle() override;
   void set_name(const std::string& name) override;
 
- private:
+ protected:
   friend class DmaLease;
   enum class Phase { Empty, Filling, Published };
   /// Of what somebody who goes on writing may spoil.
   static constexpr unsigned kMostTries = 8;
+  static constexpr uint64_t kMuch = uint64_t{64} << 20;  // bytes to zero or allocate for one write
 
   // All below need use_: shared for what only reads, exclusive for what changes anything.
 
@@ -91,15 +89,29 @@ class DmaBuffer final : public Buffer {
   /// The bracket round an access to storage_; brackets nothing while there is no dma-buf, or none that others
   /// know.
   Result<CpuAccess> begin_access(Access access);
-  [[nodiscard]] bool moves_much(uint64_t end) const;
+  /// True when a write up to `end` needs other memory with all the bytes in it, or zeroes or allocates much.
+  [[nodiscard]] virtual bool moves_much(uint64_t end) const;
 
   /// Shows `look` bytes that are there, within the bracket; true.
   Result<bool> look_at(uint64_t offset, size_t length, const Look& look);
   /// Calls `accept` before it copies, when nothing can fail any more.
-  Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
+  virtual Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
   Result<void> extend(uint64_t capacity, uint64_t size);
   Result<void> shrink(uint64_t size);
-  void set_size(uint64_t size);
+
+  // What is otherwise where clients write past this program: see FileLedBuffer.
+
+  /// The size; there it may change under use_.
+  [[nodiscard]] virtual uint64_t current_size() const { return size_; }
+  /// Makes size_ the current size. Exclusive.
+  virtual void ask_size() {}
+  virtual void set_size(uint64_t size);
+  /// Whether part of `window` waits for a dma-buf.
+  [[nodiscard]] virtual bool lacks(Range /*window*/) const { return false; }
+  /// What waits for a dma-buf, if anything, gets one. Asks the size.
+  virtual Result<void> gather_rest() { return {}; }
+  /// Before adopt() of memory that is to be filled.
+  virtual Result<void> hide(const Storage& /*fresh*/) { return {}; }
 
   // dma_buffer_memory.cpp
 
@@ -110,17 +122,17 @@ class DmaBuffer final : public Buffer {
   /// Gives back what make_room_shown() took ahead.
   void give_back_room();
   /// Room for a load that ends at `end`: allocated once, recycled memory if nothing must be kept.
-  Result<void> make_room_for_load(uint64_t end);
+  virtual Result<void> make_room_for_load(uint64_t end);
   /// Makes the dma-buf hold `bytes` (>= 1) bytes at least and have only zeros beyond the size. On failure the
   /// phase and the content stay.
   Result<void> publish(uint64_t bytes);
   /// The same for what was written or loaded: with slack, where it may be expected to be needed.
   Result<void> publish_written();
   [[nodiscard]] uint64_t with_slack(uint64_t bytes) const;
-  Result<void> publish_in_place(uint64_t capacity);
+  virtual Result<void> publish_in_place(uint64_t capacity);
   Result<void> publish_pages();
   /// New memory with the first `keep` bytes.
-  Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep);
+  virtual Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep);
   /// Resizes storage_, which must be growable.
   Result<void> grow(uint64_t bytes);
   /// A dma-buf to which the bytes there are are to be moved. ENOSPC, ENOMEM say of the first one
@@ -144,43 +156,11 @@ class DmaBuffer final : public Buffer {
   /// mapped, and so has to stay; pins the identity.
   Result<void> show(const Storage& storage);
   /// Has file_ show nothing, so that the memory may be replaced; false when the identity is fixed.
-  bool let_go();
+  virtual bool let_go();
+  /// The same, asking file_ whether it may.
+  bool unbind();
   /// Tells file_ the size.
   void show_size() const;
-
-  // dma_buffer_leading.cpp; gather() and what follows it, where nothing else is said, only when leads_.
-
-  /// Whether the file may lead: it can show this heap's memory.
-  [[nodiscard]] bool may_lead(const KernelModule& module) const;
-  /// The size now; under use_ it may still change while leads_.
-  [[nodiscard]] uint64_t current_size() const;
-  /// Makes size_ what the file says. Exclusive.
-  void ask_size();
-  Result<size_t> read_file(uint64_t offset, std::span<std::byte> to);
-  /// `offset` -1: at the end.
-  Result<size_t> write_file(int64_t offset, std::span<const std::byte> from);
-  Result<void> resize_file(uint64_t size);
-  Result<void> flush_file();
-  /// Has one dma-buf hold all bytes of the file, with a capacity of `capacity` at least; the file is `length`
-  /// bytes long at least, and what is added zero. `anew`: another dma-buf, even if this one is large enough.
-  Result<void> gather(uint64_t capacity, uint64_t length, bool anew = false);
-  /// Binds `target` to the file, which keeps its bytes. ENOSPC: it has grown beyond it.
-  Result<void> bind_all(const Storage& target, uint64_t length, bool hidden);
-  /// What waits for a dma-buf, if anything, gets one. Asks the size.
-  Result<void> gather_rest();
-  /// Whether part of `window` waits for a dma-buf; also when not leads_. Under use_.
-  [[nodiscard]] bool lacks(Range window) const {
-    return leads_ && window.end() > capacity() && window.end() <= current_size();
-  }
-  /// gather_rest() if a reader of `window` needs it. Takes use_.
-  Result<void> gather_for(Range window);
-  /// Memory for `capacity` bytes; `dirty`: what is in it is old.
-  Result<std::unique_ptr<Storage>> memory_to_gather(uint64_t capacity, bool& dirty);
-  Result<void> make_room_for_load_file(uint64_t end);
-  /// Binds memory of a load, hidden, to the file. Before adopt().
-  Result<void> hide(const Storage& fresh);
-  /// As set_size().
-  void set_file_size(uint64_t size);
 
   /// Bytes in `range` were written where they lie.
   void note_written(Range range) {
@@ -223,10 +203,7 @@ class DmaBuffer final : public Buffer {
   /// that they don't queue up behind each other for the limit each.
   std::array<std::atomic<bool>, 2> waited_enough_{};
 
-  // The regular file over the dma-buf; set before anybody has opened the buffer.
-  const KernelModule* module_ = nullptr;
-  UniqueFd file_;
-  bool leads_ = false;              // file_ takes writes; set with it
+  const DmabufFile file_;
   std::atomic<bool> shown_{false};  // file_ shows storage_, which is Published then; changes under use_
 
   std::mutex sync_mutex_;              // see CpuAccess::begin

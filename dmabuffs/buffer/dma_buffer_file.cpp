@@ -8,22 +8,11 @@
 
 namespace dmabuffs {
 
-void DmaBuffer::offer_file(const KernelModule& module, bool writes) {
-  if (!module.can_open()) return;
-  const std::unique_lock use(use_);
-  const bool leads = writes && may_lead(module);
-  // What the mount may hold at all; nobody else would say so before the close.
-  auto file = module.open_file(leads ? std::min(heap_->budget().limit_of(uid_), kLargestBuffer) : 0);
-  if (!file) return log_debug(name() + ": " + file.error().message);
-  module_ = &module;
-  file_ = std::move(*file);
-  leads_ = leads;
-}
-
 Result<void> DmaBuffer::show(const Storage& storage) {
-  if (!file_) return {};
+  if (!file_.fd) return {};
   // It may be smaller than the size still is, when that is about to be cut.
-  auto bound = module_->bind_file(file_.get(), storage.dmabuf_fd(), std::min(size_, storage.capacity()));
+  auto bound =
+      file_.module->bind_file(file_.fd.get(), storage.dmabuf_fd(), std::min(size_, storage.capacity()));
   if (bound) {
     shown_ = true;
   } else if (bound.error().code == EBUSY) {
@@ -39,15 +28,18 @@ Result<void> DmaBuffer::show(const Storage& storage) {
 
 bool DmaBuffer::let_go() {
   if (identity_fixed()) return false;
-  if (!shown_ && !leads_) return true;
-  const auto freed = module_->bind_file(file_.get(), -1, 0);
+  return !shown_ || unbind();
+}
+
+bool DmaBuffer::unbind() {
+  const auto freed = file_.module->bind_file(file_.fd.get(), -1, 0);
   pinned_ = pinned_ || !freed;
   shown_ = !freed;
   return freed.has_value();
 }
 
 void DmaBuffer::show_size() const {
-  if (shown_) (void)module_->bind_file(file_.get(), storage_->dmabuf_fd(), size_);
+  if (shown_) (void)file_.module->bind_file(file_.fd.get(), storage_->dmabuf_fd(), size_);
 }
 
 void DmaBuffer::release() {

@@ -109,7 +109,9 @@ Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uin
     if (access == Access::Write || tries == kMostTries || !lacks(window)) return pass(std::move(begun));
     // It was emptied and written anew, say.
     lease.reset();
-    if (auto whole = gather_for(window); !whole) return pass(std::move(whole));
+    const std::unique_lock use(use_);
+    if (!lacks(window)) continue;
+    if (auto whole = gather_rest(); !whole) return pass(std::move(whole));
   }
 }
 

@@ -132,7 +132,6 @@ void DmaBuffer::give_back_room() {
 }
 
 Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
-  if (leads_) return make_room_for_load_file(end);
   if (end <= capacity()) return {};
   if (identity_fixed()) return Failure(busy());
   if (storage_ && storage_->growable()) return grow(end);
@@ -238,7 +237,6 @@ uint64_t DmaBuffer::with_slack(uint64_t bytes) const {
 }
 
 Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
-  if (leads_) return gather(0, 0);
   const uint64_t before = capacity();
   if (wanted != before) {
     if (auto resized = storage_->resize(wanted); !resized) return resized;
@@ -276,7 +274,6 @@ Result<void> DmaBuffer::publish_pages() {
 }
 
 Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
-  if (leads_) return gather(bytes, 0, true);
   auto fresh = memory_beside(bytes);
   if (!fresh) return pass(std::move(fresh));
   if ((*fresh)->growable()) {

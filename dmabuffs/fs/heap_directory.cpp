@@ -154,12 +154,12 @@ void HeapDirectory::take_away(Children::const_iterator child) {
 Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& caller, const std::string& name,
                                                               mode_t mode) {
   if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
-  auto buffer = Buffer::make(tree_->heap, tree_->context.recycler, caller.uid, name);
+  Bypass bypass;
+  if (tree_->context.passthrough.enabled()) bypass.module = &tree_->context.engine.kernel_module();
+  bypass.writes = tree_->context.settings.size == 0;  // writes that pass by here pass `-o size=`, too
+  auto buffer = Buffer::make(tree_->heap, tree_->context.recycler, caller.uid, name, bypass);
   // Without a memfd (EMFILE) there would be a file that can't be written to.
   if (auto usable = buffer->resize(0); !usable) return pass(std::move(usable));
-  // Writes that pass by here pass `-o size=`, too.
-  if (tree_->context.passthrough.enabled())
-    buffer->offer_file(tree_->context.engine.kernel_module(), tree_->context.settings.size == 0);
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);

@@ -32,7 +32,7 @@ std::shared_ptr<DmaBuffer> fenced_buffer(Bench& bench) {
   const auto card = vgem::open_card();
   if (must_be_real()) REQUIRE(card);
   if (!card) return nullptr;
-  auto buffer = std::make_shared<DmaBuffer>(heap, bench.recycler, 0, "frame", kLimit);
+  auto buffer = std::make_shared<DmaBuffer>(heap, bench.recycler, 0, "frame", DmabufFile{}, kLimit);
   REQUIRE(buffer->resize(8192));
   Bytes byte(1);
   REQUIRE(buffer->read(0, byte));  // the first access is always thought to take long

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// A DmaBuffer whose file takes writes.
+#include "dmabuffs/buffer/file_led_buffer.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -12,38 +13,48 @@
 
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/log.h"
-#include "dmabuffs/buffer/dma_buffer.h"
 #include "dmabuffs/buffer/limits.h"
 #include "dmabuffs/buffer/recycler.h"
 
 namespace dmabuffs {
 
-bool DmaBuffer::may_lead(const KernelModule& module) const {
+bool FileLedBuffer::suits(Heap& heap, uid_t uid, const KernelModule& module) {
   // Memory that grows becomes the dma-buf as it is, so there is nothing to gain there.
-  if (heap_->growable() || !module.has_room()) return false;
+  if (heap.growable() || !module.has_room()) return false;
   std::unique_ptr<Storage> storage;  // outlives the question
-  return module.can_show(heap_->name(), [&]() -> Result<int> {
-    auto made = heap_->create(16 * kPage, uid_);  // in whose order something could be wrong
+  return module.can_show(heap.name(), [&]() -> Result<int> {
+    auto made = heap.create(16 * kPage, uid);  // in whose order something could be wrong
     if (!made) return pass(std::move(made));
     storage = std::move(*made);
     return storage->dmabuf_fd();
   });
 }
 
-void DmaBuffer::touch() {
-  if (!leads_) return;
+uint64_t FileLedBuffer::room(Heap& heap, uid_t uid) {
+  return std::min(heap.budget().limit_of(uid), kLargestBuffer);
+}
+
+FileLedBuffer::~FileLedBuffer() {
+  release();
+}
+
+BufferInfo FileLedBuffer::info() const {
+  BufferInfo info = DmaBuffer::info();
+  info.capacity = std::max(info.capacity, round_up(info.size, kPage));
+  return info;
+}
+
+void FileLedBuffer::touch() {
   constexpr struct timespec times[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
-  (void)::futimens(file_.get(), times);
+  (void)::futimens(file_.fd.get(), times);
 }
 
-uint64_t DmaBuffer::current_size() const {
+uint64_t FileLedBuffer::current_size() const {
   struct stat st {};
-  if (!leads_) return size_;
-  return ::fstat(file_.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
+  return ::fstat(file_.fd.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
 }
 
-void DmaBuffer::ask_size() {
-  if (!leads_) return;
+void FileLedBuffer::ask_size() {
   const uint64_t now = current_size();
   {
     const std::lock_guard facts(facts_mutex_);
@@ -52,27 +63,28 @@ void DmaBuffer::ask_size() {
   clip_old_bytes();
 }
 
-void DmaBuffer::set_file_size(uint64_t size) {
+void FileLedBuffer::set_size(uint64_t size) {
   if (size < size_) {
-    if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0)
+    if (::ftruncate(file_.fd.get(), static_cast<off_t>(size)) != 0)
       log_error(name() + ": " + std::strerror(errno));
   } else if (storage_) {
     using Shown = KernelModule::Shown;
     const Shown shown = phase_ == Phase::Filling ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
-    const auto bound = module_->bind_keeping(file_.get(), storage_->dmabuf_fd(), size, shown, true);
+    const auto bound = file_.module->bind_keeping(file_.fd.get(), storage_->dmabuf_fd(), size, shown, true);
     if (!bound) log_error(name() + ": " + bound.error().message);
   }
   ask_size();
 }
 
-Result<size_t> DmaBuffer::read_file(uint64_t offset, std::span<std::byte> to) {
+Result<size_t> FileLedBuffer::read(uint64_t offset, std::span<std::byte> to) {
+  const std::shared_lock use(use_);
   // The kernel would wait for a device without a limit.
   const auto bracket = storage_ ? begin_access(Access::Read) : CpuAccess();
   if (!bracket) return Failure(bracket.error());
   size_t done = 0;
   while (done < to.size() && offset <= kLargestBuffer) {
     const ssize_t got =
-        ::pread(file_.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+        ::pread(file_.fd.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && done == 0) return fail_errno(errno, name());
     if (got <= 0) break;
@@ -81,15 +93,16 @@ Result<size_t> DmaBuffer::read_file(uint64_t offset, std::span<std::byte> to) {
   return done;
 }
 
-Result<size_t> DmaBuffer::write_file(int64_t offset, std::span<const std::byte> from) {
+Result<size_t> FileLedBuffer::write_file(int64_t offset, std::span<const std::byte> from) {
   if (from.empty()) return 0;
   const auto bracket = storage_ ? begin_access(Access::Write) : CpuAccess();
   if (!bracket) return Failure(bracket.error());
   size_t done = 0;
   while (done < from.size()) {
     const iovec part{const_cast<std::byte*>(from.data() + done), from.size() - done};
-    const ssize_t put = offset < 0 ? ::pwritev2(file_.get(), &part, 1, 0, RWF_APPEND)
-                                   : ::pwritev2(file_.get(), &part, 1, offset + static_cast<off_t>(done), 0);
+    const ssize_t put = offset < 0
+                            ? ::pwritev2(file_.fd.get(), &part, 1, 0, RWF_APPEND)
+                            : ::pwritev2(file_.fd.get(), &part, 1, offset + static_cast<off_t>(done), 0);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0 && done == 0) return errno == EBUSY ? Failure(busy()) : fail_errno(errno, name());
     if (put <= 0) break;
@@ -99,7 +112,36 @@ Result<size_t> DmaBuffer::write_file(int64_t offset, std::span<const std::byte> 
   return done;
 }
 
-Result<void> DmaBuffer::resize_file(uint64_t size) {
+Result<size_t> FileLedBuffer::write_locked(uint64_t offset, std::span<const std::byte> from,
+                                           const Accept& accept) {
+  if (from.empty()) {
+    accept(0);
+    return 0;
+  }
+  if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
+  auto written = write_file(static_cast<int64_t>(offset), from);
+  if (written) accept(*written);
+  return written;
+}
+
+Result<size_t> FileLedBuffer::append(std::span<const std::byte> from, uint64_t& at) {
+  const std::unique_lock use(use_);
+  auto written = write_file(-1, from);
+  if (written) at = size_ - std::min<uint64_t>(size_, *written);
+  return written;
+}
+
+Result<void> FileLedBuffer::allocate(Range range, bool keep_size) {
+  const std::unique_lock use(use_);
+  if (!fits(range)) return fail(EFBIG, name() + too_large());
+  auto gathered = gather(range.end(), keep_size ? 0 : range.end());
+  if (gathered) roomy_ = false;  // what was asked for stays
+  return gathered;
+}
+
+Result<void> FileLedBuffer::resize(uint64_t size) {
+  const std::unique_lock use(use_);
+  if (!fits({0, size})) return fail(EFBIG, name() + too_large());
   ask_size();
   if (size == 0 && let_go()) {
     release();
@@ -114,7 +156,7 @@ Result<void> DmaBuffer::resize_file(uint64_t size) {
   {
     const auto bracket = storage_ ? begin_access(Access::Write) : CpuAccess();
     if (!bracket) return Failure(bracket.error());
-    if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, name());
+    if (::ftruncate(file_.fd.get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, name());
   }
   ask_size();
   if (!cut || size_ == 0) return {};
@@ -123,7 +165,8 @@ Result<void> DmaBuffer::resize_file(uint64_t size) {
   return {};
 }
 
-Result<void> DmaBuffer::flush_file() {
+Result<void> FileLedBuffer::flush() {
+  const std::unique_lock use(use_);
   ask_size();
   if (size_ == 0) {
     if (phase_ == Phase::Filling) release();
@@ -144,17 +187,25 @@ Result<void> DmaBuffer::flush_file() {
   return unless_it_grows(gather(0, 0));
 }
 
-Result<void> DmaBuffer::gather_rest() {
+Result<void> FileLedBuffer::gather_rest() {
   ask_size();
-  return leads_ && size_ > capacity() ? gather(0, 0) : Result<void>{};
+  return size_ > capacity() ? gather(0, 0) : Result<void>{};
 }
 
-Result<void> DmaBuffer::gather_for(Range window) {
+void FileLedBuffer::pin_identity() {
   const std::unique_lock use(use_);
-  return lacks(window) ? gather_rest() : Result<void>{};
+  // What waits has to become part of it; if it can't, the next close says why not.
+  if (!gather_rest()) return;
+  pinned_ = true;
+  if (storage_ && !gather(capacity(), 0)) pinned_ = false;  // tells the file
 }
 
-Result<std::unique_ptr<Storage>> DmaBuffer::memory_to_gather(uint64_t capacity, bool& dirty) {
+bool FileLedBuffer::moves_much(uint64_t end) const {
+  const uint64_t size = current_size();
+  return end > size && end - size > kMuch;
+}
+
+Result<std::unique_ptr<Storage>> FileLedBuffer::memory_to_gather(uint64_t capacity, bool& dirty) {
   // It has to be hidden first, which what can be mapped now must never be.
   if (phase_ != Phase::Published || size_ > this->capacity()) {
     auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(capacity));
@@ -167,7 +218,7 @@ Result<std::unique_ptr<Storage>> DmaBuffer::memory_to_gather(uint64_t capacity, 
   return fresh;
 }
 
-Result<void> DmaBuffer::gather(uint64_t capacity, uint64_t length, bool anew) {
+Result<void> FileLedBuffer::gather(uint64_t capacity, uint64_t length, bool anew) {
   for (unsigned grown = 0; grown < kMostTries;) {
     ask_size();
     const uint64_t needed = std::max({capacity, length, size_});
@@ -207,14 +258,14 @@ Result<void> DmaBuffer::gather(uint64_t capacity, uint64_t length, bool anew) {
   return fail(EAGAIN, name() + ": it grows too fast for its dma-buf to be made; try again");
 }
 
-Result<void> DmaBuffer::bind_all(const Storage& target, uint64_t length, bool hidden) {
+Result<void> FileLedBuffer::bind_all(const Storage& target, uint64_t length, bool hidden) {
   using Shown = KernelModule::Shown;
   // The kernel would wait for a device without a limit.
   const Access access = &target == storage_.get() ? Access::Write : Access::Read;
   const auto bracket = storage_ ? begin_access(access) : CpuAccess();
   if (!bracket) return Failure(bracket.error());
   const Shown shown = hidden ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
-  const auto bound = module_->bind_keeping(file_.get(), target.dmabuf_fd(), length, shown);
+  const auto bound = file_.module->bind_keeping(file_.fd.get(), target.dmabuf_fd(), length, shown);
   if (bound) return {};
   if (bound.error().code == EOPNOTSUPP)
     return fail(EOPNOTSUPP,
@@ -224,14 +275,13 @@ Result<void> DmaBuffer::bind_all(const Storage& target, uint64_t length, bool hi
   return Failure(busy());
 }
 
-Result<void> DmaBuffer::hide(const Storage& fresh) {
-  if (!leads_) return {};
+Result<void> FileLedBuffer::hide(const Storage& fresh) {
   auto bound = bind_all(fresh, 0, true);
   if (bound) shown_ = false;
   return bound;
 }
 
-Result<void> DmaBuffer::make_room_for_load_file(uint64_t end) {
+Result<void> FileLedBuffer::make_room_for_load(uint64_t end) {
   ask_size();
   if (std::max(end, size_) <= capacity()) return {};
   if (identity_fixed()) return Failure(busy());
