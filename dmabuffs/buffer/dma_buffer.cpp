@@ -28,7 +28,7 @@ DmaBuffer::DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, 
       name_(std::move(name)) {}
 
 DmaBuffer::~DmaBuffer() {
-  release();
+  if (phase_ != Phase::Empty) release();
 }
 
 BufferInfo DmaBuffer::info() const {

@@ -40,7 +40,8 @@ struct DmabufFile {
 
 class DmaBuffer : public Buffer {
  public:
-  /// As Buffer::make. `fence_limit`: how long a device may keep an access waiting.
+  /// As Buffer::make. `file`: one that takes no writes beyond its dma-buf. `fence_limit`: how long a device
+  /// may keep an access waiting.
   DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name, DmabufFile file = {},
             std::chrono::milliseconds fence_limit = kFenceLimit);
   ~DmaBuffer() override;
@@ -99,7 +100,7 @@ class DmaBuffer : public Buffer {
   Result<void> extend(uint64_t capacity, uint64_t size);
   Result<void> shrink(uint64_t size);
 
-  // What is otherwise where clients write past this program: see FileLedBuffer.
+  // Nothing, or little, unless clients write past this program: see FileLedBuffer.
 
   /// The size; there it may change under use_.
   [[nodiscard]] virtual uint64_t current_size() const { return size_; }
@@ -110,7 +111,7 @@ class DmaBuffer : public Buffer {
   [[nodiscard]] virtual bool lacks(Range /*window*/) const { return false; }
   /// What waits for a dma-buf, if anything, gets one. Asks the size.
   virtual Result<void> gather_rest() { return {}; }
-  /// Before adopt() of memory that is to be filled.
+  /// Before adopt() of memory as Filling: the file shows it, hidden.
   virtual Result<void> hide(const Storage& /*fresh*/) { return {}; }
 
   // dma_buffer_memory.cpp
@@ -131,7 +132,7 @@ class DmaBuffer : public Buffer {
   [[nodiscard]] uint64_t with_slack(uint64_t bytes) const;
   virtual Result<void> publish_in_place(uint64_t capacity);
   Result<void> publish_pages();
-  /// New memory with the first `keep` bytes.
+  /// New memory with the first `keep` bytes (or all, where clients write past this program).
   virtual Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep);
   /// Resizes storage_, which must be growable.
   Result<void> grow(uint64_t bytes);
@@ -157,7 +158,7 @@ class DmaBuffer : public Buffer {
   Result<void> show(const Storage& storage);
   /// Has file_ show nothing, so that the memory may be replaced; false when the identity is fixed.
   virtual bool let_go();
-  /// The same, asking file_ whether it may.
+  /// Has file_, of which there must be one, show nothing; false, and the identity is pinned: it was mapped.
   bool unbind();
   /// Tells file_ the size.
   void show_size() const;

@@ -35,7 +35,7 @@ uint64_t FileLedBuffer::room(Heap& heap, uid_t uid) {
 }
 
 FileLedBuffer::~FileLedBuffer() {
-  release();
+  release();  // while let_go() is still this class's
 }
 
 BufferInfo FileLedBuffer::info() const {

@@ -158,8 +158,10 @@ Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& call
   if (tree_->context.passthrough.enabled()) bypass.module = &tree_->context.engine.kernel_module();
   bypass.writes = tree_->context.settings.size == 0;  // writes that pass by here pass `-o size=`, too
   auto buffer = Buffer::make(tree_->heap, tree_->context.recycler, caller.uid, name, bypass);
-  // Without a memfd (EMFILE) there would be a file that can't be written to.
-  if (auto usable = buffer->resize(0); !usable) return pass(std::move(usable));
+  if (!tree_->heap->is_dmabuf()) {
+    // Without a memfd (EMFILE) there would be a file that can't be written to.
+    if (auto usable = buffer->resize(0); !usable) return pass(std::move(usable));
+  }
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);
