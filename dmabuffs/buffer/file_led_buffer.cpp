@@ -235,7 +235,7 @@ Result<void> FileLedBuffer::gather(uint64_t capacity, uint64_t length, bool anew
       fresh = std::move(*made);
       roomy_ = roomy_ || fresh->capacity() > heap_->capacity_for(needed);
     }
-    const auto bound = bind_all(fresh ? *fresh : *storage_, length, dirty);
+    auto bound = bind_all(fresh ? *fresh : *storage_, length, dirty);
     if (!bound && bound.error().code == ENOSPC) {
       ++grown;
       continue;
