@@ -140,7 +140,7 @@ holder=$!
 exec 3>"$T/stay"
 for _ in {1..50}; do [[ -s $T/said ]] && break; sleep 0.1; done
 begins 'a dma-buf of the module' "$(<"$T/said")" 'ok *'
-info=$(grep -l '^exp_name:.*dmabuf_file' /proc/$holder/fdinfo/*)
+info=$(grep -l '^exp_name:.*dmabuf_file' /proc/$holder/fdinfo/*) || echo "# grep ended with $?"
 [[ $info ]] || { ls -l /proc/$holder/exe /proc/$holder/fd && grep -r . /proc/$holder/fdinfo; } 2>&1 | sed 's/^/# /'
 equals 'its name and size in fdinfo' "$(awk '/^(size|exp_name|name):/ { $1 = $1; print }' "$info" | paste -sd' ')" \
     "size: $((3 * mib)) exp_name: dmabuf_file name: a name"
