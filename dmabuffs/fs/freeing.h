@@ -17,8 +17,9 @@ namespace dmabuffs {
 class Freeing {
  public:
   using Clock = std::chrono::steady_clock;
-  /// How long after `rm` or close the kernel's word may take; a buffer that is still there then is held open.
-  static constexpr auto kGrace = std::chrono::milliseconds(250);
+  /// How long after `rm` or close the kernel's word may take on a busy machine; a buffer that is still there
+  /// then is held open.
+  static constexpr auto kGrace = std::chrono::seconds(1);
 
   static constexpr unsigned kMostRenewals = 3;
 

@@ -12,9 +12,9 @@ MountContext::MountContext(MountSettings s)
       engine({}),
       owner_uid(::geteuid()),
       owner_gid(::getegid()) {
-  // The wait is for a thread that unmaps and frees, gigabytes in a fraction of a second.
+  // The wait is for a thread that unmaps and frees: gigabytes in a fraction of a second, if it has a CPU.
   budget.set_relief([this] {
-    const bool freed = freeing.wait(std::chrono::seconds(2));
+    const bool freed = freeing.wait(std::chrono::seconds(10));
     return recycler.drain() || freed;
   });
 }

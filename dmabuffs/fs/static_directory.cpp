@@ -34,7 +34,7 @@ Result<struct statvfs> StaticDirectory::statfs(const Caller&) {
 
 struct statvfs budget_statvfs(MountContext& context) {
   struct statvfs out {};
-  context.freeing.wait(Freeing::kGrace);  // `rm x; df` shows x gone
+  context.freeing.wait(std::chrono::milliseconds(250));  // `rm x; df` shows x gone
   // Recycled memory is free for whoever asks next, so it is not shown as used.
   const uint64_t limit = context.budget.limit();
   const uint64_t held = context.budget.used();
