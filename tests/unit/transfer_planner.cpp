@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/transfer/planner.h"
 
+#include "dmabuffs/base/units.h"
+
 #include "catch.h"
 
 using namespace dmabuffs;

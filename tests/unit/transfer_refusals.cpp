@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// What copies between files and buffers can't or may not do: full disks, require-direct, file systems that
 /// refuse.
+#include <sys/mman.h>
+
 #include "transfer_support.h"
 
 using namespace transfer_test;
