@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/buffer_node.h"
 
-#include <sys/mman.h>
 #include <sys/xattr.h>
 
 #include "dmabuffs/fs/heap_directory.h"
@@ -141,16 +140,6 @@ void BufferFile::contents_changed() {
   buffer_->touch();
   const std::lock_guard lock(mutex_);
   attributes_.touch();
-}
-
-Result<UniqueFd> BufferFile::lock_file(bool make) {
-  const std::lock_guard lock(mutex_);
-  if (!lock_file_ && !make) return UniqueFd();
-  if (!lock_file_) lock_file_.reset(::memfd_create("dmabuffs-locks", MFD_CLOEXEC));
-  if (!lock_file_) return fail_errno(errno, name_);
-  UniqueFd fresh(::open(("/proc/self/fd/" + std::to_string(lock_file_.get())).c_str(), O_RDWR | O_CLOEXEC));
-  if (!fresh) return fail_errno(errno, name_);
-  return fresh;
 }
 
 Result<std::string> BufferFile::getxattr(const Caller&, const std::string& name) {

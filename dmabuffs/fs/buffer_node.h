@@ -5,7 +5,6 @@
 #include <string>
 
 #include "dmabuffs/fs/attributes.h"
-#include "dmabuffs/fs/files_locks.h"
 #include "dmabuffs/fs/freeing.h"
 #include "dmabuffs/fs/heaps.h"
 
@@ -46,10 +45,6 @@ class BufferFile : public BufferNode {
   void closed();
   void contents_changed();
   [[nodiscard]] MountContext& context() { return context_; }
-  FileLocks& locks() { return locks_; }
-  /// A new description of the file the locks of this buffer are taken on (a dma-buf can't be locked); made at
-  /// the first lock. With `make` false an invalid descriptor when nothing was ever locked.
-  Result<UniqueFd> lock_file(bool make);
 
  private:
   MountContext& context_;
@@ -60,8 +55,6 @@ class BufferFile : public BufferNode {
   std::weak_ptr<HeapDirectory> parent_;
   std::string name_;
   std::map<std::string, std::string> xattrs_;
-  FileLocks locks_;
-  UniqueFd lock_file_;
   unsigned open_ = 0;
   bool linked_ = false;
 };

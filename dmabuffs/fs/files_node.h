@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "dmabuffs/fs/files_locks.h"
 #include "dmabuffs/fs/files_room.h"
 
 namespace dmabuffs {
@@ -29,7 +28,6 @@ class FilesNode final : public Node {
   /// The name of what --files shows is the mount's own, and leads nowhere else.
   [[nodiscard]] double name_timeout() const override { return room_->is_root(*this) ? 1 : 0; }
   [[nodiscard]] const std::shared_ptr<FilesRoom>& room() const { return room_; }
-  [[nodiscard]] FileLocks& locks() { return locks_; }
   /// `fd` is open on this inode; it is used for as long as others hold it.
   void add_handle(const SharedFd& fd);
   /// It has no name any more; `fd` (O_PATH) is kept until the kernel forgets it, which it does when no
@@ -77,7 +75,6 @@ class FilesNode final : public Node {
 
   const std::shared_ptr<FilesRoom> room_;
   const HostIdentity identity_;
-  FileLocks locks_;
   std::vector<FilesName> names_;  // newest first; guarded by the room
   std::mutex mutex_;
   std::vector<std::weak_ptr<const UniqueFd>> handles_;

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 namespace dmabuffs {
@@ -78,35 +77,6 @@ Result<uint64_t> FilesFile::lseek(uint64_t offset, int whence) {
   const off_t at = ::lseek(fd_->get(), static_cast<off_t>(offset), whence);
   if (at < 0) return fail_errno(errno, "lseek");
   return static_cast<uint64_t>(at);
-}
-
-Result<void> FilesFile::getlk(uint64_t owner, struct flock& lock) {
-  return node_->locks().get(owner, fd_->get(), lock);
-}
-
-Result<void> FilesFile::setlk(uint64_t owner, struct flock& lock, bool sleep) {
-  // What the file was not opened for is refused here: the owner's description may be able to do more.
-  const int mode = flags_ & O_ACCMODE;
-  if ((lock.l_type == F_WRLCK && mode == O_RDONLY) || (lock.l_type == F_RDLCK && mode == O_WRONLY))
-    return fail_errno(EBADF, "file lock");
-  return node_->locks().set(
-      owner, [this] { return open_for_locks(); }, lock, sleep);
-}
-
-/// Read-write where the opener may, so that one description serves all his later locks, whichever open they
-/// come by; else what this file was opened for, which asks for nothing that was not granted then.
-Result<UniqueFd> FilesFile::open_for_locks() {
-  {
-    const auto rights = room().act_as(opener_);
-    if (!rights) return Failure(rights.error());
-    auto both = reopen(fd_->get(), O_RDWR);
-    if (both) return both;
-  }
-  return reopen(fd_->get(), flags_ & O_ACCMODE);
-}
-
-Result<void> FilesFile::flock(int operation) {
-  return check_call(::flock(fd_->get(), operation), "flock");
 }
 
 Result<End> FilesFile::transfer_end(Access access) {

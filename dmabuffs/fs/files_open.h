@@ -30,11 +30,6 @@ class FilesFile final : public OpenFile {
   Result<void> fsync(bool data_only) override;
   Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
   Result<uint64_t> lseek(uint64_t offset, int whence) override;
-  Result<void> getlk(uint64_t owner, struct flock& lock) override;
-  /// With `sleep` it blocks: call it on a thread that may; a signal on that thread ends it (see FileLocks).
-  Result<void> setlk(uint64_t owner, struct flock& lock, bool sleep) override;
-  /// Blocks without LOCK_NB, as setlk.
-  Result<void> flock(int operation) override;
   Result<End> transfer_end(Access access) override;
   [[nodiscard]] int passthrough_fd() const override;
   [[nodiscard]] bool direct_io() const override { return (flags_ & O_APPEND) != 0; }
@@ -44,7 +39,6 @@ class FilesFile final : public OpenFile {
 
  private:
   [[nodiscard]] const FilesRoom& room() const { return *node_->room(); }
-  Result<UniqueFd> open_for_locks();
   void drop_privilege_bits();
   UniqueFd open_direct();
 

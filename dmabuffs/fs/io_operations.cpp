@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <sys/file.h>
-
 #include "dmabuffs/fs/open_reply.h"
 #include "dmabuffs/fs/operations.h"
 
@@ -139,14 +137,7 @@ void wait_elsewhere(fuse_req_t request, const fuse_file_info* info, Work work) {
 }
 
 void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  const uint64_t owner = info->lock_owner;
-  wait_elsewhere(request, info, [owner](OpenFile& file) {
-    // close(2) ends the locks of its owner; the kernel sends no SETLK for that.
-    struct flock all {};
-    all.l_type = F_UNLCK;
-    (void)file.setlk(owner, all, false);
-    return file.flush();
-  });
+  wait_elsewhere(request, info, [](OpenFile& file) { return file.flush(); });
 }
 
 void op_fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
@@ -165,33 +156,6 @@ void op_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_fil
   found ? (void)fuse_reply_lseek(request, static_cast<off_t>(*found)) : reply_error(request, found.error());
 }
 
-void op_getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock) {
-  const auto done = handle_of(info).file->getlk(info->lock_owner, *lock);
-  done ? (void)fuse_reply_lock(request, lock) : reply_error(request, done.error());
-}
-
-template <class Try>
-void wait_for_lock(fuse_req_t request, Try attempt) {
-  session_of(request).locks().add({attempt, [request] { return fuse_req_interrupted(request) != 0; },
-                                   [request](const Result<void>& done) { reply_done(request, done); }});
-}
-
-void op_setlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* lock, int sleep) {
-  const OpenPtr file = handle_of(info).file;
-  const uint64_t owner = info->lock_owner;
-  if (sleep == 0) return reply_done(request, file->setlk(owner, *lock, false));
-  wait_for_lock(request, [file, owner, wanted = *lock] {
-    struct flock lock_now = wanted;
-    return file->setlk(owner, lock_now, false);
-  });
-}
-
-void op_flock(fuse_req_t request, fuse_ino_t, fuse_file_info* info, int operation) {
-  const OpenPtr file = handle_of(info).file;
-  if ((operation & (LOCK_NB | LOCK_UN)) != 0) return reply_done(request, file->flock(operation));
-  wait_for_lock(request, [file, operation] { return file->flock(operation | LOCK_NB); });
-}
-
 }  // namespace
 
 void add_io_operations(fuse_lowlevel_ops& ops) {
@@ -204,9 +168,6 @@ void add_io_operations(fuse_lowlevel_ops& ops) {
   ops.fsync = op_fsync;
   ops.fallocate = op_fallocate;
   ops.lseek = op_lseek;
-  ops.getlk = op_getlk;
-  ops.setlk = op_setlk;
-  ops.flock = op_flock;
 }
 
 }  // namespace dmabuffs

@@ -25,15 +25,6 @@ Result<void> OpenFile::fallocate(int, uint64_t, uint64_t) {
 Result<uint64_t> OpenFile::lseek(uint64_t, int) {
   return refuse(ENXIO);
 }
-Result<void> OpenFile::getlk(uint64_t, struct flock&) {
-  return refuse(ENOSYS);
-}
-Result<void> OpenFile::setlk(uint64_t, struct flock&, bool) {
-  return refuse(ENOSYS);
-}
-Result<void> OpenFile::flock(int) {
-  return refuse(ENOSYS);
-}
 
 Result<void> Node::setattr(const Caller&, const AttributeChange&, OpenFile*) {
   return refuse(EPERM);

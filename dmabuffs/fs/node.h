@@ -68,10 +68,6 @@ class OpenFile {
   virtual Result<void> fsync(bool /*data_only*/) { return {}; }
   virtual Result<void> fallocate(int mode, uint64_t offset, uint64_t length);
   virtual Result<uint64_t> lseek(uint64_t offset, int whence);  ///< SEEK_DATA, SEEK_HOLE
-  /// fcntl locks (F_OFD-like, owner = the kernel's lock owner): get fills `lock`; set waits when `sleep`.
-  virtual Result<void> getlk(uint64_t owner, struct flock& lock);
-  virtual Result<void> setlk(uint64_t owner, struct flock& lock, bool sleep);
-  virtual Result<void> flock(int operation);
   /// True when read/write (of bytes up to `end`) would take long now: the session then runs it on a thread
   /// that may block.
   [[nodiscard]] virtual bool would_block(Access, uint64_t /*end*/ = 0) const { return false; }

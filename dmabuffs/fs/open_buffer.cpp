@@ -2,7 +2,6 @@
 #include "dmabuffs/fs/open_buffer.h"
 
 #include <linux/falloc.h>
-#include <sys/file.h>
 
 #include <algorithm>
 
@@ -83,32 +82,6 @@ Result<void> OpenBuffer::fallocate(int mode, uint64_t offset, uint64_t length) {
 
 Result<uint64_t> OpenBuffer::lseek(uint64_t offset, int whence) {
   return buffer_.seek(offset, whence);
-}
-
-Result<void> OpenBuffer::getlk(uint64_t owner, struct flock& lock) {
-  auto file = file_->lock_file(true);
-  if (!file) return pass(std::move(file));
-  return file_->locks().get(owner, file->get(), lock);
-}
-
-Result<void> OpenBuffer::setlk(uint64_t owner, struct flock& lock, bool sleep) {
-  if (lock.l_type == F_UNLCK) {
-    auto any = file_->lock_file(false);
-    if (!any || !*any) return {};
-  }
-  return file_->locks().set(
-      owner, [this] { return file_->lock_file(true); }, lock, sleep);
-}
-
-Result<void> OpenBuffer::flock(int operation) {
-  const std::lock_guard lock(mutex_);
-  if (!flock_file_) {
-    auto file = file_->lock_file(true);
-    if (!file) return pass(std::move(file));
-    flock_file_ = std::move(*file);
-  }
-  if (::flock(flock_file_.get(), operation) != 0) return fail_errno(errno, "flock");
-  return {};
 }
 
 Result<End> OpenBuffer::transfer_end(Access access) {

@@ -23,9 +23,6 @@ class OpenBuffer : public OpenFile {
   Result<void> fsync(bool data_only) override;
   Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
   Result<uint64_t> lseek(uint64_t offset, int whence) override;
-  Result<void> getlk(uint64_t owner, struct flock& lock) override;
-  Result<void> setlk(uint64_t owner, struct flock& lock, bool sleep) override;
-  Result<void> flock(int operation) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end) const override;
   Result<End> transfer_end(Access access) override;
   [[nodiscard]] int passthrough_fd() const override { return buffer_.passthrough_fd(); }
@@ -44,8 +41,6 @@ class OpenBuffer : public OpenFile {
   int flags_;
   std::atomic<bool> append_;
   std::atomic<bool> wrote_{false};
-  std::mutex mutex_;
-  UniqueFd flock_file_;  ///< flock(2) belongs to the open; guarded by mutex_
 };
 
 }  // namespace dmabuffs

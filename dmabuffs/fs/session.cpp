@@ -137,8 +137,6 @@ void Session::initialised(fuse_conn_info* connection) {
   with(FUSE_CAP_PARALLEL_DIROPS);
   with(FUSE_CAP_READDIRPLUS);
   with(FUSE_CAP_READDIRPLUS_AUTO);
-  with(FUSE_CAP_POSIX_LOCKS);
-  with(FUSE_CAP_FLOCK_LOCKS);
   connection->max_write = kMaxRequest;
   connection->max_read = 0;
 #if DMABUFFS_HAS_PASSTHROUGH
@@ -187,7 +185,6 @@ void Session::unmount() {
   }
   // Before the unmount: what these still answer needs the session.
   transfers_.stop();
-  locks_.stop();
   waiting_.stop();
   if (mounted_) fuse_session_unmount(fuse_.get());
   mounted_ = false;

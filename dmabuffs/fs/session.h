@@ -10,7 +10,6 @@
 #include "dmabuffs/fs/blocking_pool.h"
 #include "dmabuffs/fs/fuse_version.h"
 #include "dmabuffs/fs/heaps.h"
-#include "dmabuffs/fs/lock_waiters.h"
 #include "dmabuffs/fs/mount.h"
 #include "dmabuffs/fs/node_table.h"
 #include "dmabuffs/fs/open_handles.h"
@@ -47,8 +46,6 @@ class Session {
   [[nodiscard]] Passthrough& passthrough() { return context_.passthrough; }
   /// For work that waits a moment: a fence, a lock, an allocation.
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
-  /// For who waits for a file lock.
-  [[nodiscard]] LockWaiters& locks() { return locks_; }
   /// For transfers.
   [[nodiscard]] BlockingPool& transfers() { return transfers_; }
   [[nodiscard]] ReplyMemory& reply_memory() { return reply_memory_; }
@@ -67,7 +64,6 @@ class Session {
   std::unique_ptr<NodeTable> nodes_;
   OpenHandles handles_;  // after the nodes, which they use
   ReplyMemory reply_memory_{kMaxRequest, kWorkers};
-  LockWaiters locks_;
   BlockingPool waiting_{64};
   BlockingPool transfers_{16};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};

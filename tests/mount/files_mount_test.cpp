@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// files/ through the kernel: what only a real mount shows, that the client's page cache, its locks and its
-// mappings agree with the host's.
+// files/ through the kernel: what only a real mount shows, that the client's page cache and its mappings
+// agree with the host's.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,7 +10,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -143,49 +141,6 @@ TEST_CASE("a read in files/ sees what the host wrote last") {
   }
   REQUIRE(::ftruncate(host.get(), 3) == 0);
   CHECK(read_at(fd, 0, 100) == "rou");
-}
-
-TEST_CASE("fcntl locks in files/ exclude processes on both sides and end with the process") {
-  const Shown shown;
-  put(shown.host + "file", "text");
-  const auto locked_for = [](const std::string& path) {
-    return in_child([&] {
-      const int fd = ::open(path.c_str(), O_RDWR);
-      struct flock lock {};
-      lock.l_type = F_WRLCK;
-      return ::fcntl(fd, F_SETLK, &lock) == 0 ? 0 : 1;
-    });
-  };
-  {
-    const UniqueFd fd = open_file(shown.files + "file", O_RDWR);
-    const UniqueFd second = open_file(shown.files + "file", O_RDWR);
-    struct flock lock {};
-    lock.l_type = F_WRLCK;
-    REQUIRE(::fcntl(fd.get(), F_SETLK, &lock) == 0);
-    CHECK(::fcntl(second.get(), F_SETLK, &lock) == 0);  // the same process
-    CHECK(locked_for(shown.files + "file") == 1);
-    CHECK(locked_for(shown.host + "file") == 1);
-  }
-  CHECK(locked_for(shown.files + "file") == 0);
-  CHECK(locked_for(shown.host + "file") == 0);
-}
-
-TEST_CASE("a process that waits for a lock in files/ can be interrupted") {
-  const Shown shown;
-  put(shown.host + "file", "text");
-  const UniqueFd holder = open_file(shown.host + "file", O_RDWR);
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  REQUIRE(::fcntl(holder.get(), F_SETLK, &lock) == 0);
-  const int outcome = in_child([&] {
-    struct sigaction quiet {};
-    quiet.sa_handler = [](int) {};
-    ::sigaction(SIGALRM, &quiet, nullptr);
-    ::alarm(1);
-    const int fd = ::open((shown.files + "file").c_str(), O_RDWR);
-    return ::fcntl(fd, F_SETLKW, &lock) == 0 ? 1 : errno;
-  });
-  CHECK(outcome == EINTR);
 }
 
 TEST_CASE("files/ answers cp as two different files where the inode numbers of the host are the same") {
