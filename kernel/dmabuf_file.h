@@ -53,7 +53,7 @@ struct dmabuf_file_query {
 #define DMABUF_FILE_HOW_BUFFERED	_BITUL(1) /* went through the page cache */
 #define DMABUF_FILE_HOW_OWN_PAGES	_BITUL(2) /* of this module's exporter */
 #define DMABUF_FILE_HOW_SG		_BITUL(3) /* pages found in the sg_table */
-#define DMABUF_FILE_HOW_VMAP		_BITUL(4) /* pages found in a kernel mapping */
+/* _BITUL(4) is not used. */
 
 /**
  * struct dmabuf_file_segment - a range that is moved

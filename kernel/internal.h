@@ -22,7 +22,6 @@
 #include <linux/bvec.h>
 #include <linux/dma-buf.h>
 #include <linux/fs.h>
-#include <linux/iosys-map.h>
 #include <linux/scatterlist.h>
 #include <linux/types.h>
 
@@ -32,16 +31,15 @@
 #define DF_MAX_SEGMENTS 1024
 
 /*
- * The pages of a dma-buf, for as long as this is held: an attachment pins them,
- * a kernel mapping keeps them, and those of our own exporter are simply known.
+ * The pages of a dma-buf, for as long as this is held: an attachment pins them, and
+ * those of our own exporter are simply known.
  */
 struct df_pages {
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attachment;
 	struct df_buffer *own;		/* of our own exporter, ... */
-	struct sg_table *table;		/* ... else in the table, else in the mapping */
-	struct iosys_map map;
-	u32 how;			/* DMABUF_FILE_HOW_SG, _VMAP, _OWN_PAGES */
+	struct sg_table *table;		/* ... else in the attachment's table */
+	u32 how;			/* DMABUF_FILE_HOW_SG, _OWN_PAGES */
 	struct page **index;		/* every page, after df_pages_index() */
 	struct scatterlist *sg;		/* where the last range ended ... */
 	size_t sg_start;		/* ... and where that entry begins */

@@ -4,191 +4,111 @@
  *
  * The documented ways for a CPU are dma_buf_vmap() and mmap(2); an sg_table is
  * made for a device's DMA engine, and what its pages mean is the exporter's
- * affair.  So pages out of it are used only for exporters of which this was
- * tested, page by page, on the kernels this module is for (tests/kernel), or
- * where both ways agree about every single page.  See docs/kernel.md.
+ * affair.  So they are used only of exporters of which it was tested, page by page,
+ * on the kernels this module is for (tests/kernel), and only while an attachment
+ * holds them: a mapping alone does not keep a buffer where it is.  See docs/kernel.md.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-direction.h>
 #include <linux/dma-resv.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
+#include <linux/module.h>
+#include <linux/net.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/vmalloc.h>
 
 #include "internal.h"
 
-enum df_method {
-	DF_NONE,
-	DF_SG,		/* the sg_table names the buffer's pages, in order */
-	DF_VMAP,	/* the kernel mapping has the buffer's pages, in order */
-	DF_BOTH,	/* the one, if it has the same pages as the other */
+/*
+ * Exporters whose tables name the buffer's pages, in order, of ordinary memory
+ * that a CPU sees through its cache as devices do.  By name, since dma_buf_ops are
+ * static, and by module, since many drivers are called "drm".  Names are not the
+ * user's to choose: exporters are kernel code.
+ */
+static const struct {
+	const char *name;
+	const char *module;
+} df_exporters[] = {
+	{ "system", "kernel" },
+	{ "udmabuf", "kernel" },
+#ifdef CONFIG_X86
+	/* GEM over shmem.  Elsewhere its write-combined mappings pass by the cache. */
+	{ "drm", "vgem" },
+	{ "virtio_gpu", "virtio_gpu" },
+#endif
 };
 
-/*
- * By name, since dma_buf_ops are static.  Names are not the user's to choose:
- * exporters are kernel code.
- */
-static enum df_method df_method_of(const struct dma_buf *dmabuf)
+static bool df_is_known(const struct dma_buf *dmabuf)
 {
-	const char *name = dmabuf->exp_name;
-	/* Importers get no pages in their tables. */
-	bool hidden = IS_ENABLED(CONFIG_DMABUF_DEBUG);
+	unsigned int i;
 
-	/*
-	 * Since 6.12 vmap_udmabuf() has mapped the first page of a huge folio
-	 * in place of each of its pages.
-	 */
-	if (!strcmp(name, "udmabuf"))
-		return hidden ? DF_NONE : DF_SG;
-	if (!strcmp(name, "system"))
-		return hidden ? DF_VMAP : DF_SG;
-	/* The name of many drivers, of which only those were tested that use shmem. */
-	if (!strcmp(name, "drm") && hidden)
-		return DF_VMAP;
-	return hidden ? DF_NONE : DF_BOTH;
+	/* With CONFIG_DMABUF_DEBUG importers get no pages in their tables. */
+	for (i = 0; i < ARRAY_SIZE(df_exporters) && !IS_ENABLED(CONFIG_DMABUF_DEBUG); i++)
+		if (!strcmp(dmabuf->exp_name, df_exporters[i].name) &&
+		    !strcmp(module_name(dmabuf->owner), df_exporters[i].module))
+			return true;
+	return false;
 }
 
+/* The page that holds the byte at @offset of the entry, in which pages follow each other. */
+static struct page *df_entry_page(struct scatterlist *sg, size_t offset)
+{
+	return pfn_to_page(page_to_pfn(sg_page(sg)) + (sg->offset + offset) / PAGE_SIZE);
+}
+
+/*
+ * Memory that the kernel's own mapping shows, and whose pages take references, as
+ * file systems do with what they are given: the last one that goes frees a page
+ * that had none (the later ones of an allocation without __GFP_COMP).
+ */
 static bool df_is_memory(struct page *page)
 {
-	return page && pfn_valid(page_to_pfn(page)) && !is_zone_device_page(page);
+	return pfn_valid(page_to_pfn(page)) && !is_zone_device_page(page) && !PageHighMem(page) &&
+	       virt_addr_valid(page_address(page)) && sendpage_ok(page);
 }
 
-/* Every entry is ordinary memory, and together they are the whole buffer. */
+/* Every entry is whole pages of such memory, and together they are the whole buffer. */
 static bool df_table_is_memory(struct sg_table *table, size_t size)
 {
 	struct scatterlist *sg;
-	size_t sum = 0;
+	size_t sum = 0, at, bytes;
 	unsigned int i;
 
 	for_each_sgtable_sg(table, sg, i) {
-		struct page *first = sg_page(sg);
-		unsigned long pages = DIV_ROUND_UP((size_t)sg->offset + sg->length, PAGE_SIZE);
-
-		if (!sg->length || !df_is_memory(first) ||
-		    !df_is_memory(pfn_to_page(page_to_pfn(first) + pages - 1)))
+		if (!sg_page(sg) || !sg->length || !PAGE_ALIGNED(sg->offset | sg->length))
 			return false;
+		for (at = 0; at < sg->length; at += bytes) {
+			struct page *page = df_entry_page(sg, at);
+			struct folio *folio;
+
+			if (!df_is_memory(page))
+				return false;
+			folio = page_folio(page);
+			bytes = folio_size(folio) - folio_page_idx(folio, page) * PAGE_SIZE;
+			cond_resched();
+		}
 		sum += sg->length;
 	}
-	return sum >= size;
+	return sum >= size && PAGE_ALIGNED(size);
 }
 
-static struct page *df_mapped_page(const struct iosys_map *map, size_t offset)
+/* Not by a dynamic attachment: the core pins for this one, for as long as it is mapped. */
+static int df_pages_attach(struct df_pages *pages)
 {
-	const void *address = map->vaddr + offset;
-
-	if (is_vmalloc_addr(address))
-		return vmalloc_to_page(address);
-	return virt_addr_valid(address) ? virt_to_page(address) : NULL;
-}
-
-static bool df_map_is_memory(const struct iosys_map *map, size_t size)
-{
-	size_t offset;
-
-	if (map->is_iomem || offset_in_page(map->vaddr))
-		return false;
-	for (offset = 0; offset < size; offset += PAGE_SIZE) {
-		if (!df_is_memory(df_mapped_page(map, offset)))
-			return false;
-		if (!(offset % SZ_64M))
-			cond_resched();
-	}
-	return true;
-}
-
-static int df_map_table(struct df_pages *pages)
-{
-	struct dma_buf_attachment *attachment;
+	struct dma_buf_attachment *attachment = dma_buf_attach(pages->dmabuf, df_device());
 	struct sg_table *table;
 
-	attachment = dma_buf_attach(pages->dmabuf, df_device());
 	if (IS_ERR(attachment))
 		return PTR_ERR(attachment);
+	pages->attachment = attachment;
 	/* Exporters may keep the mapping of an attachment for all directions. */
 	table = dma_buf_map_attachment_unlocked(attachment, DMA_BIDIRECTIONAL);
-	if (IS_ERR(table)) {
-		dma_buf_detach(pages->dmabuf, attachment);
+	if (IS_ERR(table))
 		return PTR_ERR(table);
-	}
-	pages->attachment = attachment;
 	pages->table = table;
-	if (df_table_is_memory(table, pages->dmabuf->size))
-		return 0;
-	return -EOPNOTSUPP;
-}
-
-static void df_unmap_table(struct df_pages *pages)
-{
-	if (!pages->attachment)
-		return;
-	dma_buf_unmap_attachment_unlocked(pages->attachment, pages->table, DMA_BIDIRECTIONAL);
-	dma_buf_detach(pages->dmabuf, pages->attachment);
-	pages->attachment = NULL;
-	pages->table = NULL;
-}
-
-static void df_unmap_kernel(struct df_pages *pages)
-{
-	if (!iosys_map_is_null(&pages->map))
-		dma_buf_vunmap_unlocked(pages->dmabuf, &pages->map);
-	iosys_map_clear(&pages->map);
-}
-
-static int df_map_kernel(struct df_pages *pages)
-{
-	int error = dma_buf_vmap_unlocked(pages->dmabuf, &pages->map);
-
-	if (error) {
-		iosys_map_clear(&pages->map);
-		return error;
-	}
-	if (df_map_is_memory(&pages->map, pages->dmabuf->size))
-		return 0;
-	df_unmap_kernel(pages);
-	return -EOPNOTSUPP;
-}
-
-/* The page at @offset as the table says, or NULL where no whole page lies there. */
-static struct page *df_table_page(struct df_pages *pages, size_t offset)
-{
-	struct bio_vec bvec;
-
-	df_pages_bvecs(pages, offset, PAGE_SIZE, &bvec, 1);
-	return bvec.bv_offset || bvec.bv_len < PAGE_SIZE ? NULL : bvec.bv_page;
-}
-
-static bool df_both_agree(struct df_pages *pages)
-{
-	size_t offset;
-
-	for (offset = 0; offset < pages->dmabuf->size; offset += PAGE_SIZE) {
-		if (df_table_page(pages, offset) != df_mapped_page(&pages->map, offset))
-			return false;
-		if (!(offset % SZ_64M))
-			cond_resched();
-	}
-	return true;
-}
-
-/*
- * An exporter nobody has tested: its two ways are held against each other.  The
- * table comes first: what has no pages is then not mapped, and the kernel warns of
- * a mapping that an exporter refuses.
- */
-static int df_map_both(struct df_pages *pages)
-{
-	int error = df_map_table(pages) ?: df_map_kernel(pages);
-
-	if (!error && !df_both_agree(pages))
-		error = -EOPNOTSUPP;
-	df_unmap_table(pages);
-	if (error)
-		df_unmap_kernel(pages);
-	return error;
+	return df_table_is_memory(table, pages->dmabuf->size) ? 0 : -EOPNOTSUPP;
 }
 
 /**
@@ -208,29 +128,10 @@ int df_pages_get(struct df_pages *pages, struct dma_buf *dmabuf)
 	memset(pages, 0, sizeof(*pages));
 	pages->dmabuf = dmabuf;
 	pages->own = df_buffer_of(dmabuf);
-	if (pages->own) {
-		pages->how = DMABUF_FILE_HOW_OWN_PAGES;
+	pages->how = pages->own ? DMABUF_FILE_HOW_OWN_PAGES : DMABUF_FILE_HOW_SG;
+	if (pages->own)
 		return 0;
-	}
-	/* Without it a CPU's copy would stay in a cache that devices don't look into. */
-	if (!IS_ENABLED(CONFIG_X86) && !dmabuf->ops->end_cpu_access)
-		return -EOPNOTSUPP;
-	switch (df_method_of(dmabuf)) {
-	case DF_SG:
-		pages->how = DMABUF_FILE_HOW_SG;
-		error = df_map_table(pages);
-		break;
-	case DF_VMAP:
-		pages->how = DMABUF_FILE_HOW_VMAP;
-		error = df_map_kernel(pages);
-		break;
-	case DF_BOTH:
-		pages->how = DMABUF_FILE_HOW_VMAP;
-		error = df_map_both(pages);
-		break;
-	default:
-		error = -EOPNOTSUPP;
-	}
+	error = df_is_known(dmabuf) ? df_pages_attach(pages) : -EOPNOTSUPP;
 	if (!error)
 		return 0;
 	df_pages_put(pages);
@@ -239,34 +140,36 @@ int df_pages_get(struct df_pages *pages, struct dma_buf *dmabuf)
 
 void df_pages_put(struct df_pages *pages)
 {
-	df_unmap_table(pages);
-	df_unmap_kernel(pages);
+	if (pages->table)
+		dma_buf_unmap_attachment_unlocked(pages->attachment, pages->table,
+						  DMA_BIDIRECTIONAL);
+	if (pages->attachment)
+		dma_buf_detach(pages->dmabuf, pages->attachment);
 	kvfree(pages->index);
-	pages->index = NULL;
+	memset(pages, 0, sizeof(*pages));
 }
 
 /**
  * df_pages_index - make every page quick to find, by several threads at once
  * @pages: held for long
  *
- * Return: 0, -ENOMEM, or -EOPNOTSUPP: the buffer does not consist of whole pages.
+ * Return: 0, -ENOMEM.
  */
 int df_pages_index(struct df_pages *pages)
 {
-	size_t count = DIV_ROUND_UP(pages->dmabuf->size, PAGE_SIZE), i;
+	size_t count = pages->dmabuf->size >> PAGE_SHIFT, at = 0, offset;
+	struct scatterlist *sg;
+	unsigned int i;
 
-	if (!IS_ALIGNED(pages->dmabuf->size, PAGE_SIZE))
-		return -EOPNOTSUPP;
 	if (pages->own)
 		return 0;
 	pages->index = kvmalloc_array(count, sizeof(struct page *), GFP_KERNEL_ACCOUNT);
 	if (!pages->index)
 		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		pages->index[i] = pages->table ? df_table_page(pages, i << PAGE_SHIFT)
-					       : df_mapped_page(&pages->map, i << PAGE_SHIFT);
-		if (!pages->index[i])
-			return -EOPNOTSUPP;
+	for_each_sgtable_sg(pages->table, sg, i) {
+		for (offset = 0; offset < sg->length && at < count; offset += PAGE_SIZE)
+			pages->index[at++] = df_entry_page(sg, offset);
+		cond_resched();
 	}
 	return 0;
 }
@@ -295,6 +198,7 @@ static void df_seek(struct df_pages *pages, size_t offset)
 	while (offset >= pages->sg_start + pages->sg->length) {
 		pages->sg_start += pages->sg->length;
 		pages->sg = sg_next(pages->sg);
+		cond_resched();
 	}
 }
 
@@ -321,17 +225,11 @@ unsigned int df_pages_bvecs(struct df_pages *pages, size_t offset, size_t length
 			page = df_buffer_page(pages->own, offset, &bytes);
 			bytes = min(length, bytes);
 			skip = offset;
-		} else if (pages->table) {
+		} else {
 			df_seek(pages, offset);
 			skip = offset - pages->sg_start;
 			bytes = min(length, pages->sg->length - skip);
-			skip += pages->sg->offset;
-			/* Within an entry pages follow each other. */
-			page = pfn_to_page(page_to_pfn(sg_page(pages->sg)) + skip / PAGE_SIZE);
-		} else {
-			page = df_mapped_page(&pages->map, offset);
-			bytes = min(length, PAGE_SIZE - offset_in_page(offset));
-			skip = offset;
+			page = df_entry_page(pages->sg, skip);
 		}
 		bvec_set_page(&bvecs[count++], page, bytes, offset_in_page(skip));
 		offset += bytes;
@@ -382,29 +280,30 @@ void df_pages_dirty(struct df_pages *pages, size_t offset, size_t length)
 	}
 }
 
-/* udmabuf makes its table at the first access, and has no lock for that. */
-static DEFINE_MUTEX(df_udmabuf_lock);
-
 /**
  * df_begin_access - dma_buf_begin_cpu_access(), also by several at once
  * @dmabuf: the buffer
  * @direction: as there
  *
+ * udmabuf makes a table at the first access, and has no lock for that.  The lock of
+ * the dma-buf's inode, which nothing there uses, serves: one for each buffer.
+ *
  * Return: as there; -EINTR.
  */
 int df_begin_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
+	struct rw_semaphore *lock = &file_inode(dmabuf->file)->i_rwsem;
 	int error;
 
 	if (strcmp(dmabuf->exp_name, "udmabuf"))
 		return dma_buf_begin_cpu_access(dmabuf, direction);
-	/* Devices are waited for here, so that nobody has to with the lock held. */
+	/* Devices are waited for here: a reader is not to wait as long as a writer may. */
 	if (dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(direction != DMA_FROM_DEVICE),
 				  true, MAX_SCHEDULE_TIMEOUT) < 0)
 		return -ERESTARTSYS;
-	if (mutex_lock_killable(&df_udmabuf_lock))
+	if (down_write_killable(lock))
 		return -EINTR;
 	error = dma_buf_begin_cpu_access(dmabuf, direction);
-	mutex_unlock(&df_udmabuf_lock);
+	up_write(lock);
 	return error;
 }

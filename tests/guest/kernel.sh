@@ -6,9 +6,6 @@
 source "$(dirname "$0")/common.bash"
 make_disk
 echo 2048 >$size_limit
-# Such a kernel, as that of tests/kernel/fuzz, hides the pages of dma-bufs from importers.
-configuration() { zcat /proc/config.gz 2>/dev/null || cat "/boot/config-$(uname -r)"; }
-if configuration | grep -qx CONFIG_DMABUF_DEBUG=y; then export DMABUF_DEBUG=1; fi
 check 'huge pages for the test' huge_pages 40
 load_module
 equals 'it is of the version of the program' "dmabuffs $(</sys/module/dmabuf_file/version)" "$("$DMABUFFS" --version | head -n 1)"

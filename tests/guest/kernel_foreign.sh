@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# dma-bufs of exporters that the kernel module does not know: used where their kernel mapping and their table name the
-# same memory, refused with EOPNOTSUPP else, and then a mount copies. (tests/kernel/module; graphics cards of QEMU)
+# dma-bufs of exporters that the kernel module does not know, or whose memory is not as it has to be, are refused with
+# EOPNOTSUPP, and then a mount copies. (tests/kernel/module; graphics cards of QEMU)
 # vm: --memory 2048 --scratch 512M --device bochs-display --device qxl --device virtio-gpu-pci
 # timeout: 200
 source "$(dirname "$0")/common.bash"
@@ -15,26 +15,26 @@ load_module
 check 'the module with other exporters loads' insmod "$(dirname "$DMABUFFS_BUILD")/kernel/$(uname -r)/test/dmabuf_foreign.ko"
 before=$(dmabufs)
 
-equals 'mapping and table agree: used' "$(move --heap agree --direct --dump "$T/got" "$disk/x")" "ok $size direct vmap"
+# Nothing but the exporter's name and its memory decides.
+equals 'a known exporter: used' "$(move --heap system_moves --direct --dump "$T/got" "$disk/x")" "ok $size direct sg"
 check 'every byte is in its place' cmp "$T/got" "$disk/x"
-equals 'the other way, too' "$(move --heap agree --direct --fill "$disk/x" --to-file "$disk/out" 0:0:$size)" "ok $size direct vmap"
+equals 'the other way, too' "$(move --heap system_moves --direct --fill "$disk/x" --to-file "$disk/out" 0:0:$size)" \
+    "ok $size direct sg"
 check 'with every byte' cmp "$disk/out" "$disk/x"
-for heap in reversed iomem no_vmap no_pages no_attach system_no_pages system_half drm_no_table; do
+for heap in unknown system_module drm_moves system_no_{attach,pages,references} system_half system_short_pages; do
     equals "$heap: refused" "$(move --heap $heap "$disk/x")" 'EOPNOTSUPP 0'
     equals "$heap: the other way, too" "$(move --heap $heap --to-file "$disk/y" 0:0:$size)" 'EOPNOTSUPP 0'
 done
-equals 'no_access: the error of the exporter' "$(move --heap no_access "$disk/x")" 'EIO 0'
+equals 'system_no_access: the error of the exporter' "$(move --heap system_no_access "$disk/x")" 'EIO 0'
+T=$disk check 'files over such dma-bufs' "$tools/kernel-tests" '[foreign]'
 
 # Graphics cards: memory of the card, of which bochs and qxl tell nothing, and system memory.
 modprobe -q -a bochs qxl virtio-gpu
 for card in /dev/dri/card*; do
     driver=$(basename "$(readlink "/sys/class/drm/${card##*/}/device/driver")")
     case $driver in
-    bochs*) # its buffers are in system memory since 6.14
-        wanted='EOPNOTSUPP 0'
-        if [[ $(modinfo -F depends bochs) != *vram* ]]; then wanted="ok $size direct vmap"; fi ;;
-    qxl) wanted='EOPNOTSUPP 0' ;;
-    virtio*) wanted="ok $size direct vmap" ;;
+    bochs* | qxl) wanted='EOPNOTSUPP 0' ;;
+    virtio* | vgem) wanted="ok $size direct sg" ;;
     *) continue ;;
     esac
     rm -f "$T/got"
@@ -44,8 +44,9 @@ done
 
 # A mount finds another way.
 mount_it --files d="$disk"
-for heap in agree iomem reversed; do
-    if [[ $heap == agree ]]; then path=kernel-direct; else path=bounce-direct; fi
+for heap in system_moves unknown system_no_references; do
+    if [[ $heap == system_moves ]]; then path=kernel-direct; else path=bounce-direct; fi
+    drop_caches # what is in the page cache is copied from there
     run "$DMABUFFS" cp --json "$disk/x" "$mnt/heaps/$heap/x"
     equals "mount, $heap: in by $path" "$(jq -c .paths <<<"$out")" "{\"$path\":$size}"
     check "mount, $heap: and right" cmp "$disk/x" "$mnt/heaps/$heap/x"

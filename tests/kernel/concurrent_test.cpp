@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <future>
 #include <thread>
 
 #include "kernel/kernel_support.h"
+#include "tools/vgem_fence.h"
 
 using namespace kernel;
 
@@ -24,6 +27,13 @@ Moved quiet_transfer(int buffer, int file, const Segment& segment, uint32_t flag
   request.segment_count = 1;
   const int error = ::ioctl(device(), DMABUF_FILE_TRANSFER, &request) == 0 ? 0 : errno;
   return {error, request.bytes, request.how};
+}
+
+/// The fences of one dma-buf, to be put on another in a moment.
+UniqueFd fences_of(int dmabuf) {
+  dma_buf_export_sync_file request{DMA_BUF_SYNC_RW, -1};
+  REQUIRE(::ioctl(dmabuf, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, &request) == 0);
+  return UniqueFd(request.fd);
 }
 
 }  // namespace
@@ -152,5 +162,36 @@ TEST_CASE("what lies behind the end of a file stays as it is in the buffer") {
     // The rest of its last block may be zeroes now.
     const auto block = static_cast<ptrdiff_t>((length + kPage - 1) / kPage * kPage);
     CHECK(std::equal(before.begin() + block, before.end(), after.begin() + block));
+  }
+}
+
+TEST_CASE("a device that is at one udmabuf holds up no other udmabuf") {
+  using std::chrono::steady_clock;
+  const File file(random_bytes(kPage));
+  const Segment page{0, 0, kPage};
+  const auto make = [] { return Buffer(udmabuf(32 * kHuge, false)); };
+  const Buffer other = make();
+  // The first access of a udmabuf takes long, and ends with waiting for devices, so the fence comes in the
+  // midst of it at some of these times.
+  const auto start = steady_clock::now();
+  REQUIRE(transfer(other.fd(), file.fd(), {page}).bytes == kPage);
+  const auto first = steady_clock::now() - start;
+  const int times = 12;
+  for (int time = 0; time < times; ++time) {
+    const Buffer busy = make(), scratch(heap_dmabuf(kPage));
+    auto fence = vgem::Fence::put_on(scratch.fd(), true);
+    REQUIRE(fence);
+    const UniqueFd sync_file = fences_of(scratch.fd());
+    auto waits = std::async(std::launch::async, quiet_transfer, busy.fd(), file.fd(), page, 0);
+    std::this_thread::sleep_for(first * time / times);
+    dma_buf_import_sync_file imported{DMA_BUF_SYNC_WRITE, sync_file.get()};
+    CHECK(::ioctl(busy.fd(), DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &imported) == 0);
+    std::this_thread::sleep_for(2 * first);
+    auto goes_on = std::async(std::launch::async, quiet_transfer, other.fd(), file.fd(), page, 0);
+    // vgem itself gives up on a fence after 10 s.
+    CHECK(goes_on.wait_for(std::chrono::seconds(5)) == std::future_status::ready);
+    fence->signal();
+    CHECK(goes_on.get().bytes == kPage);
+    CHECK(waits.get().bytes == kPage);
   }
 }

@@ -131,17 +131,6 @@ TEST_CASE("what is not aligned is refused where direct I/O is required") {
   CHECK(part.bytes == kPage);
 }
 
-TEST_CASE("where the kernel hides pages from importers, no udmabuf is touched") {
-  if (!pages_are_hidden()) return;
-  const File file(random_bytes(kHuge));
-  for (const bool huge : {false, true}) {
-    const Buffer buffer(udmabuf(kHuge, huge));
-    for (const uint32_t flags : {0u, static_cast<uint32_t>(DMABUF_FILE_TO_FILE)})
-      CHECK(transfer(buffer.fd(), file.fd(), {{0, 0, kPage}}, flags).error == EOPNOTSUPP);
-    CHECK(same(buffer.content(), std::vector<char>(kHuge)));
-  }
-}
-
 TEST_CASE("a file in memory is no disk: told, or refused") {
   const UniqueFd memory(::memfd_create("test", MFD_CLOEXEC));
   REQUIRE(::ftruncate(memory.get(), kPage) == 0);

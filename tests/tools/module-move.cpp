@@ -153,7 +153,7 @@ Outcome load(const Options& options, int module, int file, UniqueFd& dmabuf) {
 void print(const Outcome& outcome) {
   std::printf("%s %llu", outcome.error == 0 ? "ok" : ::strerrorname_np(outcome.error),
               static_cast<unsigned long long>(outcome.bytes));
-  const char* const names[] = {"direct", "buffered", "own", "sg", "vmap"};
+  const char* const names[] = {"direct", "buffered", "own", "sg"};
   for (unsigned bit = 0; bit < std::size(names); ++bit)
     if (outcome.how >> bit & 1U) std::printf(" %s", names[bit]);
   std::printf("\n");

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * For tests: dma-bufs of exporters that nobody has tested, and such as have no
- * pages, or not where they say.  Each kind is a heap in /dev/dma_heap, so that a
- * mount has it, too.
+ * For tests: dma-bufs of exporters that nobody has tested, and such as call themselves
+ * by the name of one that was, and have no pages, or others than these should be.
+ * Each kind is a heap in /dev/dma_heap, so that a mount has it, too.
+ *
+ * The moving kinds do as drivers with memory of their own (TTM): only what somebody
+ * has pinned stays where it is.  Parameters: "move", which moves every buffer that may
+ * be moved, and says EBUSY if any may not; "unpinned", how many accesses began or
+ * ended while nobody had the buffer pinned; "hold", during which accesses of the
+ * waiting kind don't begin.
  */
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -16,13 +25,15 @@
 
 #include "compat.h"
 
-enum vmap_kind { MEMORY, IOMEM, NONE };
-enum table_kind { PAGES, NO_PAGES, REVERSED, HALF };
+enum table_kind { PAGES, NO_PAGES, HALF, SHORT_PAGES };
 
 struct kind {
 	struct miscdevice misc;
 	const char *exporter;
-	enum vmap_kind vmap;
+	bool built_in;		/* it seems to be part of the kernel */
+	bool moves;
+	bool waits;
+	unsigned int order;	/* of its allocations, without __GFP_COMP */
 	enum table_kind table;
 	int attach_error;
 	int access_error;
@@ -42,37 +53,90 @@ struct kind {
 
 struct buffer {
 	const struct kind *kind;
-	unsigned int count;
+	struct list_head entry;	/* in buffers */
+	struct dma_buf *dmabuf;
+	unsigned int pins;	/* with its reservation lock */
+	unsigned int count;	/* whole allocations */
 	struct page *pages[];
 };
 
-static void buffer_free(struct buffer *buffer)
+static DEFINE_MUTEX(buffers_lock);
+static LIST_HEAD(buffers);
+
+static unsigned int unpinned;
+module_param(unpinned, uint, 0444);
+static bool hold;
+module_param(hold, bool, 0644);
+
+static void pages_free(const struct buffer *buffer, struct page **pages)
 {
 	unsigned int i;
 
-	for (i = 0; i < buffer->count && buffer->pages[i]; i++)
-		__free_page(buffer->pages[i]);
-	kvfree(buffer);
+	for (i = 0; i < buffer->count && pages[i]; i += 1 << buffer->kind->order)
+		__free_pages(pages[i], buffer->kind->order);
 }
 
-static struct buffer *buffer_new(const struct kind *kind, unsigned int count)
+static int pages_new(const struct buffer *buffer, struct page **pages)
 {
-	struct buffer *buffer = kvzalloc(struct_size(buffer, pages, count), GFP_KERNEL);
-	unsigned int i;
+	unsigned int i, order = buffer->kind->order;
 
-	if (!buffer)
-		return NULL;
-	buffer->kind = kind;
-	buffer->count = count;
-	for (i = 0; i < count; i++) {
-		buffer->pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		if (!buffer->pages[i]) {
-			buffer_free(buffer);
-			return NULL;
+	memset(pages, 0, buffer->count * sizeof(*pages));
+	for (i = 0; i < buffer->count; i++) {
+		if (IS_ALIGNED(i, 1 << order))
+			pages[i] = alloc_pages(GFP_KERNEL | __GFP_ZERO, order);
+		else
+			pages[i] = pages[i - 1] + 1;
+		if (!pages[i]) {
+			pages_free(buffer, pages);
+			return -ENOMEM;
 		}
 	}
-	return buffer;
+	return 0;
 }
+
+/* With the reservation lock held. */
+static int move_one(struct buffer *buffer)
+{
+	struct page **pages;
+	unsigned int i;
+	int error;
+
+	if (buffer->pins)
+		return -EBUSY;
+	pages = kvcalloc(buffer->count, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	error = pages_new(buffer, pages);
+	for (i = 0; !error && i < buffer->count; i++) {
+		copy_highpage(pages[i], buffer->pages[i]);
+		clear_highpage(buffer->pages[i]);
+		swap(pages[i], buffer->pages[i]);
+	}
+	if (!error)
+		pages_free(buffer, pages);
+	kvfree(pages);
+	return error;
+}
+
+static int move_set(const char *text, const struct kernel_param *parameter)
+{
+	struct buffer *buffer;
+	int error = 0;
+
+	mutex_lock(&buffers_lock);
+	list_for_each_entry(buffer, &buffers, entry) {
+		if (!buffer->kind->moves)
+			continue;
+		dma_resv_lock(buffer->dmabuf->resv, NULL);
+		error = move_one(buffer) ?: error;
+		dma_resv_unlock(buffer->dmabuf->resv);
+	}
+	mutex_unlock(&buffers_lock);
+	return error;
+}
+
+static const struct kernel_param_ops move_operations = { .set = move_set };
+module_param_cb(move, &move_operations, NULL, 0200);
 
 static int attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment)
 {
@@ -81,25 +145,46 @@ static int attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment)
 	return buffer->kind->attach_error;
 }
 
+static int pin(struct dma_buf_attachment *attachment)
+{
+	struct buffer *buffer = attachment->dmabuf->priv;
+
+	buffer->pins++;
+	return 0;
+}
+
+static void unpin(struct dma_buf_attachment *attachment)
+{
+	struct buffer *buffer = attachment->dmabuf->priv;
+
+	buffer->pins--;
+}
+
 static struct sg_table *map(struct dma_buf_attachment *attachment,
 			    enum dma_data_direction direction)
 {
-	const struct buffer *buffer = attachment->dmabuf->priv;
+	struct dma_buf *dmabuf = attachment->dmabuf;
+	const struct buffer *buffer = dmabuf->priv;
 	enum table_kind kind = buffer->kind->table;
-	unsigned int count = kind == HALF ? buffer->count / 2 : buffer->count, i;
+	unsigned int count = dmabuf->size >> PAGE_SHIFT, i;
+	unsigned int bytes = kind == SHORT_PAGES ? PAGE_SIZE / 2 : PAGE_SIZE;
 	struct sg_table *table = kzalloc(sizeof(*table), GFP_KERNEL);
 	struct scatterlist *sg;
 
+	if (kind == HALF)
+		count /= 2;
+	if (kind == SHORT_PAGES)
+		count *= 2;
 	if (!table || sg_alloc_table(table, count, GFP_KERNEL)) {
 		kfree(table);
 		return ERR_PTR(-ENOMEM);
 	}
 	for_each_sgtable_sg(table, sg, i) {
-		struct page *page = buffer->pages[kind == REVERSED ? count - 1 - i : i];
+		struct page *page = buffer->pages[kind == SHORT_PAGES ? i / 2 : i];
 
-		sg_set_page(sg, kind == NO_PAGES ? NULL : page, PAGE_SIZE, 0);
+		sg_set_page(sg, kind == NO_PAGES ? NULL : page, bytes, 0);
 		sg_dma_address(sg) = page_to_phys(page);
-		sg_dma_len(sg) = PAGE_SIZE;
+		sg_dma_len(sg) = bytes;
 	}
 	return table;
 }
@@ -115,11 +200,18 @@ static int begin_access(struct dma_buf *dmabuf, enum dma_data_direction directio
 {
 	const struct buffer *buffer = dmabuf->priv;
 
+	unpinned += !READ_ONCE(buffer->pins);
+	while (buffer->kind->waits && READ_ONCE(hold))
+		if (msleep_interruptible(20))
+			return -EINTR;
 	return buffer->kind->access_error;
 }
 
 static int end_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
+	const struct buffer *buffer = dmabuf->priv;
+
+	unpinned += !READ_ONCE(buffer->pins);
 	return 0;
 }
 
@@ -138,26 +230,28 @@ static int map_user(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 static int map_kernel(struct dma_buf *dmabuf, struct iosys_map *map)
 {
 	struct buffer *buffer = dmabuf->priv;
-	void *address;
+	void *address = vmap(buffer->pages, dmabuf->size >> PAGE_SHIFT, VM_MAP, PAGE_KERNEL);
 
-	address = vmap(buffer->pages, buffer->count, VM_MAP, PAGE_KERNEL);
 	if (!address)
 		return -ENOMEM;
-	if (buffer->kind->vmap == IOMEM)
-		iosys_map_set_vaddr_iomem(map, (void __iomem __force *)address);
-	else
-		iosys_map_set_vaddr(map, address);
+	iosys_map_set_vaddr(map, address);
 	return 0;
 }
 
 static void unmap_kernel(struct dma_buf *dmabuf, struct iosys_map *map)
 {
-	vunmap(map->is_iomem ? (void __force *)map->vaddr_iomem : map->vaddr);
+	vunmap(map->vaddr);
 }
 
 static void release(struct dma_buf *dmabuf)
 {
-	buffer_free(dmabuf->priv);
+	struct buffer *buffer = dmabuf->priv;
+
+	mutex_lock(&buffers_lock);
+	list_del(&buffer->entry);
+	mutex_unlock(&buffers_lock);
+	pages_free(buffer, buffer->pages);
+	kvfree(buffer);
 }
 
 #define COMMON_OPERATIONS			\
@@ -167,17 +261,34 @@ static void release(struct dma_buf *dmabuf)
 	.begin_cpu_access = begin_access,	\
 	.end_cpu_access = end_access,		\
 	.mmap = map_user,			\
+	.vmap = map_kernel,			\
+	.vunmap = unmap_kernel,			\
 	.release = release
 
 static const struct dma_buf_ops buffer_operations = {
 	COMMON_OPERATIONS,
-	.vmap = map_kernel,
-	.vunmap = unmap_kernel,
 };
 
-static const struct dma_buf_ops buffer_operations_no_vmap = {
+static const struct dma_buf_ops moving_operations = {
 	COMMON_OPERATIONS,
+	.pin = pin,
+	.unpin = unpin,
 };
+
+static struct buffer *buffer_new(const struct kind *kind, unsigned int pages)
+{
+	unsigned int count = ALIGN(pages, 1 << kind->order);
+	struct buffer *buffer = kvzalloc(struct_size(buffer, pages, count), GFP_KERNEL);
+
+	if (!buffer)
+		return NULL;
+	buffer->kind = kind;
+	buffer->count = count;
+	if (!pages_new(buffer, buffer->pages))
+		return buffer;
+	kvfree(buffer);
+	return NULL;
+}
 
 static int export(const struct kind *kind, u64 length, u32 flags)
 {
@@ -192,15 +303,22 @@ static int export(const struct kind *kind, u64 length, u32 flags)
 	if (!buffer)
 		return -ENOMEM;
 	info.exp_name = kind->exporter;
-	info.ops = kind->vmap == NONE ? &buffer_operations_no_vmap : &buffer_operations;
-	info.size = (size_t)buffer->count << PAGE_SHIFT;
+	info.ops = kind->moves ? &moving_operations : &buffer_operations;
+	info.size = PAGE_ALIGN(length);
 	info.flags = flags & O_ACCMODE;
 	info.priv = buffer;
+	if (kind->built_in)
+		info.owner = NULL;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
-		buffer_free(buffer);
+		pages_free(buffer, buffer->pages);
+		kvfree(buffer);
 		return PTR_ERR(dmabuf);
 	}
+	buffer->dmabuf = dmabuf;
+	mutex_lock(&buffers_lock);
+	list_add(&buffer->entry, &buffers);
+	mutex_unlock(&buffers_lock);
 	fd = dma_buf_fd(dmabuf, flags & O_CLOEXEC);
 	if (fd < 0)
 		dma_buf_put(dmabuf);
@@ -230,17 +348,19 @@ static const struct file_operations operations = {
 };
 
 static struct kind kinds[] = {
-	KIND("agree", "foreign", .vmap = MEMORY),
-	KIND("reversed", "foreign", .table = REVERSED),
-	KIND("iomem", "foreign", .vmap = IOMEM, .table = NO_PAGES),
-	KIND("no_vmap", "foreign", .vmap = NONE),
-	KIND("no_pages", "foreign", .table = NO_PAGES),
-	KIND("no_attach", "foreign", .attach_error = -EBUSY),
-	KIND("no_access", "foreign", .access_error = -EIO),
-	/* By these names the module goes by the table alone. */
-	KIND("system_no_pages", "system", .table = NO_PAGES),
-	KIND("system_half", "system", .table = HALF),
-	KIND("drm_no_table", "drm", .attach_error = -ENOSYS),
+	/* Nothing is wrong with these. */
+	KIND("unknown", "foreign"),
+	KIND("system_module", "system"),
+	KIND("drm_moves", "drm", .moves = true),
+	/* By this name, and as parts of the kernel, the module knows them. */
+	KIND("system_moves", "system", .built_in = true, .moves = true),
+	KIND("system_no_attach", "system", .built_in = true, .attach_error = -EBUSY),
+	KIND("system_no_access", "system", .built_in = true, .access_error = -EIO),
+	KIND("system_no_pages", "system", .built_in = true, .table = NO_PAGES),
+	KIND("system_half", "system", .built_in = true, .table = HALF),
+	KIND("system_short_pages", "system", .built_in = true, .table = SHORT_PAGES),
+	KIND("system_no_references", "system", .built_in = true, .order = 4),
+	KIND("udmabuf_waits", "udmabuf", .built_in = true, .waits = true),
 };
 
 static int __init foreign_init(void)
