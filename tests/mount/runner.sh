@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# tests/run itself, on a project of made-up tests: it is green only where each of them has reported in this run.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+failed=0
+check() { # NAME COMMAND...: the command must succeed
+    local name=$1
+    shift
+    if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
+}
+project=$T/project
+program=$project/build/release/tests/unit-tests
+mkdir -p "$project"/{.ci,bin,tests/mount,tests/guest,tests/lib} "$(dirname "$program")"
+cp tests/run "$project/tests/run"
+cp tests/lib/run-tests "$project/tests/lib/run-tests"
+made() { # FILE: from standard input
+    cat >"$1"
+    chmod 755 "$1"
+}
+made "$project/.ci/install-packages" <<<'#!/bin/sh'
+made "$project/bin/cmake" <<<'#!/bin/sh'
+good_program() { report '<OverallResult success="true"/></TestCase>' '</Catch2TestRun>'; }
+report() { # END-OF-A-TEST END-OF-THE-REPORT [COMMAND]: a program that writes that report
+    made "$program" <<END
+#!/bin/sh
+printf '%s\n' '<Catch2TestRun>' '<TestCase name="adds up">' '$1' '$2' >"\$4"
+${3-}
+END
+}
+shell_test() { made "$project/tests/mount/$1.sh"; } # NAME
+as=()
+runs() { # PART...: its exit status is in $status, its output in $T/out
+    status=0
+    "${as[@]}" env -u T PATH="$project/bin:$PATH" "$project/tests/run" "$@" >"$T/out" 2>&1 </dev/null || status=$?
+    sed 's/^/# /' "$T/out"
+}
+last_is() { [[ $(tail -n 1 "$T/out") == "$1" ]]; }
+says() { grep -qF -- "$1" "$T/out"; }
+red() { # NAME TEXT
+    check "$1: red" test "$status" == 1
+    check "$1: says why" says "$2"
+}
+
+good_program
+shell_test fine <<<'echo "ok - one"; echo "ok - two"'
+shell_test elsewhere <<<'echo "skip - no such machine"; exit 77'
+runs unit mount
+check 'where all reported: green' test "$status" == 0
+check 'and counted' last_is '3 passed, 0 failed'
+check 'what was skipped is counted before' says '1 skipped'
+check 'with its reason' says 'SKIPPED: mount: elsewhere: skip - no such machine'
+
+printf 'pass\tof another day\n' >"$project/build/results/mount.tsv"
+runs unit
+check 'an old result is none' last_is '1 passed, 0 failed'
+
+shell_test silent <<<':'
+runs mount
+red 'a shell test without a word' 'FAIL: silent'
+rm "$project/tests/mount/silent.sh"
+
+report '' ''
+runs unit
+red 'a program that ended within a test, content' 'FAIL: unit-tests: adds up'
+report '<OverallResult success="true"/></TestCase>' ''
+runs unit
+red 'a program that ended between two tests, content' 'FAIL: unit-tests (its report has no test, or no end)'
+report '<OverallResult success="true"/></TestCase>' '' 'kill -SEGV $$'
+runs unit
+red 'a program that crashed' 'FAIL: unit-tests (it ended with: 139)'
+made "$program" <<'END'
+#!/bin/sh
+printf '%s\n' '<Catch2TestRun>' '</Catch2TestRun>' >"$4"
+END
+runs unit
+red 'a program of no tests' 'FAIL: unit-tests (its report has no test, or no end)'
+good_program
+
+made "$project/tests/lib/run-tests" <<<'#!/bin/sh'
+runs unit mount
+red 'tests that nobody ran' 'mount: no result of fine'
+check 'of each part' says 'unit: no result of unit-tests'
+cp tests/lib/run-tests "$project/tests/lib/run-tests"
+rm "$project"/tests/mount/*.sh
+runs mount
+red 'a part of no tests' 'mount: there are no tests'
+
+# A directory in which somebody else's run left its results.
+shell_test fine <<<'echo "ok - one"'
+printf 'pass\tof another day\n' >"$project/build/results/mount.tsv"
+if ((EUID == 0)); then
+    chmod 755 "$T"
+    as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+else
+    chmod 555 "$project/build/results"
+fi
+runs mount
+red 'results that can not be written' 'cannot be made anew'
+check 'whose they are' says "belongs to $(stat -c %U "$project/build/results")"
+check 'and nothing is counted' last_is '0 passed, 1 failed'
+chmod 755 "$project/build/results"
+exit "$failed"
