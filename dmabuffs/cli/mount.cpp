@@ -67,7 +67,7 @@ void warn_of(const MountSettings& settings, const std::vector<std::string>& miss
 }
 
 int run(MountSettings settings) {
-  Background background = Background::split(settings.foreground);
+  Background background = Background::split(settings.foreground, settings.mountpoint);
   start_log(settings.foreground, settings.debug);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // EFBIG for one client instead of death for all
