@@ -6,11 +6,19 @@
 #include <spdlog/spdlog.h>
 #include <syslog.h>
 
+#include <cstdlib>
+
 namespace dmabuffs {
+
+bool colours_wanted() {
+  const char* no = std::getenv("NO_COLOR");
+  return no == nullptr || *no == '\0';
+}
 
 void start_log(bool foreground, bool debug) {
   spdlog::drop_all();
-  auto logger = foreground ? spdlog::stderr_color_mt("dmabuffs")
+  const auto colours = colours_wanted() ? spdlog::color_mode::automatic : spdlog::color_mode::never;
+  auto logger = foreground ? spdlog::stderr_color_mt("dmabuffs", colours)
                            : spdlog::syslog_logger_mt("dmabuffs", "dmabuffs", LOG_PID, LOG_DAEMON);
   logger->set_pattern(foreground ? "dmabuffs: %^%l%$: %v" : "%v");
   logger->set_level(debug ? spdlog::level::debug : spdlog::level::info);

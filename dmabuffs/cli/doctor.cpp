@@ -7,6 +7,7 @@
 #include <iostream>
 #include <set>
 
+#include "dmabuffs/base/log.h"
 #include "dmabuffs/cli/child_process.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/doctor_report.h"
@@ -52,7 +53,7 @@ int run_doctor(const DoctorSettings& settings) {
   const bool fixed = !settings.fix || run_fixes();
   const Machine machine = this_machine(settings.fix);
   const Diagnosis diagnosis = diagnose(machine);
-  const bool colours = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  const bool colours = ::isatty(STDOUT_FILENO) == 1 && colours_wanted();
   std::cout << (settings.json ? diagnosis_json(diagnosis) : diagnosis_text(machine, diagnosis, colours))
             << std::flush;
   if (settings.fix) tell_the_rest(diagnosis);

@@ -80,13 +80,14 @@ Diagnosis diagnose(const Machine& machine) {
   Diagnosis diagnosis;
   diagnosis.checks.push_back(kernel(machine));
   check_fuse(machine, diagnosis.checks);
-  const bool can_mount = std::none_of(diagnosis.checks.begin(), diagnosis.checks.end(),
-                                      [](const Check& check) { return check.state == CheckState::Missing; });
+  const auto missing = std::find_if(diagnosis.checks.begin(), diagnosis.checks.end(),
+                                    [](const Check& check) { return check.state == CheckState::Missing; });
+  if (missing != diagnosis.checks.end()) diagnosis.no_mount = missing->detail;
   check_devices(machine, diagnosis);
   check_memory(machine, diagnosis.checks);
-  diagnosis.direct =
-      can_mount && std::any_of(diagnosis.heaps.begin(), diagnosis.heaps.end(),
-                               [](const HeapReport& heap) { return heap.usable && heap.is_dmabuf; });
+  diagnosis.direct = diagnosis.no_mount.empty() &&
+                     std::any_of(diagnosis.heaps.begin(), diagnosis.heaps.end(),
+                                 [](const HeapReport& heap) { return heap.usable && heap.is_dmabuf; });
   return diagnosis;
 }
 

@@ -30,6 +30,7 @@ struct HeapReport {
 struct Diagnosis {
   std::vector<Check> checks;
   std::vector<HeapReport> heaps;
+  std::string no_mount;  ///< why none can be made by this user; empty: one can
   bool direct =
       false;  ///< a mount can be made, and direct I/O moves bytes between files and a real dma-buf of it
 };

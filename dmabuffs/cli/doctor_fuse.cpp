@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// What a mount needs: /dev/fuse, fusermount3, and what passthrough needs.
+#include <algorithm>
 #include <array>
 
 #include "dmabuffs/cli/doctor_checks.h"
@@ -61,12 +62,39 @@ Check passthrough(const Machine& machine) {
           ""};
 }
 
+Check mount(const Machine& machine) {
+  if (!machine.no_mount.empty()) return {"mount", CheckState::Missing, machine.no_mount, ""};
+  return {"mount", CheckState::Ok, machine.may_mount ? "allowed" : "allowed, by fusermount3", ""};
+}
+
+Check private_mount(const Machine& machine) {
+  const std::string use = "`dmabuffs exec` can't be used: ";
+  if (!machine.no_exec.empty()) return {"exec", CheckState::Warn, use + machine.no_exec, ""};
+  return {"exec", CheckState::Ok, "private mounts can be made", ""};
+}
+
+/// What a container lacks is given to it from outside only.
+void container(const Machine& machine, std::vector<Check>& checks) {
+  if (machine.container.empty()) return;
+  const bool can = std::none_of(checks.begin(), checks.end(),
+                                [](const Check& check) { return check.state == CheckState::Missing; });
+  const std::string remedy = machine.container == "chroot"
+                                 ? ": bind /dev, /proc and /sys of the host into it"
+                                 : ": start it with /dev/fuse and CAP_SYS_ADMIN (docker, podman: --device "
+                                   "/dev/fuse --cap-add SYS_ADMIN --security-opt apparmor=unconfined)";
+  checks.push_back({"container", can ? CheckState::Ok : CheckState::Warn,
+                    "this is one (" + machine.container + ")" + (can ? "" : remedy), ""});
+}
+
 }  // namespace
 
 void check_fuse(const Machine& machine, std::vector<Check>& checks) {
   checks.push_back(device(machine));
   checks.push_back(helper(machine));
   checks.push_back(allow_other(machine));
+  checks.push_back(mount(machine));
+  container(machine, checks);
+  checks.push_back(private_mount(machine));
   checks.push_back(passthrough(machine));
 }
 

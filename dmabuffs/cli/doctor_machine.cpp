@@ -21,6 +21,7 @@
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/base/uring.h"
 #include "dmabuffs/cli/child_process.h"
+#include "dmabuffs/cli/doctor_trial.h"
 #include "dmabuffs/fs/fuse_version.h"
 
 namespace dmabuffs::cli {
@@ -60,12 +61,12 @@ bool opens(const std::string& path) {
   return UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).valid();
 }
 
+bool become(const User& user) {
+  return ::initgroups(user.name.c_str(), user.gid) == 0 && ::setgid(user.gid) == 0 && ::setuid(user.uid) == 0;
+}
+
 bool opens_as(const User& user, const std::string& path) {
-  auto child = ChildProcess::start(SIGKILL, [&] {
-    const bool changed =
-        ::initgroups(user.name.c_str(), user.gid) == 0 && ::setgid(user.gid) == 0 && ::setuid(user.uid) == 0;
-    return changed && opens(path) ? 0 : 1;
-  });
+  auto child = ChildProcess::start(SIGKILL, [&] { return become(user) && opens(path) ? 0 : 1; });
   return child && shell_status(child->reap()) == 0;
 }
 
@@ -140,6 +141,10 @@ Machine this_machine(bool for_sudo_user) {
   machine.kernel = names.release;
   machine.libfuse = libfuse_version();
   machine.may_mount = self && has_admin_capability();
+  const auto as_user = [&] { return self || become(user); };
+  machine.no_mount = machine.may_mount ? why_no_mount(as_user) : why_no_setuid("/usr/bin/fusermount3");
+  machine.no_exec = why_no_private_mount(as_user);
+  machine.container = container_here();
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   machine.descriptor_limit = limit.rlim_max;

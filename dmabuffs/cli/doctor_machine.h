@@ -21,6 +21,8 @@ struct Machine {
   bool may_mount = false;         ///< he has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
   uint64_t descriptor_limit = 0;  ///< hard limit of open files
   bool io_uring = false;          ///< one can be made
+  std::string no_mount, no_exec;  ///< why he can't mount, or not privately; empty: he can, as far as is known
+  std::string container;          ///< "docker", "chroot"...; empty: none that is known
   std::function<bool(const std::string& path)> can_open;  ///< whether he may open it for reading and writing
 
   /// `path` without root. Text of a file, last newline cut; nullopt where it can't be read.

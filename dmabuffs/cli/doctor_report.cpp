@@ -71,7 +71,7 @@ std::string conclusion(const Diagnosis& diagnosis) {
     if (heap.usable && heap.is_dmabuf)
       ways += (ways.empty() ? "" : ", ") + heap.name + " (" + heap.path + ")";
   if (diagnosis.direct) return "yes, by heap " + ways;
-  return ways.empty() ? "no, there is no heap of dma-bufs for this user" : "no, a mount can't be made";
+  return diagnosis.no_mount.empty() ? "no, there is no heap of dma-bufs for this user" : "no";
 }
 
 }  // namespace
@@ -90,7 +90,10 @@ std::string diagnosis_json(const Diagnosis& diagnosis) {
                      {"usable", heap.usable},
                      {"path", text_or_null(heap.path)},
                      {"reason", heap.reason}});
-  const OrderedJson all = {{"checks", checks}, {"heaps", heaps}, {"direct", diagnosis.direct}};
+  const OrderedJson all = {{"checks", checks},
+                           {"heaps", heaps},
+                           {"mount", diagnosis.no_mount.empty()},
+                           {"direct", diagnosis.direct}};
   return all.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
@@ -104,6 +107,7 @@ std::string diagnosis_text(const Machine& machine, const Diagnosis& diagnosis, b
   text += "\nTransfers between files and buffers of heap:\n";
   for (const HeapReport& heap : diagnosis.heaps) text += heap_text(heap);
   text += "\n";
+  if (!diagnosis.no_mount.empty()) text += in_column("No mount can be made:", 32, diagnosis.no_mount);
   return text + in_column("Direct I/O with a real dma-buf:", 32, conclusion(diagnosis));
 }
 

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "dmabuffs/base/unique_fd.h"
 
 namespace dmabuffs::cli {
@@ -30,25 +32,41 @@ Result<void> map_own_ids(uid_t uid, gid_t gid) {
   return write_file("/proc/self/gid_map", group + " " + group + " 1");
 }
 
+bool is_zero(const char* setting) {
+  std::string value;
+  std::ifstream(setting) >> value;
+  return value == "0";
+}
+
+/// A kernel that was told to allow them refuses them (EPERM) to who is in a chroot, too.
+std::string remedy(int code) {
+  if (code == ENOSPC || is_zero("/proc/sys/user/max_user_namespaces"))
+    return "raise user.max_user_namespaces (sysctl)";
+  if (is_zero("/proc/sys/kernel/unprivileged_userns_clone"))
+    return "set kernel.unprivileged_userns_clone=1 (sysctl)";
+  return "in a chroot nobody has them, and a container needs CAP_SYS_ADMIN for it";
+}
+
 }  // namespace
 
 Result<void> enter_private_namespace() {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
   if (::unshare(CLONE_NEWNS) != 0) {
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-      return fail(errno,
-                  std::string("no private mount: user namespaces are not allowed here (") +
-                      std::strerror(errno) +
-                      "); allow them (kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0) or "
-                      "use `dmabuffs mount`");
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+      const auto refused = fail_errno(errno, "no private mount: user namespaces are not allowed here");
+      return fail(refused.value().code, refused.value().message + "; " + remedy(refused.value().code) +
+                                            ", or use `dmabuffs mount`");
+    }
     if (auto mapped = map_own_ids(uid, gid); !mapped) return mapped;
   }
   // What the host mounts from now on still arrives here; nothing goes back.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-    return fail(errno, std::string("no private mount: can't cut / off from the other mount namespaces: ") +
-                           std::strerror(errno));
-  return {};
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0) return {};
+  if (errno == EINVAL)
+    return fail(EINVAL,
+                "no private mount: / is the root of a chroot and no mount, so what is mounted in it would be "
+                "seen outside; `mount --bind DIR DIR` before `chroot DIR`, or use `dmabuffs mount`");
+  return fail_errno(errno, "no private mount: can't cut / off from the other mount namespaces");
 }
 
 void keep_mount_capability() {

@@ -25,6 +25,10 @@ check 'each check is ok, warn or missing' \
     json_has 'all(.checks[]; .state == "ok" or .state == "warn" or .state == "missing")'
 check 'the exit status says whether a direct path is there' \
     [ "$status" == "$([[ $direct == true ]] && echo 0 || echo 1)" ]
+check 'a mount can be made here, as this suite does' json_has '.mount and any(.checks[]; .name == "mount" and .state == "ok")'
+tried=0
+"$DMABUFFS" exec -- true 2>"$T/err" || tried=$?
+check 'it says whether `dmabuffs exec` works' [ "$(jq -r '.checks[] | select(.name == "exec").state' "$T/json")" == "$( ((tried)) && echo warn || echo ok)" ]
 check 'the memfd heap is there and is no dma-buf' \
     json_has 'any(.heaps[]; .name == "memfd" and .usable and (.is_dmabuf | not))'
 "$DMABUFFS" doctor >"$T/text"
@@ -37,5 +41,32 @@ if ((EUID == 0)); then
     check '--fix without root: 1' [ "$status" == 1 ]
     check 'and the remedy' grep -q 'sudo dmabuffs doctor --fix' "$T/err"
     check 'and nothing has changed' [ "$(settings)" == "$before" ]
+
+    no_mount() { # NAME TEXT COMMAND...: the command runs it where no mount can be made
+        status=0
+        "${@:3}" "$DMABUFFS" doctor >"$T/out" || status=$?
+        check "$1: 1" [ "$status" == 1 ]
+        check "$1: in one line" bash -c 'grep -A 3 "^No mount can be made: " "$1" | tr -s " \n" " " | grep -qF -- "$2"' - "$T/out" "$2"
+    }
+    chmod 0666 /dev/fuse # as udev makes it
+    no_mount 'root without CAP_SYS_ADMIN' 'CAP_SYS_ADMIN' setpriv --bounding-set -sys_admin --inh-caps -sys_admin
+    no_mount 'a user whose set-user-ID programs have no effect' no_new_privs \
+        setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs
+    no_mount 'a container without /dev/fuse' '/dev/fuse' unshare -m sh -c 'mount -t tmpfs none /dev && exec "$@"' -
+    if [[ $(jq -r '.checks[] | select(.name == "exec").state' "$T/json") == ok ]]; then
+        # A chroot whose / is no mount point, with all that the program needs
+        mkdir -p "$T/root"/{dev,proc,tmp,usr} "$T/root/$(dirname "$DMABUFFS")"
+        for link in bin lib lib64 sbin; do [[ ! -L /$link ]] || cp -a "/$link" "$T/root/$link"; done
+        cp "$DMABUFFS" "$T/root/$DMABUFFS"
+        in_chroot() {
+            unshare -m sh -c 'r=$1 && shift && mount --rbind /dev $r/dev && mount --rbind /proc $r/proc && mount --rbind /usr $r/usr &&
+                exec chroot $r "$@"' - "$T/root" "$@"
+        }
+        in_chroot "$DMABUFFS" doctor --json >"$T/json" 2>"$T/err"
+        check 'in a chroot it says so' json_has 'any(.checks[]; .name == "container" and (.detail | contains("chroot")))'
+        check 'and that exec does not work' json_has 'any(.checks[]; .name == "exec" and .state == "warn")'
+        in_chroot "$DMABUFFS" exec -- true 2>"$T/err"
+        check 'as it does not, with the remedy' grep -qF 'mount --bind DIR DIR' "$T/err"
+    fi
 fi
 exit "$failed"

@@ -119,12 +119,33 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
     made.remove("/usr/bin/fusermount3");
     CHECK(made.check("fusermount3").state == CheckState::Missing);
   }
+  SECTION("mounting was tried and refused") {
+    made.machine.no_mount = "mount(2): Operation not permitted";
+    CHECK(made.check("mount").state == CheckState::Missing);
+    made.machine.container = "docker";
+    CHECK(contains(made.check("container").detail, "--cap-add SYS_ADMIN"));
+    CHECK(contains(diagnosis_text(made.machine, diagnose(made.machine), false),
+                   "No mount can be made:           mount(2): Operation not permitted\n"));
+  }
   SECTION("fusermount3 has lost its setuid bit") {
     made.machine.may_mount = false;
     made.put("/usr/bin/fusermount3", "", 0755);
     CHECK(made.check("fusermount3").fix == "chmod u+s /usr/bin/fusermount3");
   }
   CHECK_FALSE(diagnose(made.machine).direct);
+  CHECK_FALSE(diagnose(made.machine).no_mount.empty());
+}
+
+TEST_CASE("doctor: what keeps `dmabuffs exec` from working is no obstacle for a mount") {
+  MadeUp made;
+  made.udmabuf("2147483647");
+  CHECK(made.check("exec").state == CheckState::Ok);
+  made.machine.no_exec = "in a chroot";
+  CHECK(made.check("exec").state == CheckState::Warn);
+  CHECK(contains(made.check("exec").detail, "in a chroot"));
+  made.machine.container = "chroot";
+  CHECK(made.check("container").state == CheckState::Ok);
+  CHECK(diagnose(made.machine).direct);
 }
 
 TEST_CASE(
