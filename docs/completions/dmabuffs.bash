@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# bash completion for dmabuffs(1); belongs into /usr/share/bash-completion/completions/dmabuffs
+# bash completion for dmabuffs(1)
 
 _dmabuffs() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
     local commands='mount umount cp exec info status socket doctor'
-    local mount_options='size= recycle= files= heap= require_direct allow_other allow_root ro xattr no_passthrough
+    local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -15,7 +15,7 @@ _dmabuffs() {
         # From the first word that is no option, or behind --, the words are another command's.
         for ((i = 2; i <= COMP_CWORD; i++)); do
             case ${COMP_WORDS[i]} in
-            --files | --heap | -o) ((++i)) ;;
+            --files | --heap | --heap-if-present | -o) ((++i)) ;;
             --) if ((i < COMP_CWORD)); then i=$((i + 1)); break; fi ;;
             -*) ;;
             *) break ;;
@@ -32,8 +32,8 @@ _dmabuffs() {
         compopt -o nospace
         mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W "$mount_options" -- "${cur##*,}")
         return ;;
-    --heap)
-        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf $(ls /dev/dma_heap 2>/dev/null)" -- "$cur")
+    --heap | --heap-if-present)
+        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null)" -- "$cur")
         return ;;
     --files)
         mapfile -t COMPREPLY < <(compgen -d -- "${cur#*=}")
@@ -42,23 +42,29 @@ _dmabuffs() {
     esac
     if [[ $cur == -* ]]; then
         case $command in
-        mount) options='--files --heap --require-direct --foreground -o' ;;
-        umount) options='--lazy' ;;
+        mount) options='--files --heap --heap-if-present --require-direct --foreground -o' ;;
+        umount | unmount) options='--lazy' ;;
         cp) options='--require-direct --no-progress --json --recursive --force --preserve --verbose' ;;
-        exec) options='--files --heap --require-direct -o --' ;;
+        exec) options='--files --heap --heap-if-present --require-direct -o --' ;;
         info | status) options='--json' ;;
         doctor) options='--json --fix' ;;
         esac
-        mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$options --help --version" -- "$cur")
         return
     fi
     case $command in
-    umount | status | socket)
-        mapfile -t COMPREPLY < <(compgen -W "$(awk '/ - fuse\.dmabuffs / { print $5 }' /proc/self/mountinfo)" -- "$cur")
+    umount | unmount | status | socket)
+        # A name each, whatever is in it: \040 there is a space. What is typed may be quoted.
+        typed=$(printf '%s\n' "$cur" | xargs printf '%s' 2>/dev/null) || typed=$cur
+        while IFS= read -r i; do
+            printf -v i '%b' "${i//\\/\\0}"
+            [[ $i != "$typed"* ]] || COMPREPLY+=("$i")
+        done < <(awk '/ - fuse\.dmabuffs / { print $5 }' /proc/self/mountinfo)
         [[ ${COMPREPLY[*]-} ]] || mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     cp | info) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
     compopt -o filenames 2>/dev/null
 }
-complete -F _dmabuffs dmabuffs
+# default: a name typed with a backslash, which compgen does not find
+complete -o default -F _dmabuffs dmabuffs

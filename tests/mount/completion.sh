@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# docs/completions/dmabuffs.bash: what it offers, as bash itself calls it.
+source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../../docs/completions/dmabuffs.bash"
+compopt() { :; } # there is no command line here whose options it could change
+offers() { # WORD...: all that is offered for the last of these words, a line each
+    COMP_WORDS=(dmabuffs "$@") COMP_CWORD=$#
+    COMPREPLY=()
+    _dmabuffs
+    printf '%s\n' "${COMPREPLY[@]}"
+}
+mount_it
+is 'a command' "$(offers umo)" umount
+is 'an option' "$(offers mount --heap-)" --heap-if-present
+is 'an option of -o behind others' "$(offers mount -o ro,recy)" ro,recycle=
+is 'a heap' "$(offers exec --heap mem)" memfd
+is 'a mount whose name has a space is one word' "$(offers umount "$T/a")" "$mnt"
+is 'also where the space is typed already' "$(offers status "$T/a\\ m")" "$mnt"
+mkdir "$T/two words"
+is 'a directory with a space' "$(offers mount "$T/two")" "$T/two words"

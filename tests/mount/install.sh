@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What cmake --install puts down it also lists, so that the target uninstall leaves nothing, no link either.
+source "$(dirname "$0")/lib.sh"
+cp -r "$(dirname "$0")/../../"{CMakeLists.txt,LICENSE,README.md,docs,kernel,dmabuffs} "$T"
+run cmake -S "$T" -B "$T/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$T/usr" -DDMABUFFS_TESTS=OFF
+says 'it is configured' 0 ''
+cp "$DMABUFFS" "$T/build/dmabuffs" # what would be built is there
+run cmake --install "$T/build"
+says 'it installs' 0 ''
+is 'mount(8) finds the program' "$(readlink -f "$T/usr/sbin/mount.dmabuffs")" "$T/usr/bin/dmabuffs"
+check 'the completion is where bash looks' test -r "$T/usr/share/bash-completion/completions/dmabuffs"
+run cmake --build "$T/build" --target uninstall
+says 'it is taken away' 0 ''
+is 'and nothing is left' "$(find "$T/usr" ! -type d)" ''
