@@ -9,8 +9,15 @@ check() { # NAME COMMAND...: the command must succeed
     shift
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
 }
+for words in '--size abc' '--size 0' '--size' '--size 1M'; do
+    # shellcheck disable=SC2016
+    check "$words: 2, and a sentence" bash -c '
+        docs/quickstart $2 >"$1" 2>&1; [[ $? == 2 ]] && grep -q "^quickstart: --size.*: write a number of MiB" "$1"' - "$T/usage" "$words"
+done
+check '--dir of what is not there: 1, and a sentence' bash -c '
+    docs/quickstart --dir "$1/none" >"$1/usage" 2>&1; [[ $? == 1 ]] && grep -q "not a directory" "$1/usage"' - "$T"
 # It knows one build only.
-[[ $DMABUFFS -ef build/release/dmabuffs ]] || { echo 'skip - docs/quickstart uses build/release'; exit 77; }
+[[ $DMABUFFS -ef build/release/dmabuffs ]] || { echo 'skip - the demo uses build/release'; exit "$failed"; }
 
 before=$(grep -c dmabuffs /proc/self/mountinfo)
 mkdir "$T/demo"
