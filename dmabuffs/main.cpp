@@ -25,33 +25,49 @@ std::string version() {
   return std::string("dmabuffs ") + DMABUFFS_VERSION + "\nlibfuse " + fuse_pkgversion();
 }
 
+/// What is wrong comes before what is missing: CLI11 would name the operand that a misspelt option kept it
+/// from finding.
 std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
   std::string help = "dmabuffs";
   for (const CLI::App* chosen : app->get_subcommands()) help += " " + chosen->get_name();
-  return std::string("dmabuffs: ") + error.what() + "\nTry '" + help + " --help'.\n";
+  const std::vector<std::string> unknown = app->remaining(/*recurse=*/true);
+  std::string wrong = error.what();
+  if (!unknown.empty())
+    wrong = (unknown.front().starts_with('-') ? "there is no option "
+             : app->get_subcommands().empty() ? "there is no command "
+                                              : "one word too many: ") +
+            unknown.front();
+  return "dmabuffs: " + wrong + "\nTry '" + help + " --help'.\n";
+}
+
+/// Options whose value is one word, and which may be given again.
+CLI::Option* add_words(CLI::App& command, const std::string& name, std::vector<std::string>& words,
+                       const std::string& text, const std::string& type) {
+  return command.add_option(name, words, text)
+      ->type_name(type)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+template <class Words>
+void add_mount_words(CLI::App& command, Words& words) {
+  add_words(command, "--files", words.files, "Show the host directory DIR as files/NAME; repeatable",
+            "[NAME=]DIR");
+  const char* heap = "NAME[:KEY=VALUE,...]";
+  add_words(command, "--heap", words.heaps, "Show this heap (default: all that are found); repeatable", heap);
+  add_words(command, "--heap-if-present", words.heaps_if_present, "The same, where the machine may lack it",
+            heap);
+  command.add_flag("--require-direct", words.require_direct, "Fail a transfer that can't run by direct I/O");
 }
 
 void add_mount(CLI::App& app, Action& action) {
   auto words = std::make_shared<MountWords>();
   CLI::App* mount = app.add_subcommand("mount", "Mount the heaps of this machine as directories of buffers");
   mount->add_option("MOUNTPOINT", words->mountpoint, "Directory to mount on")->required();
-  mount->add_option("--files", words->files, "Show host directory DIR as files/NAME ([NAME=]DIR; repeatable)")
-      ->type_name("[NAME=]DIR")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  mount->add_option("--heap", words->heaps, "Show this heap only (NAME[:key=value,...]; repeatable)")
-      ->type_name("NAME")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  mount->add_flag("--require-direct", words->require_direct, "Fail a transfer that can't run by direct I/O");
+  add_mount_words(*mount, *words);
   mount->add_flag("-f,--foreground", words->foreground, "Stay in the foreground, log to stderr");
-  mount->add_option("-o", words->options, "Options, comma-separated; see below")
-      ->type_name("OPT,...")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_words(*mount, "-o", words->options, "Options, comma-separated; see below", "OPT,...");
   mount->footer(
       "Options of -o:\n"
       "  size=SIZE          most memory the mount may hold: 512M, 2G, 25% (default: half of RAM)\n"
@@ -60,7 +76,8 @@ void add_mount(CLI::App& app, Action& action) {
       "  allow_root         root may use the mount besides its owner\n"
       "                     (for both an ordinary user needs user_allow_other in /etc/fuse.conf)\n"
       "  ro                 nothing can be changed\n"
-      "  require_direct, files=[NAME=]DIR, heap=NAME, foreground   as the options above, for fstab\n"
+      "  require_direct, files=[NAME=]DIR, heap=NAME, heap_if_present=NAME, foreground\n"
+      "                     as the options above, for fstab\n"
       "  xattr              extended attributes on buffers (with libfuse 3.14 writes get slower)\n"
       "  no_passthrough     all reads and writes go through the daemon; no buffer can be mapped\n"
       "  no_auto_unmount    the mount stays when the daemon dies\n"
@@ -72,6 +89,7 @@ void add_umount(CLI::App& app, Action& action) {
   auto path = std::make_shared<std::string>();
   auto lazy = std::make_shared<bool>(false);
   CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemon to end");
+  umount->alias("unmount");
   umount->add_flag("-l,--lazy", *lazy, "Detach a busy mount now; it ends with its last user");
   umount->add_option("MOUNTPOINT", *path, "Where it is mounted")->required();
   umount->callback([&action, path, lazy] { action = [path, lazy] { return run_umount(*path, *lazy); }; });
@@ -103,16 +121,8 @@ void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   // For the help only: cut_command has taken it.
   auto shown = std::make_shared<std::vector<std::string>>();
   exec->add_option("COMMAND", *shown, "What to run: from the first word that is no option, or behind --");
-  exec->add_option("--files", settings->files, "Show the host directory DIR as files/NAME")
-      ->type_name("[NAME=]DIR")
-      ->allow_extra_args(false);
-  exec->add_option("--heap", settings->heaps, "Show this heap (default: all that are found)")
-      ->type_name("NAME[:KEY=VALUE,...]")
-      ->allow_extra_args(false);
-  exec->add_option("-o", settings->options, "Options, as for mount")
-      ->type_name("OPT,...")
-      ->allow_extra_args(false);
-  exec->add_flag("--require-direct", settings->require_direct, "Fail transfers that can't go by direct I/O");
+  add_mount_words(*exec, *settings);
+  add_words(*exec, "-o", settings->options, "Options, as for mount", "OPT,...");
   exec->callback([&action, settings, shown, command = std::move(command)] {
     action = [settings, command] { return run_exec(*settings, command); };
   });
@@ -189,6 +199,8 @@ int run(int argc, char** argv) {
   add_status(app, action);
   add_socket(app, action);
   add_doctor(app, action);
+
+  for (CLI::App* each : app.get_subcommands({})) each->set_version_flag("-V,--version", version());
 
   std::reverse(words.begin(), words.end());  // CLI11 takes a vector from its end
   try {

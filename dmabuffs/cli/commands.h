@@ -30,7 +30,7 @@ struct CpOptions {
 int run_cp(const CpOptions& options);
 
 struct ExecSettings {
-  std::vector<std::string> files, heaps, options;
+  std::vector<std::string> files, heaps, heaps_if_present, options;
   bool require_direct = false;
 };
 /// `command`: see cut_command.

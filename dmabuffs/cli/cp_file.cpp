@@ -21,6 +21,13 @@ mode_t current_umask() {
   return mask;
 }
 
+/// In a mount only heaps and files/ take new files; of the rest the kernel says no more than EPERM.
+Failure not_created(int code, const std::string& name) {
+  if (code == EPERM && mount_of(name.substr(0, name.rfind('/') + 1) + "."))
+    return fail(code, name + ": nothing can be made there; buffers live below heaps/HEAP/");
+  return path_error(code, name);
+}
+
 /// For a name with a slash at its end that is no directory: of such a one open(2) says "Is a directory".
 Failure no_directory(const std::string& name) {
   const std::string bare = name.substr(0, name.find_last_not_of('/') + 1);
@@ -74,7 +81,7 @@ Result<void> FileCopier::look(Side& side) {
 Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
   Side side{name};
   side.fd.reset(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!side.fd) return path_error(errno, name);
+  if (!side.fd) return not_created(errno, name);
   if (auto looked = look(side); !looked) return pass(std::move(looked));
   return side;
 }
@@ -100,7 +107,7 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
     side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     side.created = true;
   }
-  if (!side.fd) return path_error(errno, name);
+  if (!side.fd) return not_created(errno, name);
   if (auto looked = look(side); !looked) return pass(std::move(looked));
   made_.emplace(side.st.st_dev, side.st.st_ino);
   return side;

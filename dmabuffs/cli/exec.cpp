@@ -29,6 +29,7 @@ std::vector<std::string> mount_arguments(const ExecSettings& settings) {
   };
   add("--files", settings.files);
   add("--heap", settings.heaps);
+  add("--heap-if-present", settings.heaps_if_present);
   add("-o", settings.options);
   if (settings.require_direct) words.emplace_back("--require-direct");
   return words;

@@ -12,6 +12,7 @@
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/cli/background.h"
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/doctor_checks.h"
 #include "dmabuffs/cli/format.h"
 #include "dmabuffs/cli/mount_settings.h"
 #include "dmabuffs/cli/mountpoint.h"
@@ -56,10 +57,23 @@ Result<void> check(const MountSettings& settings) {
   return {};
 }
 
-/// Before the terminal is let go, so that a misspelt name or number is seen.
-void warn_of(const MountSettings& settings, const std::vector<std::string>& missing) {
-  for (const std::string& name : missing)
-    report("--heap " + name + ": not on this machine now; it is shown when it comes (see `dmabuffs doctor`)");
+/// A heap that was asked for: what there is instead, and how it could be had.
+std::string missing_heap(const std::string& name) {
+  Diagnosis devices;
+  check_devices(this_machine(false), devices);
+  std::string text = "--heap " + name + ": there is no such heap here; there are";
+  for (const HeapReport& heap : devices.heaps)
+    text += (&heap == &devices.heaps.front() ? " " : ", ") + heap.name;
+  const std::string device = name == "system" ? "dma-heaps" : name == "direct" ? "kernel-module" : name;
+  for (const Check& check : devices.checks)
+    if (check.name == device)
+      text += "; " + check.detail + (check.fix.empty() ? "" : "; as root: " + check.fix);
+  if (name.find(',') != std::string::npos) text += "; --heap names one heap, and may be given once more";
+  return text + "; --heap-if-present " + name + " shows it when it comes";
+}
+
+/// Before the terminal is let go, so that a misspelt number is seen.
+void warn_of(const MountSettings& settings) {
   // As for tmpfs(5), whose size= may be anything: there may be swap, and sparse buffers.
   if (settings.size > machine_memory())
     report("-o size=: a warning: " + human_bytes(settings.size) + " are more than this machine's " +
@@ -92,9 +106,11 @@ int run(MountSettings settings) {
   auto heaps = HeapRegistry::make(context.budget, context.settings.heaps);
   if (!heaps) return background.failed(heaps.error().message, heaps.error().code == EINVAL ? kUsageError : 1);
   context.heaps = std::move(*heaps);
+  if (const auto missing = context.heaps->missing(); !missing.empty())
+    return background.failed(missing_heap(missing.front()));
   auto session = Session::make(context);
   if (!session) return background.failed(session.error().message);
-  warn_of(context.settings, context.heaps->missing());
+  warn_of(context.settings);
   if (auto mounted = (*session)->mount(); !mounted)
     return background.failed(mounted.error().message + ": " + why_not_mounted(context.settings));
   mountpoint->lock.reset();

@@ -10,8 +10,8 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr std::array<std::string_view, 9> kCommands = {"mount",  "umount", "cp",     "exec", "info",
-                                                       "status", "socket", "doctor", "help"};
+constexpr std::array<std::string_view, 10> kCommands = {"mount", "umount", "unmount", "cp",     "exec",
+                                                        "info",  "status", "socket",  "doctor", "help"};
 
 /// For mount(8), systemd or fstab's readers; a file system has no use for them.
 bool is_for_others(std::string_view option) {
@@ -21,31 +21,6 @@ bool is_for_others(std::string_view option) {
   const std::string_view name = option.substr(0, option.find('='));
   return name.empty() || name.starts_with("x-") || name.starts_with("X-") ||
          std::find(names.begin(), names.end(), name) != names.end();
-}
-
-/// At every comma that has no backslash before it. The parts keep their backslashes.
-std::vector<std::string> split_keeping_backslashes(const std::string& list) {
-  std::vector<std::string> parts(1);
-  for (size_t i = 0; i < list.size(); ++i) {
-    if (list[i] == '\\' && i + 1 < list.size()) {
-      parts.back() += list[i++];
-      parts.back() += list[i];
-    } else if (list[i] == ',') {
-      parts.emplace_back();
-    } else {
-      parts.back() += list[i];
-    }
-  }
-  return parts;
-}
-
-std::string escaped(const std::string& value) {
-  std::string text;
-  for (char c : value) {
-    if (c == ',' || c == '\\') text += '\\';
-    text += c;
-  }
-  return text;
 }
 
 }  // namespace
@@ -90,8 +65,8 @@ std::vector<std::string> from_mount_helper(int argc, char** argv) {
   std::vector<std::string> result = {"mount"};
   std::string passed;
   if (!operands.empty() && !operands.front().empty()) passed = "fsname=" + escaped(operands.front());
-  for (const std::string& option : split_keeping_backslashes(options))
-    if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + option;
+  for (const std::string& option : split_options(options))
+    if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + escaped(option);
   if (!passed.empty()) result.insert(result.end(), {"-o", passed});
   result.insert(result.end(), unknown.begin(), unknown.end());
   if (!operands.empty()) result.insert(result.end(), operands.begin() + 1, operands.end());

@@ -53,13 +53,12 @@ Result<FilesOption> parse_files(const std::string& word) {
   return option;
 }
 
-Result<HeapOption> parse_heap(const std::string& word) {
+Result<HeapOption> parse_heap(const std::string& word, bool if_present) {
   HeapOption option;
+  option.if_present = if_present;
   const size_t colon = word.find(':');
   option.name = word.substr(0, colon);
   if (option.name.empty()) return fail(EINVAL, "--heap '" + word + "': a heap's name is missing");
-  if (option.name.find(',') != std::string::npos)
-    return fail(EINVAL, "--heap " + word + ": one heap each; give --heap once more for another");
   if (colon == std::string::npos) return option;
   for (const std::string& setting : split_options(word.substr(colon + 1))) {
     const size_t equals = setting.find('=');
@@ -127,6 +126,10 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     words.heaps.push_back(value);
     return {};
   }
+  if (key == "heap_if_present") {
+    words.heaps_if_present.push_back(value);
+    return {};
+  }
   if (kPassedOn.contains(key)) {
     if (equals != std::string::npos) return takes_no_value();
     settings.fuse_options.push_back(option);
@@ -137,11 +140,12 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
         EINVAL,
         "-o remount: this file system can't be remounted; umount it and mount it anew (its buffers go)");
   if (kForOthers.contains(key) || key.starts_with("x-") || key.starts_with("comment")) return {};
-  return fail(EINVAL,
-              "-o " + option +
-                  ": unknown option; there are size=, recycle=, files=, heap=, require_direct, "
-                  "allow_other, allow_root, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug, "
-                  "foreground and what every file system takes (see mount.dmabuffs(8))");
+  return fail(
+      EINVAL,
+      "-o " + option +
+          ": unknown option; there are size=, recycle=, files=, heap=, heap_if_present=, require_direct, "
+          "allow_other, allow_root, ro, xattr, no_passthrough, no_auto_unmount, fsname=, debug, "
+          "foreground and what every file system takes (see mount.dmabuffs(8))");
 }
 
 }  // namespace
@@ -155,10 +159,13 @@ uint64_t machine_memory() {
 std::vector<std::string> split_options(const std::string& text) {
   std::vector<std::string> words;
   std::string word;
+  bool quoted = false;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 1 < text.size()) {
       word += text[++i];
-    } else if (text[i] == ',') {
+    } else if (text[i] == '"' && (quoted || word.ends_with('='))) {
+      quoted = !quoted;
+    } else if (text[i] == ',' && !quoted) {
       if (!word.empty()) words.push_back(std::exchange(word, {}));
     } else {
       word += text[i];
@@ -166,6 +173,15 @@ std::vector<std::string> split_options(const std::string& text) {
   }
   if (!word.empty()) words.push_back(word);
   return words;
+}
+
+std::string escaped(const std::string& option) {
+  std::string text;
+  for (const char c : option) {
+    if (c == ',' || c == '\\' || c == '"') text += '\\';
+    text += c;
+  }
+  return text;
 }
 
 Result<uint64_t> parse_size(const std::string& text) {
@@ -215,11 +231,12 @@ Result<MountSettings> understand(const MountWords& given) {
     }
     settings.files.push_back(std::move(*option));
   }
-  for (const std::string& word : words.heaps) {
-    auto option = parse_heap(word);
-    if (!option) return pass(std::move(option));
-    settings.heaps.push_back(std::move(*option));
-  }
+  for (const auto& [heaps, if_present] : {std::pair(&words.heaps, false), {&words.heaps_if_present, true}})
+    for (const std::string& word : *heaps) {
+      auto option = parse_heap(word, if_present);
+      if (!option) return pass(std::move(option));
+      settings.heaps.push_back(std::move(*option));
+    }
   if (words.mountpoint.empty()) return fail(EINVAL, "the MOUNTPOINT is an empty word");
   settings.mountpoint = words.mountpoint;
   return settings;

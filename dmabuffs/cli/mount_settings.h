@@ -10,8 +10,9 @@ namespace dmabuffs::cli {
 /// What the command line said, before it is understood.
 struct MountWords {
   std::string mountpoint;
-  std::vector<std::string> files;    ///< [NAME=]DIR
-  std::vector<std::string> heaps;    ///< NAME[:key=value,...]
+  std::vector<std::string> files;  ///< [NAME=]DIR
+  std::vector<std::string> heaps;  ///< NAME[:key=value,...]
+  std::vector<std::string> heaps_if_present;
   std::vector<std::string> options;  ///< each the text of one -o
   bool require_direct = false;
   bool foreground = false;
@@ -26,7 +27,9 @@ uint64_t machine_memory();
 /// "512M", "1.5G", "4096", "50%" (of RAM, 100 at most) in bytes.
 Result<uint64_t> parse_size(const std::string& text);
 
-/// Splits at commas that no backslash protects.
+/// Splits at commas that neither a backslash protects nor, as for mount(8), quotes: key="a,b".
 std::vector<std::string> split_options(const std::string& text);
+/// The other way round, for one option.
+std::string escaped(const std::string& option);
 
 }  // namespace dmabuffs::cli

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/child_process.h"
@@ -95,7 +96,19 @@ std::string description(const Holder& holder) {
   return text;
 }
 
+/// A mount on a directory of this one.
+std::optional<MountEntry> mount_inside(const MountEntry& mount) {
+  const auto table = read_mount_table();
+  if (!table) return std::nullopt;
+  const auto found = std::find_if(table->begin(), table->end(),
+                                  [&mount](const MountEntry& entry) { return entry.parent == mount.id; });
+  return found == table->end() ? std::nullopt : std::optional(*found);
+}
+
 Error busy(const MountEntry& mount) {
+  if (const auto inside = mount_inside(mount))
+    return {EBUSY, mount.path + ": busy; a mount of type " + inside->type + " lies inside, at " +
+                       inside->path + ": umount that first"};
   std::vector<Holder> holders = find_holders(mount.device, kHoldersShown + 1);
   // What we have open came from who called us, and is listed there.
   const auto self = [](const Holder& holder) { return holder.pid == ::getpid(); };
@@ -103,8 +116,7 @@ Error busy(const MountEntry& mount) {
   holders.erase(std::remove_if(holders.begin(), holders.end(), self), holders.end());
   std::string users;
   if (holders.empty())
-    users = alone ? "this command's own input or output"
-                  : "a process that only root can see, or another mount on top of it";
+    users = alone ? "this command's own input or output" : "a process that only root can see";
   for (size_t i = 0; i < std::min(holders.size(), kHoldersShown); ++i)
     users += (i == 0 ? "" : ", ") + description(holders[i]);
   if (holders.size() > kHoldersShown) users += " and more";

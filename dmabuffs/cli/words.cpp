@@ -11,7 +11,7 @@ namespace dmabuffs::cli {
 namespace {
 
 /// The options of `dmabuffs exec` whose value may be the next word.
-constexpr std::array<std::string_view, 3> kExecValues{"--files", "--heap", "-o"};
+constexpr std::array<std::string_view, 4> kExecValues{"--files", "--heap", "--heap-if-present", "-o"};
 
 /// An option of cp(1) that `dmabuffs cp` lacks.
 struct CpOption {

@@ -72,6 +72,7 @@ class Heap {
 struct HeapOption {
   std::string name;
   std::map<std::string, std::string> settings;  ///< huge=auto|never|always (udmabuf)
+  bool if_present = false;                      ///< --heap-if-present: a machine may lack it
 };
 
 /// Where the machine's devices and settings are; other directories only in tests.
@@ -93,7 +94,7 @@ class HeapRegistry {
   virtual std::vector<std::shared_ptr<Heap>> scan() = 0;
   /// nullptr when there is none of that name (looks anew).
   virtual std::shared_ptr<Heap> find(const std::string& name) = 0;
-  /// Names asked for by --heap that the machine lacks, for the warning at mount.
+  /// Names asked for by --heap that the machine lacks.
   virtual std::vector<std::string> missing() = 0;
 };
 

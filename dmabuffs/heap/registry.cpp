@@ -61,8 +61,10 @@ Result<void> check_option(const HeapOption& option, HugeUse& huge) {
 
 class MachineHeaps final : public HeapRegistry {
  public:
-  MachineHeaps(Budget& budget, std::set<std::string> only, HeapPlaces places, HugeUse huge)
-      : budget_(budget), only_(std::move(only)), places_(std::move(places)), huge_(huge) {}
+  MachineHeaps(Budget& budget, std::vector<HeapOption> only, HeapPlaces places, HugeUse huge)
+      : budget_(budget), asked_(std::move(only)), places_(std::move(places)), huge_(huge) {
+    for (const HeapOption& option : asked_) only_.insert(option.name);
+  }
 
   std::vector<std::shared_ptr<Heap>> scan() override {
     const std::lock_guard lock(mutex_);
@@ -84,8 +86,8 @@ class MachineHeaps final : public HeapRegistry {
     const std::lock_guard lock(mutex_);
     look();
     std::vector<std::string> names;
-    for (const std::string& name : only_)
-      if (heaps_.count(name) == 0) names.push_back(name);
+    for (const HeapOption& option : asked_)
+      if (!option.if_present && heaps_.count(option.name) == 0) names.push_back(option.name);
     return names;
   }
 
@@ -136,7 +138,8 @@ class MachineHeaps final : public HeapRegistry {
   }
 
   Budget& budget_;
-  const std::set<std::string> only_;
+  const std::vector<HeapOption> asked_;
+  std::set<std::string> only_;  ///< their names; empty: all
   const HeapPlaces places_;
   const HugeUse huge_;
   const KernelModule module_{places_.dev + kModuleNode};
@@ -154,7 +157,7 @@ Result<std::unique_ptr<HeapRegistry>> HeapRegistry::make(Budget& budget, std::ve
     if (auto checked = check_option(option, huge); !checked) return pass(std::move(checked));
     if (!names.insert(option.name).second) return fail(EINVAL, "--heap " + option.name + " is given twice");
   }
-  return std::make_unique<MachineHeaps>(budget, std::move(names), std::move(places), huge);
+  return std::make_unique<MachineHeaps>(budget, std::move(only), std::move(places), huge);
 }
 
 }  // namespace dmabuffs

@@ -11,7 +11,8 @@ wrong() { # NAME STATUS TEXT ARGUMENT...
     check 'and nothing is mounted' refuses is_mounted "$place"
 }
 wrong 'no mount point' 2 MOUNTPOINT
-wrong 'an unknown switch' 2 wrong --wrong "$place"
+wrong 'an unknown switch' 2 'no option --wrong' --wrong "$place"
+wrong 'which is named before what is missing' 2 'no option --wrong' --wrong
 wrong 'an unknown option' 2 'unknown option' -o wrong "$place"
 wrong 'which lists those there are' 2 'size=' -o wrong=1 "$place"
 wrong 'a size that is none' 2 "write 512M" -o size=lots "$place"
@@ -25,7 +26,12 @@ wrong '--heap without a name' 2 'name is missing' --heap :a=b "$place"
 wrong '--heap with half a setting' 2 'not KEY=VALUE' --heap memfd:wrong "$place"
 wrong '--heap with a setting that heap has not' 2 'unknown setting' --heap memfd:wrong=1 "$place"
 wrong 'an empty mount point' 2 'empty' ''
-wrong 'two heaps in one word' 2 'once more' --heap memfd,udmabuf "$place"
+wrong 'a heap that is not there: which there are' 1 'there are memfd' --heap none-such "$place"
+wrong 'and what to say where a machine may lack it' 1 '--heap-if-present none-such' --heap none-such "$place"
+wrong 'so in fstab' 1 '--heap none,such: there is no such heap' -o 'heap=none\,such' "$place"
+[[ -e /dev/udmabuf ]] || wrong 'and the remedy that doctor knows' 1 "$("$DMABUFFS" doctor --json | jq -r '.checks[] | select(.name == "udmabuf").detail')" \
+    --heap memfd --heap udmabuf "$place"
+wrong 'two heaps in one word' 1 'once more' --heap memfd,udmabuf "$place"
 wrong 'a size of nothing' 2 'holds nothing' -o size=0 "$place"
 wrong 'a size below a page' 2 'holds nothing' -o size=4095 "$place"
 wrong 'more than all of RAM' 2 '100% or less' -o size=150% "$place"
@@ -46,10 +52,13 @@ run "$DMABUFFS" mount -o size=999T "$place"
 says 'a size above RAM is accepted, as by tmpfs, but not silently' 0 'more than this machine'
 is 'and is what was asked for' "$(jq .settings.size "$place/status")" $((999 << 40))
 "$DMABUFFS" umount "$place"
-check 'a heap that is not there may come' "$DMABUFFS" mount --heap none-such "$place"
-check 'so it is mounted' is_mounted "$place"
-is 'and shows none' "$(ls "$place/heaps")" ''
-"$DMABUFFS" umount "$place"
+for words in '--heap-if-present none-such' '-o heap_if_present=none-such'; do
+    read -ra words <<<"$words"
+    check "a heap that may come: ${words[0]}" "$DMABUFFS" mount "${words[@]}" "$place"
+    check 'so it is mounted' is_mounted "$place"
+    is 'and shows none' "$(ls "$place/heaps")" ''
+    "$DMABUFFS" umount "$place"
+done
 ln -s place "$T/link"
 check 'a link to a directory is a mount point' "$DMABUFFS" mount "$T/link"
 check 'which is what it points to' is_mounted "$place"
@@ -69,8 +78,16 @@ done
 mkdir "$files/inner"
 check 'a directory of files/ is one' "$DMABUFFS" mount "$files/inner"
 "$DMABUFFS" umount "$files/inner"
+run "$DMABUFFS" cp "$T/file" "$mnt"
+says 'a file into the mount itself: where buffers live' 1 'buffers live below heaps/HEAP/'
+run "$DMABUFFS" cp "$T/file" "$mnt/heaps/"
+says 'nor into heaps/' 1 'buffers live below heaps/HEAP/'
 run "$DMABUFFS" nonsense
-says 'a command there is not: 2' 2 ''
+says 'a command there is not: 2' 2 'no command nonsense'
+for command in mount umount cp exec info status socket doctor; do
+    run "$DMABUFFS" $command --version
+    says "$command --version" 0 'dmabuffs '
+done
 for needed in / /proc /sys /dev; do
     run "$DMABUFFS" mount "$needed"
     says "nothing is mounted over $needed: 1" 1 'needs what is there'

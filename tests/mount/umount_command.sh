@@ -67,6 +67,14 @@ check 'and it is gone' gone
 kill "$holder" "$visitor"
 wait "$holder" "$visitor" 2>/dev/null
 
+mount_it
+if ((EUID == 0)) && mkdir "$mnt/heaps/memfd/inside" && mount -t tmpfs none "$mnt/heaps/memfd/inside"; then
+    check 'busy by a mount inside: 1' status_is 1 "$DMABUFFS" umount "$mnt" 2>err
+    check 'which is named' grep -qF "a mount of type tmpfs lies inside, at $mnt/heaps/memfd/inside: umount that first" err
+    umount "$mnt/heaps/memfd/inside"
+fi
+check 'unmount is umount' "$DMABUFFS" unmount "$mnt"
+
 mount_it -o no_auto_unmount
 sleep 60 <"$mnt/status" &
 holder=$!

@@ -85,6 +85,7 @@ TEST_CASE("--heap shows only the heaps it names, and says which are missing") {
   CHECK(names(*registry) == Names{"system"});
   CHECK(registry->find("memfd") == nullptr);
   CHECK(registry->missing() == Names{"udmabuf"});
+  CHECK(machine.registry(budget, {{"udmabuf", {}, /*if_present=*/true}})->missing().empty());
   machine.add("udmabuf");
   CHECK(registry->missing().empty());
 }

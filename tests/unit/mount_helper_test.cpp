@@ -55,6 +55,11 @@ TEST_CASE("the source becomes the mount's name") {
   CHECK(translate({"mount.dmabuffs", "a,b\\c", "/mnt"}) == Words{"mount", "-o", "fsname=a\\,b\\\\c", "/mnt"});
 }
 
+TEST_CASE("what mount(8) has in quotes stays one option") {
+  CHECK(translate({"mount.dmabuffs", "x", "/mnt", "-o", "heap=\"linux,cma\",ro"}) ==
+        Words{"mount", "-o", "fsname=x,heap=linux\\,cma,ro", "/mnt"});
+}
+
 TEST_CASE("the options of dmabuffs and of the kernel are passed on as they are") {
   CHECK(translate({"mount.dmabuffs", "x", "/mnt", "-o", "ro,nosuid,size=2G,files=d=/a\\,b,files=e=/e"}) ==
         Words{"mount", "-o", "fsname=x,ro,nosuid,size=2G,files=d=/a\\,b,files=e=/e", "/mnt"});

@@ -23,6 +23,28 @@ TEST_CASE("options are split at commas that no backslash protects") {
   CHECK(split_options("files=x=/a\\,b,ro") == std::vector<std::string>{"files=x=/a,b", "ro"});
 }
 
+TEST_CASE("nor those in quotes, as mount(8) has them") {
+  CHECK(split_options("heap=\"linux,cma\",ro") == std::vector<std::string>{"heap=linux,cma", "ro"});
+  CHECK(split_options("files=d=\"/a,b\"") == std::vector<std::string>{"files=d=/a,b"});
+  CHECK(split_options("fsname=a\"b,ro") == std::vector<std::string>{"fsname=a\"b", "ro"});
+  CHECK(split_options("fsname=\\\"a,ro") == std::vector<std::string>{"fsname=\"a", "ro"});
+  for (const char* option : {"a,b", "a=\"b,c", "a\\b"})
+    CHECK(split_options(escaped(option)) == std::vector<std::string>{option});
+}
+
+TEST_CASE("a heap's name may have commas") {
+  MountWords words;
+  words.mountpoint = "/m";
+  words.heaps = {"linux,cma"};
+  words.heaps_if_present = {"udmabuf:huge=never"};
+  words.options = {"heap=vendor\\,one,heap=\"vendor,two\",heap_if_present=x"};
+  const auto settings = understand(words);
+  REQUIRE(settings);
+  std::vector<std::string> names;
+  for (const HeapOption& heap : settings->heaps) names.push_back((heap.if_present ? "?" : "") + heap.name);
+  CHECK(names == std::vector<std::string>{"linux,cma", "vendor,one", "vendor,two", "?udmabuf", "?x"});
+}
+
 TEST_CASE("the words of mount become settings") {
   MountWords words;
   words.mountpoint = "/m";
