@@ -8,6 +8,8 @@
 
 #include <cstdlib>
 
+#include "dmabuffs/base/limited_sink.h"
+
 namespace dmabuffs {
 
 bool colours_wanted() {
@@ -18,24 +20,42 @@ bool colours_wanted() {
 void start_log(bool foreground, bool debug) {
   spdlog::drop_all();
   const auto colours = colours_wanted() ? spdlog::color_mode::automatic : spdlog::color_mode::never;
-  auto logger = foreground ? spdlog::stderr_color_mt("dmabuffs", colours)
-                           : spdlog::syslog_logger_mt("dmabuffs", "dmabuffs", LOG_PID, LOG_DAEMON);
+  spdlog::sink_ptr to;
+  if (foreground)
+    to = std::make_shared<spdlog::sinks::stderr_color_sink_mt>(colours);
+  else
+    to = std::make_shared<spdlog::sinks::syslog_sink_mt>("dmabuffs", LOG_PID, LOG_DAEMON, false);
+  auto logger = std::make_shared<spdlog::logger>("dmabuffs", std::make_shared<LimitedSink>(std::move(to)));
   logger->set_pattern(foreground ? "dmabuffs: %^%l%$: %v" : "%v");
   logger->set_level(debug ? spdlog::level::debug : spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
 }
 
-void log_debug(std::string_view line) {
-  spdlog::debug(line);
+namespace {
+/// Places have lines, and lines parts: one number for both.
+constexpr int kMostLines = 100'000;
+
+void log_line(spdlog::level::level_enum level, std::string_view line, const std::source_location& from,
+              int part = 0) noexcept {
+  const int kind = static_cast<int>(from.line()) + part * kMostLines;
+  try {
+    spdlog::log(spdlog::source_loc{from.file_name(), kind, ""}, level, line);
+  } catch (const std::exception&) {  // a line less
+  }
 }
-void log_info(std::string_view line) {
-  spdlog::info(line);
+}  // namespace
+
+void log_debug(std::string_view line) noexcept {
+  log_line(spdlog::level::debug, line, std::source_location::current());
 }
-void log_warning(std::string_view line) {
-  spdlog::warn(line);
+void log_info(std::string_view line, std::source_location from) noexcept {
+  log_line(spdlog::level::info, line, from);
 }
-void log_error(std::string_view line) {
-  spdlog::error(line);
+void log_warning(std::string_view line, int part, std::source_location from) noexcept {
+  log_line(spdlog::level::warn, line, from, part);
+}
+void log_error(std::string_view line, std::source_location from) noexcept {
+  log_line(spdlog::level::err, line, from);
 }
 
 }  // namespace dmabuffs

@@ -113,8 +113,8 @@ Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from
 }
 
 Result<void> DmaBuffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const ShortUse brief(brief_);
   const std::unique_lock use(use_);
+  const ShortUse brief(brief_);
   const auto written = write_locked(offset, from, accept);
   return written ? Result<void>{} : Failure(written.error());
 }

@@ -35,8 +35,8 @@ Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> fr
 Result<void> MemfdBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
                                        const Accept& accept) {
   if (made_ && from.size() >= kWorthAllocatingAhead && offset == file_size() && fits({offset, from.size()})) {
-    const ShortUse brief(brief_);
     const std::unique_lock use(use_);
+    const ShortUse brief(brief_);
     return extend_by(offset, from, accept);
   }
   return Buffer::write_behind(offset, from, accept);

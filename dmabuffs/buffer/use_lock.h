@@ -27,8 +27,8 @@ class UseLock {
   bool writer_ = false;
 };
 
-/// Counts who holds a UseLock, or waits for it, for no longer than the bytes of one request take to copy:
-/// nobody needs to leave a thread that must stay free because of them.
+/// Counts who holds a UseLock (not who waits for it: whoever holds it meanwhile may do so for long) for no longer
+/// than the bytes of one request take to copy: nobody needs to leave a thread that must stay free because of that.
 class ShortUse {
  public:
   explicit ShortUse(std::atomic<unsigned>& count) : count_(count) { ++count_; }

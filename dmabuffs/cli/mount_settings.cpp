@@ -18,13 +18,13 @@ namespace {
 constexpr uint64_t kMostRecycled = uint64_t{1} << 30;
 
 /// Options the kernel or libfuse understand, passed on as they are.
-const std::set<std::string, std::less<>> kPassedOn = {
-    "atime", "noatime", "sync", "async", "dirsync", "suid", "nosuid", "dev", "nodev", "exec", "noexec"};
+const std::set<std::string, std::less<>> kPassedOn = {"noatime", "sync", "async", "dirsync", "suid",
+                                                      "nosuid",  "dev",  "nodev", "exec",    "noexec"};
 /// Options for mount(8), systemd and init scripts, which reach us when a helper passes them on.
 const std::set<std::string, std::less<>> kForOthers = {
     "rw", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev", "defaults",
     // times are kept by the daemon, or by the host
-    "relatime", "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime",
+    "atime", "relatime", "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime",
     "nolazytime", "silent", "loud"};
 
 Result<FilesOption> parse_files(const std::string& word) {
@@ -221,6 +221,9 @@ Result<MountSettings> understand(const MountWords& given) {
   }
   if (settings.allow_other && settings.allow_root)
     return fail(EINVAL, "-o allow_other,allow_root: one of them; allow_other lets root in, too");
+  if (settings.private_mount && settings.allow_other)
+    return fail(EINVAL,
+                "-o private,allow_other: one of them; a private mount skips the checks of others' rights");
   std::set<std::string> names;
   for (const std::string& word : words.files) {
     auto option = parse_files(word);

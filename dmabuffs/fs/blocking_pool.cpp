@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/blocking_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "dmabuffs/base/log.h"
@@ -13,52 +14,99 @@ void start_thread(std::vector<std::thread>& threads, std::function<void()> loop)
   threads.emplace_back(std::move(loop));
 }
 
+void run_guarded(const std::function<void()>& work) noexcept {
+  try {
+    work();
+  } catch (const std::exception& problem) {
+    log_error(problem.what());
+  } catch (...) {
+    log_error("work failed by an unknown exception");
+  }
+}
+
 }  // namespace
 
-BlockingPool::BlockingPool(unsigned limit, Start start)
-    : limit_(limit), start_(start ? std::move(start) : Start(start_thread)) {}
+BlockingPool::BlockingPool(Limits limits, Start start)
+    : limits_(limits), start_(start ? std::move(start) : Start(start_thread)) {}
 
-void BlockingPool::run(std::function<void()> work) {
-  {
+bool BlockingPool::run(uid_t user, std::function<void()> work, size_t most) noexcept {
+  try {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
-      queue_.push_back(std::move(work));
-      if (queue_.size() > idle_ && threads_.size() < limit_) add_thread();
+      const Turn queue = queue_of(user);
+      if (queue->waiting.size() >= most) return false;
+      queue->waiting.push_back(std::move(work));
+      if (++queued_ > idle_ && threads_.size() < limits_.threads) add_thread();
       if (!threads_.empty()) {
         wake_.notify_one();
-        return;
+        return true;
       }
-      work = std::move(queue_.back());
-      queue_.pop_back();
+      work = std::move(queue->waiting.back());
+      queue->waiting.pop_back();
+      --queued_;
     }
+  } catch (const std::exception&) {  // no memory for the queue
   }
-  work();
+  run_guarded(work);
+  return true;
+}
+
+BlockingPool::Turn BlockingPool::queue_of(uid_t user) {
+  const auto found = std::ranges::find(queues_, user, &Queue::user);
+  return found != queues_.end() ? found : queues_.insert(queues_.end(), Queue{user, {}, 0});
 }
 
 /// The system's limit may be reached before the pool's; the threads there are do the work then, however few.
 void BlockingPool::add_thread() {
   try {
     start_(threads_, [this] { loop(); });
-  } catch (const std::exception& problem) {
+  } catch (const std::exception&) {
     if (!std::exchange(short_of_threads_, true))
-      log_warning(std::string("no further thread (") + problem.what() + "); " +
-                  std::to_string(threads_.size()) + " do the work");
+      log_warning("the system gives no further thread; those that there are do the work");
   }
+}
+
+bool BlockingPool::may_run(const Queue& queue) const {
+  if (queue.waiting.empty()) return false;
+  if (queue.user == kDaemon || stopping_) return true;
+  if (users_running_ >= limits_.threads - limits_.kept) return false;
+  const unsigned quarter = limits_.threads / 4;
+  return queue.user == limits_.owner ||
+         (queue.running < std::max(1u, quarter) && strangers_running_ < limits_.threads - quarter);
+}
+
+BlockingPool::Turn BlockingPool::next() {
+  return std::ranges::find_if(queues_, [this](const Queue& queue) { return may_run(queue); });
+}
+
+void BlockingPool::count(const Queue& queue, int more) {
+  if (queue.user == kDaemon) return;
+  users_running_ += static_cast<unsigned>(more);
+  if (queue.user != limits_.owner) strangers_running_ += static_cast<unsigned>(more);
 }
 
 void BlockingPool::loop() {
   std::unique_lock lock(mutex_);
   while (true) {
     ++idle_;
-    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    wake_.wait(lock, [this] { return (stopping_ && queued_ == 0) || next() != queues_.end(); });
     --idle_;
-    if (queue_.empty()) return;
-    auto work = std::move(queue_.front());
-    queue_.pop_front();
+    const Turn turn = next();
+    if (turn == queues_.end()) return;
+    queues_.splice(queues_.end(), queues_, turn);
+    auto work = std::move(turn->waiting.front());
+    turn->waiting.pop_front();
+    --queued_;
+    ++turn->running;
+    count(*turn, 1);
     lock.unlock();
-    work();
+    run_guarded(work);
     work = nullptr;  // what it held is freed without the lock
     lock.lock();
+    count(*turn, -1);
+    if (--turn->running == 0 && turn->waiting.empty()) queues_.erase(turn);
+    // What waited for this user's turn to end may now run elsewhere, too.
+    if (idle_ > 0 && next() != queues_.end()) wake_.notify_one();
   }
 }
 

@@ -108,9 +108,9 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
   return {};
 }
 
-Result<OpenPtr> BufferFile::open(const Caller&, int flags) {
-  return OpenPtr(
-      std::make_shared<OpenBuffer>(std::static_pointer_cast<BufferFile>(shared_from_this()), flags));
+Result<OpenPtr> BufferFile::open(const Caller& caller, int flags) {
+  return OpenPtr(std::make_shared<OpenBuffer>(std::static_pointer_cast<BufferFile>(shared_from_this()), flags,
+                                              caller.uid));
 }
 
 Result<struct statvfs> BufferFile::statfs(const Caller&) {

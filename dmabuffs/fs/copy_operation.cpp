@@ -13,12 +13,6 @@ namespace dmabuffs {
 
 namespace {
 
-/// A request's transfer; the interrupt callback and the worker share it.
-struct Running {
-  std::shared_ptr<CancelToken> cancel;
-  OpenPtr from, to;
-};
-
 uint64_t size_of(const End& end) {
   if (const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&end)) return (*buffer)->size();
   struct stat st {};
@@ -26,16 +20,36 @@ uint64_t size_of(const End& end) {
   return static_cast<uint64_t>(st.st_size);
 }
 
-void interrupted(fuse_req_t, void* data) {
-  static_cast<CancelToken*>(data)->cancel();
-}
+/// Has an interrupt of the request cancel the transfer, as long as it lives: so until just before the answer,
+/// after which the token goes.
+class Interruptible {
+ public:
+  Interruptible(fuse_req_t request, CancelToken& token) : request_(request) {
+    // May call back at once, when the interrupt overtook the request.
+    fuse_req_interrupt_func(
+        request, [](fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }, &token);
+  }
+  ~Interruptible() { fuse_req_interrupt_func(request_, nullptr, nullptr); }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
 
-void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uint64_t from_offset,
-              uint64_t to_offset, uint64_t length) {
+ private:
+  fuse_req_t request_;
+};
+
+void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_start, fuse_file_info* from_info,
+                        fuse_ino_t, off_t to_start, fuse_file_info* to_info, size_t length, int) {
   Session& session = session_of(request);
-  auto from = running.from->transfer_end(Access::Read);
+  Handle& to_handle = handle_of(to_info);
+  const auto cancel = session.new_transfer();
+  const OpenPtr from_file = handle_of(from_info).file, to_file = to_handle.file;
+  const auto from_offset = static_cast<uint64_t>(from_start), to_offset = static_cast<uint64_t>(to_start);
+  auto from = from_file->transfer_end(Access::Read);
   if (!from) return reply_error(request, from.error());
-  auto to = running.to->transfer_end(Access::Write);
+  // The request does not tell; the kernel refuses a file that has O_APPEND now, so fcntl(2) has taken it
+  // away.
+  to_file->set_append(false);
+  auto to = to_file->transfer_end(Access::Write);
   if (!to) return reply_error(request, to.error());
 
   const uint64_t size = size_of(*from);
@@ -53,15 +67,14 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
     copy.length = piece_length(session.context().engine, to_handle.piece, copy);
   }
   copy.require_direct = session.context().settings.require_direct;
-  copy.cancel = running.cancel.get();
+  copy.cancel = cancel.get();
 
-  // May call back at once, when the interrupt overtook the request.
-  fuse_req_interrupt_func(request, interrupted, running.cancel.get());
   const auto start = std::chrono::steady_clock::now();
-  const Outcome outcome = session.context().engine.copy(copy);
+  const Outcome outcome = [&] {
+    const Interruptible interruptible(request, *cancel);
+    return session.context().engine.copy(copy);
+  }();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  // Before the answer: a callback may run beside it, and after it the token goes.
-  fuse_req_interrupt_func(request, nullptr, nullptr);
   {
     const std::lock_guard lock(to_handle.mutex);
     to_handle.piece.took(outcome.bytes, took.count());
@@ -74,23 +87,18 @@ void run_copy(fuse_req_t request, Handle& to_handle, const Running& running, uin
   fuse_reply_write(request, outcome.bytes);
 }
 
-void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t,
-                        off_t to_offset, fuse_file_info* to, size_t length, int) {
-  Session& session = session_of(request);
-  Handle& to_handle = handle_of(to);
-  Running running{session.new_transfer(), handle_of(from).file, to_handle.file};
-  session.transfers().run([=, &to_handle] {
-    answering(request, [&] {
-      run_copy(request, to_handle, running, static_cast<uint64_t>(from_offset),
-               static_cast<uint64_t>(to_offset), length);
-    });
+void copy_callback(fuse_req_t request, fuse_ino_t from_ino, off_t from_start, fuse_file_info* from,
+                   fuse_ino_t to_ino, off_t to_start, fuse_file_info* to, size_t length, int flags) noexcept {
+  answering(request, [&] {
+    dispatch::run_in<op_copy_file_range>(session_of(request).transfers(), request, from_ino, from_start, from,
+                                         to_ino, to_start, to, length, flags);
   });
 }
 
 }  // namespace
 
 void add_copy_operation(fuse_lowlevel_ops& ops) {
-  ops.copy_file_range = op_copy_file_range;
+  ops.copy_file_range = copy_callback;
 }
 
 }  // namespace dmabuffs

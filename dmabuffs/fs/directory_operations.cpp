@@ -109,11 +109,11 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, f
 }  // namespace
 
 void add_directory_operations(fuse_lowlevel_ops& ops) {
-  ops.opendir = op_opendir;
-  ops.releasedir = op_releasedir;
-  ops.fsyncdir = op_fsyncdir;
-  ops.readdir = op_readdir;
-  ops.readdirplus = op_readdirplus;
+  ops.opendir = callback<op_opendir>;
+  ops.releasedir = callback<op_releasedir>;
+  ops.fsyncdir = callback<op_fsyncdir>;
+  ops.readdir = callback<op_readdir>;
+  ops.readdirplus = callback<op_readdirplus>;
 }
 
 }  // namespace dmabuffs

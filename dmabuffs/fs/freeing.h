@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "dmabuffs/base/must_not_wait.h"
+
 namespace dmabuffs {
 
 /// Memory on its way back: buffers are freed by other threads than those that answer the last close or `rm`,
@@ -55,7 +57,7 @@ class Freeing {
   }
 
   /// Waits, `limit` at most, until all has been freed that was being freed or expected before the call. True
-  /// when anything was.
+  /// when anything was. On a thread that must not wait it puts that off, and is false.
   bool wait(std::chrono::milliseconds limit) {
     std::unique_lock lock(mutex_);
     const auto deadline = Clock::now() + limit;
@@ -67,6 +69,10 @@ class Freeing {
         until = std::max(until, it->second);
       until = std::min(until, deadline);
       if (until <= now) break;
+      if (MustNotWait::here()) {
+        MustNotWait::put_off();
+        break;
+      }
       changed_.wait_until(lock, until);
     }
     return freed_ > freed_before;

@@ -12,14 +12,20 @@ constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
 
 OpenReply open_reply(Session& session, const NodePtr& node, OpenPtr file) {
   auto handle = std::make_unique<Handle>();
+  Handle& held = *handle;
+  held.node = node;
+  held.file = std::move(file);
   OpenReply reply;
-  reply.backing_id = session.passthrough().acquire(node->ino(), file->passthrough_fd());
-  handle->passthrough = reply.backing_id > 0;
-  reply.direct_io = handle->passthrough ? file->only_maps_pass() : file->direct_io();
-  if (handle->passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
-  handle->node = node;
-  handle->file = std::move(file);
   reply.handle = session.handles().add(std::move(handle));
+  try {
+    reply.backing_id = session.passthrough().acquire(node->ino(), held.file->passthrough_fd());
+  } catch (...) {
+    session.handles().take(reply.handle);
+    throw;
+  }
+  held.passthrough = reply.backing_id > 0;
+  reply.direct_io = held.passthrough ? held.file->only_maps_pass() : held.file->direct_io();
+  if (held.passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
   return reply;
 }
 
@@ -57,14 +63,14 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
 void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   Session& session = session_of(request);
   if (handle_of(info).passthrough) session.passthrough().release(handle_of(info).node->ino());
-  auto handle = session.handles().take(info->fh);
-  auto freeing = session.context().freeing.begin();
-  fuse_reply_err(request, 0);
   // The last close of an unlinked buffer frees its memory, which may take long.
-  session.waiting().run([handle = std::shared_ptr<KernelHandle>(std::move(handle)), freeing]() mutable {
+  std::function<void()> end = [handle = std::shared_ptr<KernelHandle>(session.handles().take(info->fh)),
+                               freeing = session.context().freeing.begin()]() mutable {
     handle.reset();
     freeing.reset();
-  });
+  };
+  fuse_reply_err(request, 0);
+  session.waiting().run(BlockingPool::kDaemon, std::move(end));
 }
 
 /// By a copy: what was read can't be pinned by the kernel where it lies (EFAULT).
@@ -91,64 +97,53 @@ void read_and_reply(fuse_req_t request, OpenFile& file, uint64_t offset, size_t 
 void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
   // A reference of its own: the reply may let the kernel release the file while it is still being looked at.
   const OpenPtr file = handle_of(info).file;
-  const auto at = static_cast<uint64_t>(offset);
-  if (!file->would_block(Access::Read)) return read_and_reply(request, *file, at, size);
-  session_of(request).waiting().run([request, file, at, size] { read_and_reply(request, *file, at, size); });
+  if (file->would_block(Access::Read)) going_to_wait();
+  read_and_reply(request, *file, static_cast<uint64_t>(offset), size);
 }
 
-enum class Answer { Early, Late };  // as soon as the write can't fail, or when the bytes are stored
-
-void write_from(fuse_req_t request, OpenFile& file, uint64_t offset, std::span<const std::byte> bytes,
-                Answer when) {
-  Session& session = session_of(request);
-  const auto answer = [&session, request](size_t count) {
-    session.context().written_bytes.fetch_add(count, std::memory_order_relaxed);
-    fuse_reply_write(request, count);
-  };
-  // What passes the daemon by passthrough would not wait for bytes that are still to be stored.
-  const bool passed_by = session.passthrough().enabled() && file.passthrough_fd() >= 0;
-  const auto done = when == Answer::Early && !passed_by ? file.write_behind(offset, bytes, answer)
-                                                        : file.OpenFile::write_behind(offset, bytes, answer);
-  if (!done) reply_error(request, done.error());
-}
-
-void op_write(fuse_req_t request, fuse_ino_t, const char* data, size_t size, off_t offset,
+void op_write(fuse_req_t request, fuse_ino_t, std::span<const char> data, off_t offset,
               fuse_file_info* info) {
   // A reference of its own: the kernel may release the file as soon as it has the answer.
   const OpenPtr file = handle_of(info).file;
   const auto at = static_cast<uint64_t>(offset);
-  const std::span bytes(reinterpret_cast<const std::byte*>(data), size);
+  const auto bytes = std::as_bytes(data);
   file->set_append((info->flags & O_APPEND) != 0);
-  if (!file->would_block(Access::Write, at + size))
-    return write_from(request, *file, at, bytes, Answer::Early);
-  // The data is the worker's; it takes the next request while this one waits.
-  session_of(request).waiting().run(
-      [request, file, at, copy = std::vector<std::byte>(bytes.begin(), bytes.end())] {
-        write_from(request, *file, at, copy, Answer::Late);
-      });
-}
+  if (file->would_block(Access::Write, at + bytes.size())) going_to_wait();
 
-/// Runs a call that may take long elsewhere and answers it.
-template <class Work>
-void wait_elsewhere(fuse_req_t request, const fuse_file_info* info, Work work) {
-  const OpenPtr file = handle_of(info).file;
-  session_of(request).waiting().run(
-      [request, file, work] { answering(request, [&] { reply_done(request, work(*file)); }); });
+  Session& session = session_of(request);
+  bool answered = false;
+  const auto answer = [&](size_t count) {
+    answered = true;
+    session.context().written_bytes.fetch_add(count, std::memory_order_relaxed);
+    fuse_reply_write(request, count);
+  };
+  // What passes the daemon by passthrough would not wait for bytes that are still to be stored.
+  const bool passed_by = session.passthrough().enabled() && file->passthrough_fd() >= 0;
+  const bool behind = MustNotWait::here() && !passed_by;
+  try {
+    const auto done =
+        behind ? file->write_behind(at, bytes, answer) : file->OpenFile::write_behind(at, bytes, answer);
+    if (!done) reply_error(request, done.error());
+  } catch (const std::exception&) {
+    if (!answered) throw;
+  }
 }
 
 void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  wait_elsewhere(request, info, [](OpenFile& file) { return file.flush(); });
+  going_to_wait();
+  reply_done(request, OpenPtr(handle_of(info).file)->flush());
 }
 
 void op_fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
-  wait_elsewhere(request, info, [data_only](OpenFile& file) { return file.fsync(data_only != 0); });
+  going_to_wait();
+  reply_done(request, OpenPtr(handle_of(info).file)->fsync(data_only != 0));
 }
 
 void op_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
                   fuse_file_info* info) {
-  wait_elsewhere(request, info, [=](OpenFile& file) {
-    return file.fallocate(mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length));
-  });
+  going_to_wait();
+  reply_done(request, OpenPtr(handle_of(info).file)
+                          ->fallocate(mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length)));
 }
 
 void op_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
@@ -159,15 +154,15 @@ void op_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_fil
 }  // namespace
 
 void add_io_operations(fuse_lowlevel_ops& ops) {
-  ops.open = op_open;
-  ops.create = op_create;
-  ops.release = op_release;
-  ops.read = op_read;
-  ops.write = op_write;
-  ops.flush = op_flush;
-  ops.fsync = op_fsync;
-  ops.fallocate = op_fallocate;
-  ops.lseek = op_lseek;
+  ops.open = callback<op_open>;
+  ops.create = callback<op_create>;
+  ops.release = callback<op_release>;
+  ops.read = callback<op_read>;
+  ops.write = data_callback<op_write>;
+  ops.flush = callback<op_flush>;
+  ops.fsync = callback<op_fsync>;
+  ops.fallocate = callback<op_fallocate>;
+  ops.lseek = callback<op_lseek>;
 }
 
 }  // namespace dmabuffs

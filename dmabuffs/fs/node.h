@@ -68,8 +68,7 @@ class OpenFile {
   virtual Result<void> fsync(bool /*data_only*/) { return {}; }
   virtual Result<void> fallocate(int mode, uint64_t offset, uint64_t length);
   virtual Result<uint64_t> lseek(uint64_t offset, int whence);  ///< SEEK_DATA, SEEK_HOLE
-  /// True when read/write (of bytes up to `end`) would take long now: the session then runs it on a thread
-  /// that may block.
+  /// True when read/write (of bytes up to `end`) would wait now.
   [[nodiscard]] virtual bool would_block(Access, uint64_t /*end*/ = 0) const { return false; }
   /// This file as an end of a transfer. `access` says what the transfer does with it.
   virtual Result<End> transfer_end(Access access) = 0;
@@ -107,6 +106,10 @@ class Node : public std::enable_shared_from_this<Node> {
   /// Seconds the kernel may keep the attributes / the name (as an entry of its directory).
   [[nodiscard]] virtual double timeout() const { return 0; }
   [[nodiscard]] virtual double name_timeout() const { return timeout(); }
+
+  /// Requests to it and its open files are answered by others (the host's file systems), or take long: any
+  /// may wait, and for as long as those like.
+  [[nodiscard]] virtual bool asks_others() const { return false; }
 
   virtual Result<struct stat> getattr(const Caller&, OpenFile* open) = 0;
   virtual Result<void> setattr(const Caller&, const AttributeChange&, OpenFile* open);

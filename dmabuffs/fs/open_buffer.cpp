@@ -7,8 +7,12 @@
 
 namespace dmabuffs {
 
-OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags)
-    : file_(std::move(file)), buffer_(*file_->buffer()), flags_(flags), append_((flags & O_APPEND) != 0) {
+OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags, uid_t opener)
+    : file_(std::move(file)),
+      buffer_(*file_->buffer()),
+      flags_(flags),
+      opener_(opener),
+      append_((flags & O_APPEND) != 0) {
   file_->opened();
 }
 

@@ -9,7 +9,8 @@ namespace dmabuffs {
 /// A buffer opened through the mount.
 class OpenBuffer : public OpenFile {
  public:
-  OpenBuffer(std::shared_ptr<BufferFile> file, int flags);
+  /// `opener`: who opens it.
+  OpenBuffer(std::shared_ptr<BufferFile> file, int flags, uid_t opener);
   ~OpenBuffer() override;
 
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
@@ -26,11 +27,14 @@ class OpenBuffer : public OpenFile {
   [[nodiscard]] bool would_block(Access access, uint64_t end) const override;
   Result<End> transfer_end(Access access) override;
   [[nodiscard]] int passthrough_fd() const override { return buffer_.passthrough_fd(); }
-  /// Writes that pass the daemon pass `-o size=`, too; and the kernel's own open of the backing file appends
-  /// for good, whatever fcntl(2) says later.
+  /// Writes to a memfd that pass the daemon pass its limits, too: those that the owner has asked for, and
+  /// other users' shares (a file of the kernel module has the limit itself). And the kernel's own open of the
+  /// backing file appends for good, whatever fcntl(2) says later.
   [[nodiscard]] bool only_maps_pass() const override {
     if (!writable()) return !buffer_.reads_pass();
-    return !buffer_.writes_pass() || file_->context().settings.size != 0 || (flags_ & O_APPEND) != 0;
+    const MountContext& context = file_->context();
+    const bool limited = context.settings.size != 0 || opener_ != context.owner_uid;
+    return !buffer_.writes_pass() || (limited && !buffer_.heap().is_dmabuf()) || (flags_ & O_APPEND) != 0;
   }
 
  private:
@@ -39,6 +43,7 @@ class OpenBuffer : public OpenFile {
   std::shared_ptr<BufferFile> file_;
   Buffer& buffer_;
   int flags_;
+  uid_t opener_;
   std::atomic<bool> append_;
   std::atomic<bool> wrote_{false};
 };

@@ -12,24 +12,48 @@ Caller caller_of(fuse_req_t request) {
   return {context->uid, context->gid, context->pid, context->umask};
 }
 
+void answer_exception(fuse_req_t request) noexcept {
+  int code = EIO;
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    code = ENOMEM;
+  } catch (const std::exception& problem) {
+    log_error(problem.what());
+  } catch (...) {
+    log_error("a request failed by an unknown exception");
+  }
+  fuse_reply_err(request, code);
+}
+
 void reply_error(fuse_req_t request, const Error& error) {
+  if (MustNotWait::was_put_off()) throw Elsewhere();
   // These tell the caller nothing of why; the rest are self-explaining and common.
   if (error.code == EIO || error.code == ENOMEM || error.code == EBUSY || error.code == ENOSPC ||
       error.code == EFBIG || error.code == ENODEV) {
-    log_warning(error.message);
+    log_warning(error.message, error.code);
     session_of(request).context().engine.counters().refuse(error.message);
   }
   fuse_reply_err(request, error.code);
 }
 
-void forget(Session& session, fuse_ino_t ino, uint64_t count) {
+void forget(Session& session, fuse_ino_t ino, uint64_t count) noexcept {
   NodePtr last = session.nodes().forget(ino, count);
   if (!last) return;
-  session.waiting().run([node = std::move(last), freeing = session.context().freeing.begin()]() mutable {
+  const auto end = [](NodePtr& node, std::shared_ptr<void>& freeing) {
     node->forgotten();
     node.reset();
     freeing.reset();
-  });
+  };
+  std::shared_ptr<void> freeing;
+  try {
+    freeing = session.context().freeing.begin();
+    session.waiting().run(BlockingPool::kDaemon,
+                          [node = last, freeing, end]() mutable { end(node, freeing); });
+    return;
+  } catch (const std::exception&) {  // no memory to hand it over
+  }
+  end(last, freeing);
 }
 
 Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node) {
@@ -65,13 +89,13 @@ void op_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   });
 }
 
-void op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t count) {
+void op_forget(fuse_req_t request, fuse_ino_t ino, uint64_t count) noexcept {
   Session& session = session_of(request);
   fuse_reply_none(request);
   forget(session, ino, count);
 }
 
-void op_forget_multi(fuse_req_t request, size_t count, fuse_forget_data* forgets) {
+void op_forget_multi(fuse_req_t request, size_t count, fuse_forget_data* forgets) noexcept {
   Session& session = session_of(request);
   for (size_t i = 0; i < count; ++i) forget(session, forgets[i].ino, forgets[i].nlookup);
   fuse_reply_none(request);
@@ -106,16 +130,13 @@ AttributeChange change_of(const struct stat& st, int set) {
 void op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat* attributes, int set, fuse_file_info* info) {
   with_node(request, ino, [&](const NodePtr& node) {
     const AttributeChange change = change_of(*attributes, set);
+    // A new size allocates, copies or zeroes.
+    if (change.size) going_to_wait();
     // The kernel holds the file open for as long as the request runs, so its handle stays.
-    OpenPtr open = info != nullptr ? handle_of(info).file : nullptr;
-    auto apply = [request, node, change, open] {
-      const auto done = node->setattr(caller_of(request), change, open.get());
-      if (!done) return reply_error(request, done.error());
-      reply_attributes(request, node, open.get());
-    };
-    // A new size allocates, copies or zeroes: not on a thread that must stay free.
-    if (!change.size) return apply();
-    session_of(request).waiting().run([request, apply] { answering(request, apply); });
+    OpenFile* open = info != nullptr ? handle_of(info).file.get() : nullptr;
+    const auto done = node->setattr(caller_of(request), change, open);
+    if (!done) return reply_error(request, done.error());
+    reply_attributes(request, node, open);
   });
 }
 
@@ -171,6 +192,7 @@ void op_rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino
 }
 
 void op_statfs(fuse_req_t request, fuse_ino_t ino) {
+  going_to_wait();  // for what is being freed
   with_node(request, ino, [&](const NodePtr& node) {
     const auto found = node->statfs(caller_of(request));
     found ? (void)fuse_reply_statfs(request, &*found) : reply_error(request, found.error());
@@ -220,25 +242,25 @@ void op_removexattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
 }  // namespace
 
 void add_name_operations(fuse_lowlevel_ops& ops, bool xattrs) {
-  ops.lookup = op_lookup;
+  ops.lookup = callback<op_lookup>;
   ops.forget = op_forget;
   ops.forget_multi = op_forget_multi;
-  ops.getattr = op_getattr;
-  ops.setattr = op_setattr;
-  ops.readlink = op_readlink;
-  ops.mknod = op_mknod;
-  ops.mkdir = op_mkdir;
-  ops.symlink = op_symlink;
-  ops.link = op_link;
-  ops.unlink = op_unlink;
-  ops.rmdir = op_rmdir;
-  ops.rename = op_rename;
-  ops.statfs = op_statfs;
+  ops.getattr = callback<op_getattr>;
+  ops.setattr = callback<op_setattr>;
+  ops.readlink = callback<op_readlink>;
+  ops.mknod = callback<op_mknod>;
+  ops.mkdir = callback<op_mkdir>;
+  ops.symlink = callback<op_symlink>;
+  ops.link = callback<op_link>;
+  ops.unlink = callback<op_unlink>;
+  ops.rmdir = callback<op_rmdir>;
+  ops.rename = callback<op_rename>;
+  ops.statfs = callback<op_statfs>;
   if (!xattrs) return;
-  ops.getxattr = op_getxattr;
-  ops.listxattr = op_listxattr;
-  ops.setxattr = op_setxattr;
-  ops.removexattr = op_removexattr;
+  ops.getxattr = callback<op_getxattr>;
+  ops.listxattr = callback<op_listxattr>;
+  ops.setxattr = callback<op_setxattr>;
+  ops.removexattr = callback<op_removexattr>;
 }
 
 }  // namespace dmabuffs

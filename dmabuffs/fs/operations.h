@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-/// The FUSE callbacks. Each is a few lines: find the node, call it, answer.
+/// The operations behind the FUSE callbacks (fs/dispatch.h). Each is a few lines: find the node, call it,
+/// answer.
 #pragma once
 #include <cstddef>
 
-#include "dmabuffs/fs/session.h"
+#include "dmabuffs/fs/dispatch.h"
 
 namespace dmabuffs {
 
@@ -23,7 +24,8 @@ inline Session& session_of(fuse_req_t request) {
 
 Caller caller_of(fuse_req_t request);
 
-/// The one place where an Error becomes an errno; what only the log can explain is logged here.
+/// The one place where an Error becomes an errno; what only the log can explain is logged here. Throws
+/// Elsewhere instead where waiting could have prevented it.
 void reply_error(fuse_req_t request, const Error& error);
 
 /// Answers a call that has no result but success.
@@ -33,26 +35,12 @@ void reply_done(fuse_req_t request, const Result<T>& result) {
   fuse_reply_err(request, 0);
 }
 
-/// Runs `work`, whose last act is the answer; an exception becomes the answer. None leaves it.
-template <class Work>
-void answering(fuse_req_t request, Work&& work) {
-  try {
-    work();
-  } catch (const std::bad_alloc&) {
-    reply_error(request, Error{ENOMEM, "out of memory"});
-  } catch (const std::exception& problem) {
-    reply_error(request, Error{EIO, problem.what()});
-  }
-}
-
-/// Runs `work(node)`, or answers ESTALE when the kernel names a node we do not know. No exception leaves it.
+/// Runs `work(node)`, or answers ESTALE when the kernel names a node we do not know.
 template <class Work>
 void with_node(fuse_req_t request, fuse_ino_t ino, Work&& work) {
-  answering(request, [&] {
-    const NodePtr node = session_of(request).nodes().find(ino);
-    if (!node) return reply_error(request, Error{ESTALE, "unknown inode"});
-    work(node);
-  });
+  const NodePtr node = session_of(request).nodes().find(ino);
+  if (!node) return reply_error(request, Error{ESTALE, "unknown inode"});
+  work(node);
 }
 
 /// An open file as the kernel holds it (fuse_file_info.fh).
@@ -79,6 +67,6 @@ Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node);
 /// Answers with the entry, taking the reference back if the kernel no longer wants it.
 void reply_entry(fuse_req_t request, const Result<NodePtr>& node);
 /// Drops references; freeing may take long, so it happens elsewhere.
-void forget(Session& session, fuse_ino_t ino, uint64_t count);
+void forget(Session& session, fuse_ino_t ino, uint64_t count) noexcept;
 
 }  // namespace dmabuffs

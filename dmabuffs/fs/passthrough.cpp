@@ -15,12 +15,13 @@ int Passthrough::acquire(uint64_t node, int fd) {
   const std::lock_guard lock(mutex_);
   // Before anything else: an open without the backing that others of the node have would get EIO from the
   // kernel.
-  if (const auto known = backings_.find(node); known != backings_.end()) {
+  const auto [known, fresh] = backings_.try_emplace(node);
+  if (fresh) known->second.id = fd >= 0 && enabled_ ? register_backing(fd) : 0;
+  const int id = known->second.id;
+  if (id > 0)
     ++known->second.opens;
-    return known->second.id;
-  }
-  const int id = fd >= 0 && enabled_ ? register_backing(fd) : 0;
-  if (id > 0) backings_[node] = {id, 1};
+  else
+    backings_.erase(known);
   return id;
 }
 

@@ -16,7 +16,7 @@ namespace dmabuffs {
 
 namespace {
 
-void op_init(void* data, fuse_conn_info* connection) {
+void op_init(void* data, fuse_conn_info* connection) noexcept {
   static_cast<Session*>(data)->initialised(connection);
 }
 

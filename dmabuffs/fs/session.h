@@ -15,6 +15,7 @@
 #include "dmabuffs/fs/open_handles.h"
 #include "dmabuffs/fs/passthrough.h"
 #include "dmabuffs/fs/reply_memory.h"
+#include "dmabuffs/fs/seats.h"
 
 namespace dmabuffs {
 
@@ -24,6 +25,8 @@ class Session {
   /// promises to stay small; what waits runs in the pools.
   static constexpr unsigned kWorkers = 8;
   static constexpr unsigned kMaxRequest = 1u << 20;  ///< bytes of a read or write
+  /// Writes of one user that wait, each with its bytes; more are refused.
+  static constexpr size_t kMostDataQueued = 64;
 
   /// Builds the tree; mounts nothing yet.
   static Result<std::unique_ptr<Session>> make(MountContext& context);
@@ -44,10 +47,11 @@ class Session {
   [[nodiscard]] NodeTable& nodes() { return *nodes_; }
   [[nodiscard]] OpenHandles& handles() { return handles_; }
   [[nodiscard]] Passthrough& passthrough() { return context_.passthrough; }
-  /// For work that waits a moment: a fence, a lock, an allocation.
+  /// For work that waits: for a fence, a lease, an allocation, the host.
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
   /// For transfers.
   [[nodiscard]] BlockingPool& transfers() { return transfers_; }
+  [[nodiscard]] Seats& seats() { return seats_; }
   [[nodiscard]] ReplyMemory& reply_memory() { return reply_memory_; }
   [[nodiscard]] const std::shared_ptr<HeapsRoot>& heaps() { return heaps_; }
   void initialised(fuse_conn_info* connection);
@@ -64,8 +68,9 @@ class Session {
   std::unique_ptr<NodeTable> nodes_;
   OpenHandles handles_;  // after the nodes, which they use
   ReplyMemory reply_memory_{kMaxRequest, kWorkers};
-  BlockingPool waiting_{64};
-  BlockingPool transfers_{16};
+  Seats seats_;
+  BlockingPool waiting_{{.threads = 64, .owner = context_.owner_uid, .kept = 8}};
+  BlockingPool transfers_{{.threads = 16, .owner = context_.owner_uid}};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
   bool mounted_ = false;
   std::function<void()> ready_;

@@ -189,6 +189,9 @@ class StatusNode : public Node {
   StatusNode(MountContext& context, std::shared_ptr<HeapsRoot> heaps)
       : Node(context.numbers.next()), context_(context), heaps_(std::move(heaps)) {}
 
+  /// All buffers are.
+  [[nodiscard]] bool asks_others() const override { return true; }
+
   Result<struct stat> getattr(const Caller& caller, OpenFile* open) override {
     const auto* opened = dynamic_cast<OpenStatus*>(open);
     struct stat st {};

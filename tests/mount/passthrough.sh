@@ -55,6 +55,13 @@ cat "$files/out" >/dev/null && echo new >"$files/new"
 is 'files/ has none with allow_other' "$(opens)" 0
 cp "$outside/bytes" "$heap/buffer"
 check 'but buffers have' test "$(opens)" -gt 0
+if on_memfd; then
+    chmod 755 "$T"
+    before=$(jq .through_daemon.written_bytes "$mnt/status")
+    setpriv --reuid=21001 --regid=21001 --clear-groups sh -c "cat >'$heap/others'" <"$outside/bytes"
+    check "another user's writes come to the daemon" test $(($(jq .through_daemon.written_bytes "$mnt/status") - before)) -ge 1000001
+    same 'and are right' "$outside/bytes" "$heap/others"
+fi
 "$DMABUFFS" umount "$mnt"
 
 mount_it -o no_passthrough

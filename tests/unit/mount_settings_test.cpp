@@ -50,7 +50,7 @@ TEST_CASE("the words of mount become settings") {
   words.mountpoint = "/m";
   words.files = {"t=/tmp"};
   words.heaps = {"udmabuf:huge=never"};
-  words.options = {"size=1G,recycle=0", "noatime,nofail,x-systemd.automount,no_passthrough,files=/usr"};
+  words.options = {"size=1G,recycle=0", "noatime,atime,nofail,x-systemd.automount,no_passthrough,files=/usr"};
   const auto settings = understand(words);
   REQUIRE(settings);
   CHECK(settings->size == uint64_t{1} << 30);
@@ -81,6 +81,8 @@ TEST_CASE("a wrong word of mount is named in the error") {
     CHECK(error_of(words).find(std::string(option) + ": ") != std::string::npos);
     CHECK(error_of(words).find("takes no value") != std::string::npos);
   }
+  words.options = {"private,allow_other"};
+  CHECK(error_of(words).find("private,allow_other: one of them") != std::string::npos);
   words.options = {"fsname="};
   CHECK(error_of(words).find("name is missing") != std::string::npos);
   words.options = {"heap="};
