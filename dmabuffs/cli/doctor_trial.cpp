@@ -57,9 +57,7 @@ Result<void> mount_fuse() {
 
 std::string why_no_mount(const std::function<bool()>& become) {
   return message_of(become, []() -> Result<void> {
-    // In a chroot / may be no mount, and what is mounted there would be seen outside.
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-      return {};
+    if (::unshare(CLONE_NEWNS) != 0 || !set_propagation(MS_PRIVATE)) return {};
     return mount_fuse();
   });
 }

@@ -16,6 +16,8 @@
 namespace dmabuffs::cli {
 namespace {
 
+constexpr int kMostLevels = 1000;  // of directories, in a path of at most PATH_MAX bytes
+
 Result<void> write_file(const std::string& path, const std::string& text) {
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
@@ -49,6 +51,22 @@ std::string remedy(int code) {
 
 }  // namespace
 
+Result<void> set_propagation(unsigned long type) {
+  if (::mount(nullptr, "/", nullptr, MS_REC | type, nullptr) == 0) return {};
+  const std::string problem = "no private mount: can't cut / off from the other mount namespaces";
+  if (errno != EINVAL) return fail_errno(errno, problem);
+  // The root directory of a chroot that is no mount: that one lies above. To who has the right to chroot, the
+  // way up from outside of a root directory is open (chroot(2)).
+  const UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)), here(::open(".", O_PATH | O_CLOEXEC));
+  std::string up;
+  for (int level = 0; level < kMostLevels; ++level) up += "../";
+  const bool above = ::chroot("/proc") == 0 && ::fchdir(root.get()) == 0 && ::chdir(up.c_str()) == 0;
+  const bool done = above && ::mount(nullptr, ".", nullptr, MS_REC | type, nullptr) == 0;
+  const int code = errno;
+  const bool back = ::fchdir(root.get()) == 0 && ::chroot(".") == 0 && ::fchdir(here.get()) == 0;
+  return done && back ? Result<void>() : fail_errno(code, problem);
+}
+
 Result<void> enter_private_namespace() {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
@@ -61,12 +79,7 @@ Result<void> enter_private_namespace() {
     if (auto mapped = map_own_ids(uid, gid); !mapped) return mapped;
   }
   // What the host mounts from now on still arrives here; nothing goes back.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0) return {};
-  if (errno == EINVAL)
-    return fail(EINVAL,
-                "no private mount: / is the root of a chroot and no mount, so what is mounted in it would be "
-                "seen outside; `mount --bind DIR DIR` before `chroot DIR`, or use `dmabuffs mount`");
-  return fail_errno(errno, "no private mount: can't cut / off from the other mount namespaces");
+  return set_propagation(MS_SLAVE);
 }
 
 void keep_mount_capability() {

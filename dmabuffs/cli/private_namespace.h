@@ -11,6 +11,10 @@ namespace dmabuffs::cli {
 /// says how to allow them.
 Result<void> enter_private_namespace();
 
+/// How the mounts of this process's namespace, which is its own, and those of others share what is mounted
+/// from now on: MS_SLAVE, MS_PRIVATE. All of them, also from within a chroot.
+Result<void> set_propagation(unsigned long type);
+
 /// Lets a program this process executes next keep CAP_SYS_ADMIN: execve(2) takes it from everyone but root.
 /// For the child that mounts, between fork and execve. Does nothing for who lacks the capability.
 void keep_mount_capability();

@@ -17,7 +17,7 @@ done
 check '--dir of what is not there: 1, and a sentence' bash -c '
     docs/quickstart --dir "$1/none" >"$1/usage" 2>&1; [[ $? == 1 ]] && grep -q "not a directory" "$1/usage"' - "$T"
 # It knows one build only.
-[[ $DMABUFFS -ef build/release/dmabuffs ]] || { echo 'skip - the demo uses build/release'; exit "$failed"; }
+[[ $DMABUFFS_BUILD -ef build/release ]] || { echo 'skip - the demo uses build/release'; exit "$failed"; }
 
 before=$(grep -c dmabuffs /proc/self/mountinfo)
 mkdir "$T/demo"

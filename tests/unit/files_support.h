@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "dmabuffs/cli/private_namespace.h"
 #include "dmabuffs/fs/files.h"
 #include "dmabuffs/fs/mount.h"
 
@@ -162,8 +163,9 @@ inline void with_own_mounts(const std::function<void()>& work) {
   std::exception_ptr failed;
   std::thread thread([&] {
     try {
-      if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-        throw std::runtime_error("this test needs root");
+      if (::unshare(CLONE_NEWNS) != 0) throw std::runtime_error("this test needs root");
+      if (auto cut = dmabuffs::cli::set_propagation(MS_PRIVATE); !cut)
+        throw std::runtime_error(cut.error().message);
       work();
     } catch (...) {
       failed = std::current_exception();
