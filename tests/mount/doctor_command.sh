@@ -52,7 +52,7 @@ if ((EUID == 0)); then
     no_mount 'root without CAP_SYS_ADMIN' 'CAP_SYS_ADMIN' setpriv --bounding-set -sys_admin --inh-caps -sys_admin
     no_mount 'a user whose set-user-ID programs have no effect' no_new_privs \
         setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs
-    no_mount 'a container without /dev/fuse' '/dev/fuse' unshare -m sh -c 'mount -t tmpfs none /dev && exec "$@"' -
+    no_mount 'a container without /dev/fuse' '/dev/fuse' "$DMABUFFS" exec -- sh -c 'mount -t tmpfs none /dev && exec "$@"' -
     if [[ $(jq -r '.checks[] | select(.name == "exec").state' "$T/json") == ok ]]; then
         # A chroot whose / is no mount point, with all that the program needs
         mkdir -p "$T/root"/{dev,proc,tmp,usr} "$T/root/$(dirname "$DMABUFFS")"
@@ -62,9 +62,10 @@ if ((EUID == 0)); then
         chmod 1777 "$T/root/tmp"
         # What is mounted in it is seen outside, as in a chroot of the machine.
         in_chroot() {
-            unshare -m --propagation shared sh -c 'r=$1 && shift && mount --rbind /dev $r/dev && mount --rbind /proc $r/proc &&
-                mount --rbind /usr $r/usr && { chroot $r "$@" & } && { until [ -e $r/tmp/up ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
-                grep "dmabuffs-exec" /proc/self/mountinfo >&2; wait $!; }' - "$T/root" "$@"
+            "$DMABUFFS" exec -- sh -c 't=$1 r=$1/root && shift && mount --bind $t $t && mount --make-shared $t && for d in dev proc usr; do
+                mount --rbind /$d $r/$d || exit; done
+                chroot $r "$@" & until [ -e $r/tmp/up ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+                grep "$r/tmp/dmabuffs-exec" /proc/self/mountinfo >&2; wait $!' - "$T" "$@"
         }
         in_chroot "$DMABUFFS" doctor --json >"$T/json" 2>/dev/null
         check 'in a chroot it says so' json_has 'any(.checks[]; .name == "container" and (.detail | contains("chroot")))'
