@@ -31,6 +31,15 @@ IoQueue::~IoQueue() {
   while (in_flight_ > 0) wait();  // the kernel may still write into memory that is about to go
 }
 
+IoQueue::Completion IoQueue::reap() {
+  io_uring_cqe* entry = nullptr;
+  while (io_uring_wait_cqe(&ring_->ring, &entry) != 0) {
+  }
+  const Completion done{entry->user_data, entry->res};
+  io_uring_cqe_seen(&ring_->ring, entry);
+  return done;
+}
+
 bool IoQueue::submit(bool writing, int fd, void* memory, size_t length, uint64_t offset, uint64_t tag) {
   if (!ring_) return false;
   io_uring_sqe* entry = io_uring_get_sqe(&ring_->ring);
@@ -44,8 +53,13 @@ bool IoQueue::submit(bool writing, int fd, void* memory, size_t length, uint64_t
   int submitted;
   do {
     submitted = io_uring_submit(&ring_->ring);
-  } while (submitted == -EINTR || submitted == -EAGAIN || submitted == -EBUSY);
-  return submitted > 0;
+  } while (submitted == -EINTR);
+  if (submitted > 0) return true;
+  // The entry stays in the ring and would run with the next one that is submitted, into memory that may be
+  // another's by then. So the ring goes, once what runs in it has ended.
+  while (finished_.size() < in_flight_) finished_.push_back(reap());
+  ring_.reset();
+  return false;
 }
 
 void IoQueue::read(int fd, std::span<std::byte> to, uint64_t offset, uint64_t tag) {
@@ -71,12 +85,7 @@ IoQueue::Completion IoQueue::wait() {
     finished_.pop_back();
     return done;
   }
-  io_uring_cqe* entry = nullptr;
-  while (io_uring_wait_cqe(&ring_->ring, &entry) != 0) {
-  }
-  const Completion done{entry->user_data, entry->res};
-  io_uring_cqe_seen(&ring_->ring, entry);
-  return done;
+  return reap();
 }
 
 }  // namespace dmabuffs

@@ -9,8 +9,8 @@
 namespace dmabuffs {
 
 /// Reads and writes in flight: an io_uring, or, where the machine forbids one (kernel.io_uring_disabled,
-/// seccomp), plain pread and pwrite done at once. Used by one thread at a time. The memory and descriptors of
-/// what is in flight must stay; whoever submits must wait for it before he leaves.
+/// seccomp) or it failed, plain pread and pwrite done at once. Used by one thread at a time. The memory and
+/// descriptors of what is in flight must stay; whoever submits must wait for it before he leaves.
 class IoQueue {
  public:
   struct Completion {
@@ -35,6 +35,8 @@ class IoQueue {
  private:
   struct Ring;
   bool submit(bool writing, int fd, void* memory, size_t length, uint64_t offset, uint64_t tag);
+  /// The ring's next one that finished; one must be in it.
+  Completion reap();
 
   std::unique_ptr<Ring> ring_;
   std::vector<Completion> finished_;  // done without the ring

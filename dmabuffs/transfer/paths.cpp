@@ -14,8 +14,10 @@ IoQueues::Loan IoQueues::borrow() {
   }
   if (!queue) queue = std::make_unique<IoQueue>(kDepth);
   return {queue.release(), [this](IoQueue* used) {
+            std::unique_ptr<IoQueue> back(used);
+            if (!back->asynchronous()) return;  // its ring failed: the next one may have better luck
             const std::lock_guard lock(mutex_);
-            idle_.emplace_back(used);
+            idle_.push_back(std::move(back));
           }};
 }
 
