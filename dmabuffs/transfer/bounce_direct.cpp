@@ -42,7 +42,7 @@ class BounceReader {
   void start_next(size_t index) {
     const auto chunk = chunks_.take();
     if (!chunk) return;
-    const uint64_t unit = direct_unit(stretch_.file.offset_alignment());
+    const uint64_t unit = direct_unit(stretch_.file.alignment().reads);
     slots_[index] = {*chunk, round_outward({stretch_.file_offset + chunk->offset, chunk->length}, unit), 0};
     submit(index);
   }
@@ -62,7 +62,7 @@ class BounceReader {
     }
     if (result > 0) {
       slot.filled += static_cast<uint64_t>(result);
-      const bool whole_blocks = slot.filled % direct_unit(stretch_.file.offset_alignment()) == 0;
+      const bool whole_blocks = slot.filled % direct_unit(stretch_.file.alignment().reads) == 0;
       if (slot.filled < slot.blocks.length && whole_blocks) {
         submit(index);
         return false;
@@ -219,7 +219,7 @@ Moved write_bounced(Workshop& shop, const Stretch& stretch) {
   const uint64_t end_of_file = stretch.file.size().value_or(0);
   const uint64_t within = end_of_file > stretch.file_offset ? end_of_file - stretch.file_offset : 0;
   const uint64_t inside = round_down(std::min<uint64_t>(within, stretch.memory.size()),
-                                     direct_unit(stretch.file.offset_alignment()));
+                                     direct_unit(stretch.file.alignment().writes));
   Moved moved;
   for (const bool growing : {false, true}) {
     Stretch part = stretch;

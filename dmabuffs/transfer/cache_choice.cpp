@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <optional>
 
@@ -16,7 +17,6 @@ namespace {
 constexpr size_t kSampleUnits = 4;
 constexpr uint64_t kLargestSample = kSampleUnits * BouncePool::kUnit;
 constexpr uint64_t kSmallestSample = uint64_t{256} << 10;  // less is more noise than time
-constexpr auto kValidFor = std::chrono::seconds(60);
 // The first run pays for things the second finds done: pages of the bounce memory, dirty pages of the file.
 constexpr int kRuns = 2;
 
@@ -74,7 +74,7 @@ class Sample {
 
 /// What of `range` is measured: whole blocks from its start on; empty when it is too small for that.
 Range sample_of(const FileEnd& file, Range range) {
-  const uint64_t unit = direct_unit(file.offset_alignment());
+  const uint64_t unit = direct_unit(file.alignment().reads);
   const uint64_t begin = round_up(range.offset, unit);
   const uint64_t end = std::min(round_down(range.end(), unit), begin + kLargestSample);
   return begin < end && end - begin >= kSmallestSample ? Range{begin, end - begin} : Range{};
@@ -103,15 +103,13 @@ bool CacheChoice::cache_is_faster(Workshop& shop, const FileEnd& file, Range ran
   {
     const std::lock_guard lock(mutex_);
     const auto known = verdicts_.find(file.device());
-    if (known != verdicts_.end() && Clock::now() - known->second.since < kValidFor &&
-        known->second.sample >= sample.length)
-      return known->second.cache;
+    if (known && known->sample >= sample.length) return known->cache;
   }
   if (sample.length == 0) return true;
   const auto measured = measure(shop, file, sample, cancel);
   if (!measured) return false;
   const std::lock_guard lock(mutex_);
-  verdicts_[file.device()] = {*measured, sample.length, Clock::now()};
+  verdicts_.learn(file.device(), {*measured, sample.length});
   return *measured;
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <chrono>
 #include <cstdint>
-#include <map>
 #include <mutex>
 
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/transfer/by_device.h"
 #include "dmabuffs/transfer/paths.h"
 
 namespace dmabuffs {
@@ -21,14 +20,12 @@ class CacheChoice {
   bool cache_is_faster(Workshop& shop, const FileEnd& file, Range range, const CancelToken* cancel);
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Verdict {
     bool cache;
     uint64_t sample;  // bytes it was measured with
-    Clock::time_point since;
   };
   std::mutex mutex_;
-  std::map<uint64_t, Verdict> verdicts_;  // by st_dev
+  ByDevice<Verdict> verdicts_{std::chrono::minutes(1)};
 };
 
 /// The rule: the cache must be clearly faster, for it costs CPU time that a direct read does not.

@@ -9,12 +9,19 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include <cstring>
+
 #ifndef HUGETLBFS_MAGIC
 #define HUGETLBFS_MAGIC 0x958458f6
 #endif
 
 namespace dmabuffs {
 namespace {
+
+// Linux 6.14; <sys/stat.h> of Debian 12 and 13 is older, but its struct has the room.
+constexpr unsigned kReadAlign = 0x20000;  // STATX_DIO_READ_ALIGN
+constexpr size_t kReadAlignAt = 0xb4;     // of stx_dio_read_offset_align
+static_assert(sizeof(struct statx) >= kReadAlignAt + sizeof(uint32_t));
 
 /// Name of a file system whose files are memory: O_DIRECT, where it is accepted at all, copies from the page
 /// cache.
@@ -35,6 +42,19 @@ const char* memory_file_system(int fd) {
 
 }  // namespace
 
+const unsigned kAlignmentMask = STATX_DIOALIGN | kReadAlign;
+
+std::optional<DirectAlignment> direct_alignment(const struct statx& told) {
+  if ((told.stx_mask & STATX_DIOALIGN) == 0) return DirectAlignment{};  // btrfs, NFS, 9p: they don't say
+  // Zero means that this very file has no direct I/O (encrypted, journaled data, …).
+  if (told.stx_dio_offset_align == 0 || told.stx_dio_mem_align == 0) return std::nullopt;
+  uint32_t reads = 0;  // zero: as writes
+  if ((told.stx_mask & kReadAlign) != 0)
+    std::memcpy(&reads, reinterpret_cast<const char*>(&told) + kReadAlignAt, sizeof reads);
+  return DirectAlignment{told.stx_dio_mem_align, reads != 0 ? reads : told.stx_dio_offset_align,
+                         told.stx_dio_offset_align};
+}
+
 FileEnd::FileEnd(int fd, UniqueFd direct, std::string name, bool may_reopen)
     : fd_(fd), direct_(std::move(direct)), name_(std::move(name)) {
   ask_alignment();
@@ -46,18 +66,15 @@ FileEnd::FileEnd(int fd, UniqueFd direct, std::string name, bool may_reopen)
 
 void FileEnd::ask_alignment() {
   struct statx st {};
-  if (::statx(fd_, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO | STATX_DIOALIGN, &st) != 0)
+  if (::statx(fd_, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO | kAlignmentMask, &st) != 0)
     return;
   device_ = makedev(st.stx_dev_major, st.stx_dev_minor);
   if ((st.stx_mask & STATX_INO) != 0) inode_ = st.stx_ino;
-  if ((st.stx_mask & STATX_DIOALIGN) == 0) return;  // btrfs, NFS, 9p: they don't say
-  if (st.stx_dio_offset_align == 0 || st.stx_dio_mem_align == 0) {
-    // statx(2): zero means that this very file has no direct I/O (encrypted, journaled data, …).
+  if (const auto alignment = direct_alignment(st)) {
+    alignment_ = *alignment;
+  } else {
     deny_direct("the file system offers no direct I/O for this file");
-    return;
   }
-  offset_alignment_ = st.stx_dio_offset_align;
-  memory_alignment_ = st.stx_dio_mem_align;
 }
 
 void FileEnd::open_direct(bool may_reopen) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// The two ends of a transfer.
 #pragma once
+#include <sys/stat.h>
+
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -12,6 +15,17 @@
 #include "dmabuffs/buffer/buffer.h"
 
 namespace dmabuffs {
+
+/// What direct I/O on a file has to be aligned to, in bytes; powers of two.
+struct DirectAlignment {
+  uint32_t memory = 4096;
+  uint32_t reads = 4096, writes = 4096;  ///< file offsets and lengths
+  [[nodiscard]] uint32_t offsets(Access access) const { return access == Access::Read ? reads : writes; }
+};
+/// As statx(2) tells it, asked for kAlignmentMask; 4096 where it tells none. Nothing: the file has no direct
+/// I/O.
+std::optional<DirectAlignment> direct_alignment(const struct statx& told);
+extern const unsigned kAlignmentMask;
 
 /// A file (or block device) as an end of a transfer. Thread-safe; keep one for all pieces of a copy, it
 /// remembers what was learned about the file.
@@ -26,10 +40,7 @@ class FileEnd {
   [[nodiscard]] int direct_fd() const { return denied_.load(std::memory_order_acquire) ? -1 : direct_.get(); }
   [[nodiscard]] const std::string& not_direct_reason() const;
   [[nodiscard]] const std::string& name() const { return name_; }
-  /// Alignment of file offsets and lengths / of memory for direct I/O (statx STATX_DIOALIGN; 4096 where none
-  /// is told).
-  [[nodiscard]] uint32_t offset_alignment() const { return offset_alignment_; }
-  [[nodiscard]] uint32_t memory_alignment() const { return memory_alignment_; }
+  [[nodiscard]] const DirectAlignment& alignment() const { return alignment_; }
 
   /// st_dev: what the file system is known by.
   [[nodiscard]] uint64_t device() const { return device_; }
@@ -50,7 +61,7 @@ class FileEnd {
   int fd_;
   UniqueFd direct_;
   std::string name_, reason_;
-  uint32_t offset_alignment_ = 4096, memory_alignment_ = 4096;
+  DirectAlignment alignment_;
   uint64_t device_ = 0, inode_ = 0;
   std::once_flag denial_;
   std::atomic<bool> denied_{false};

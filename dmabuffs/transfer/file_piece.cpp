@@ -15,8 +15,8 @@ Situation describe(const FilePiece::Setting& setting, uint64_t done) {
   now.to_buffer = setting.to_buffer;
   now.file_offset = setting.file_offset + done;
   now.not_direct_reason = setting.file.not_direct_reason();
-  now.offset_alignment = setting.file.offset_alignment();
-  now.memory_alignment = setting.file.memory_alignment();
+  now.offset_alignment = setting.file.alignment().offsets(setting.to_buffer ? Access::Read : Access::Write);
+  now.memory_alignment = setting.file.alignment().memory;
   now.require_direct = setting.require_direct;
   return now;
 }
@@ -155,7 +155,7 @@ std::string FilePiece::why_distrusted(Workshop& shop, FileSystems& known, const 
   if (auto verdict = known.trust.verdict(setting.file)) return *verdict;
   auto loan = shop.bounce.borrow(1, setting.cancel);
   if (!loan) return {};  // cancelled, or no memory: the path itself will say so
-  const uint64_t unit = direct_unit(setting.file.offset_alignment());
+  const uint64_t unit = direct_unit(setting.file.alignment().reads);
   const uint64_t block = round_down(offset, unit);
   return known.trust.check(setting.file, block, loan->unit(0).first(unit));
 }

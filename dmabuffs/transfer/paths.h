@@ -50,8 +50,8 @@ struct Stretch {
 };
 
 /// The phase (see Chunks) in which a stretch is cut for direct I/O into its own memory: at huge pages, as
-/// near as the file's alignment allows. The memory may have less of it than the file.
-uint64_t pinned_phase(const Stretch& stretch);
+/// near as the file's alignment allows. The memory may have less of it than the file. `access`: to the file.
+uint64_t pinned_phase(const Stretch& stretch, Access access);
 /// File to memory by direct I/O into the memory's own pages. Offset, length and memory must be aligned.
 Moved read_pinned(Workshop& shop, const Stretch& stretch);
 /// Memory to file, the same way.

@@ -26,8 +26,8 @@ constexpr uint64_t kAppendChunk = uint64_t{16} << 20;
 /// One thread's share: takes chunks, keeps some in flight.
 class Mover {
  public:
-  Mover(IoQueue& queue, const Stretch& stretch, Chunks& chunks, bool writing)
-      : queue_(queue), stretch_(stretch), chunks_(chunks), writing_(writing) {}
+  Mover(IoQueue& queue, const Stretch& stretch, Chunks& chunks, Access access)
+      : queue_(queue), stretch_(stretch), chunks_(chunks), access_(access) {}
 
   void run() {
     for (;;) {
@@ -39,12 +39,14 @@ class Mover {
   }
 
  private:
+  [[nodiscard]] bool writing() const { return access_ == Access::Write; }
+
   bool start_next() {
     const auto chunk = chunks_.take();
     if (!chunk) return false;
     if (stretch_.populate) {
       const auto memory = stretch_.memory.subspan(chunk->offset, chunk->length);
-      if (auto there = writing_ ? populate_for_reading(memory) : populate(memory); !there) {
+      if (auto there = writing() ? populate_for_reading(memory) : populate(memory); !there) {
         chunks_.stop(chunk->offset, there.error());
         return false;
       }
@@ -60,7 +62,7 @@ class Mover {
     const Range rest = rest_[slot];
     const auto memory = stretch_.memory.subspan(rest.offset, rest.length);
     const uint64_t at = stretch_.file_offset + rest.offset;
-    if (writing_) {
+    if (writing()) {
       queue_.write(stretch_.direct_fd, memory, at, slot);
     } else {
       queue_.read(stretch_.direct_fd, memory, at, slot);
@@ -84,7 +86,7 @@ class Mover {
     rest.offset += static_cast<uint64_t>(done.result);
     rest.length -= static_cast<uint64_t>(done.result);
     if (rest.length == 0) return;
-    if (rest.offset % direct_unit(stretch_.file.offset_alignment()) == 0) return submit(done.tag);
+    if (rest.offset % direct_unit(stretch_.file.alignment().offsets(access_)) == 0) return submit(done.tag);
     chunks_.stop(rest.offset);  // in the middle of a block: the source was cut short
     rest.length = 0;
   }
@@ -92,16 +94,16 @@ class Mover {
   IoQueue& queue_;
   const Stretch& stretch_;
   Chunks& chunks_;
-  const bool writing_;
+  const Access access_;               // to the file
   std::array<Range, kDepth> rest_{};  // what is still to come of the chunk in each slot
 };
 
-Moved move_in_parallel(Workshop& shop, const Stretch& stretch, bool writing) {
-  Chunks chunks(stretch.memory.size(), pinned_phase(stretch), kPinnedChunk, stretch.cancel);
+Moved move_in_parallel(Workshop& shop, const Stretch& stretch, Access access) {
+  Chunks chunks(stretch.memory.size(), pinned_phase(stretch, access), kPinnedChunk, stretch.cancel);
   const uint64_t workers = round_up(stretch.memory.size(), kPinnedChunk) / kPinnedChunk;
   shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
     const auto queue = shop.queues.borrow();
-    Mover(*queue, stretch, chunks, writing).run();
+    Mover(*queue, stretch, chunks, access).run();
   });
   return chunks.moved();
 }
@@ -130,25 +132,25 @@ Moved append_in_order(const Stretch& stretch) {
 
 }  // namespace
 
-uint64_t pinned_phase(const Stretch& stretch) {
+uint64_t pinned_phase(const Stretch& stretch, Access access) {
   return round_down(reinterpret_cast<uintptr_t>(stretch.memory.data()),
-                    direct_unit(stretch.file.offset_alignment()));
+                    direct_unit(stretch.file.alignment().offsets(access)));
 }
 
 Moved read_pinned(Workshop& shop, const Stretch& stretch) {
-  return move_in_parallel(shop, stretch, false);
+  return move_in_parallel(shop, stretch, Access::Read);
 }
 
 Moved write_pinned(Workshop& shop, const Stretch& stretch) {
   const uint64_t end_of_file = stretch.file.size().value_or(0);
   const uint64_t within = end_of_file > stretch.file_offset ? end_of_file - stretch.file_offset : 0;
   const uint64_t inside = round_down(std::min<uint64_t>(within, stretch.memory.size()),
-                                     direct_unit(stretch.file.offset_alignment()));
+                                     direct_unit(stretch.file.alignment().writes));
   Moved moved;
   if (inside > 0) {
     Stretch part = stretch;
     part.memory = stretch.memory.first(inside);
-    moved = move_in_parallel(shop, part, true);
+    moved = move_in_parallel(shop, part, Access::Write);
     if (moved.bytes < inside) return moved;
   }
   if (inside == stretch.memory.size()) return moved;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstdint>
-#include <map>
 #include <mutex>
+
+#include "dmabuffs/transfer/by_device.h"
 
 namespace dmabuffs {
 
@@ -14,7 +15,7 @@ class Rates {
     constexpr uint64_t kTooShort = uint64_t{1} << 20;  // to say anything
     if (bytes < kTooShort || seconds <= 0) return;
     const std::lock_guard lock(mutex_);
-    rates_[device] = static_cast<double>(bytes) / seconds;
+    rates_.learn(device, static_cast<double>(bytes) / seconds);
   }
   /// Whether `bytes` may be expected to come within a second or two; so they are of a file system not heard
   /// of.
@@ -22,12 +23,12 @@ class Rates {
     constexpr double kSeconds = 2;
     const std::lock_guard lock(mutex_);
     const auto known = rates_.find(device);
-    return known == rates_.end() || static_cast<double>(bytes) <= kSeconds * known->second;
+    return !known || static_cast<double>(bytes) <= kSeconds * *known;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::map<uint64_t, double> rates_;  // bytes per second
+  ByDevice<double> rates_{std::chrono::hours(1)};  // bytes per second
 };
 
 }  // namespace dmabuffs

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// The small parts of the engine: counters, piece size, chunks, bounce pool, crew, I/O queue, page cache,
 /// file ends.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstring>
 #include <numeric>
 #include <thread>
 
@@ -13,6 +19,7 @@
 #include "dmabuffs/base/page_cache.h"
 #include "dmabuffs/base/uring.h"
 #include "dmabuffs/transfer/bounce_pool.h"
+#include "dmabuffs/transfer/by_device.h"
 #include "dmabuffs/transfer/cache_choice.h"
 #include "dmabuffs/transfer/chunks.h"
 #include "dmabuffs/transfer/crew.h"
@@ -169,10 +176,10 @@ TEST_CASE("pinned: memory aligned less than the file is cut where the file is al
   const auto end = file.end();
   auto mapping = Mapping::anonymous(8 * kMiB);
   REQUIRE(mapping);
-  const uint64_t unit = direct_unit(end->offset_alignment());
+  const uint64_t unit = direct_unit(end->alignment().reads);
   for (const uint64_t shift : {uint64_t{0}, uint64_t{512}, unit, unit + 512}) {
     const Stretch stretch{*end, -1, 0, mapping->bytes().subspan(shift, 6 * kMiB), false, nullptr};
-    Chunks chunks(stretch.memory.size(), pinned_phase(stretch), kHugePage, nullptr);
+    Chunks chunks(stretch.memory.size(), pinned_phase(stretch, Access::Read), kHugePage, nullptr);
     while (const auto chunk = chunks.take()) CHECK(chunk->offset % unit == 0);
   }
 }
@@ -254,6 +261,56 @@ TEST_CASE("I/O queue: it moves bytes with io_uring and, where that is forbidden,
   CHECK(read == bytes);
   queue->read(-1, read, 0, 9);
   CHECK(queue->wait().result == -EBADF);
+}
+
+/// From now on the kernel refuses this thread's requests to an io_uring; it may still wait for what runs.
+bool refuse_submits() {
+  const sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_enter, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{std::size(program), const_cast<sock_filter*>(program)};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) == 0;
+}
+
+TEST_CASE("I/O queue: what io_uring refused is done without it, and does not run later into old memory") {
+  const DiskDirectory disk;
+  const Bytes bytes = pattern(2 * kMiB, 8);
+  const TestFile file(disk.path(), "file", bytes);
+  IoQueue queue(4);
+  if (!queue.asynchronous()) return;  // this machine has none
+  Bytes before(kMiB), old(kMiB), later(kMiB);
+  bool filtered = false;
+  queue.read(file.fd(), before, kMiB, 1);
+  std::thread unlucky([&] {
+    filtered = refuse_submits();
+    queue.read(file.fd(), old, 0, 2);
+  });
+  unlucky.join();
+  REQUIRE(filtered);
+  uint64_t tags = 0;
+  for (int count = 0; count < 2; ++count) {
+    const auto done = queue.wait();
+    CHECK(done.result == kMiB);
+    tags |= uint64_t{1} << done.tag;
+  }
+  CHECK(tags == 6);
+  CHECK(old == part_of(bytes, 0, kMiB));
+  CHECK(before == part_of(bytes, kMiB, kMiB));
+  // It is somebody else's memory from now on.
+  old.assign(kMiB, std::byte{0});
+  queue.read(file.fd(), later, 0, 3);
+  const auto done = queue.wait();
+  CHECK(done.tag == 3);
+  CHECK(done.result == kMiB);
+  CHECK(later == part_of(bytes, 0, kMiB));
+  CHECK(queue.in_flight() == 0);
+  CHECK(old == Bytes(kMiB));
 }
 
 TEST_CASE("page cache: a read without trace leaves what was cached cached, and nothing else") {
@@ -363,4 +420,105 @@ TEST_CASE("trust: a direct read that leaves zeros in place of zeros is not taken
   const auto block = loan->unit(0).first(4096);
   CHECK(!DirectTrust().check(silent, 0, block).empty());
   CHECK(DirectTrust().check(good, 0, block).empty());
+}
+
+TEST_CASE("trust: a file system is asked again after a while, whatever it was taken for") {
+  const DiskDirectory disk;
+  const TestFile honest(disk.path(), "honest", pattern(8192, 4)),
+      other(disk.path(), "other", pattern(8192, 5));
+  const FileEnd good(honest.fd(), UniqueFd(), "good", true);
+  const FileEnd bad(honest.fd(), UniqueFd(::open(other.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)), "bad",
+                    true);
+  BouncePool pool(BouncePool::kUnit);
+  const auto loan = pool.borrow(1, nullptr);
+  REQUIRE(loan);
+  const auto block = loan->unit(0).first(4096);
+  DirectTrust trust(std::chrono::milliseconds(0));
+  CHECK(!trust.check(bad, 0, block).empty());
+  CHECK(!trust.verdict(bad));
+  CHECK(trust.check(good, 0, block).empty());
+  CHECK(!trust.check(bad, 0, block).empty());
+}
+
+TEST_CASE("trust: a difference in a file that changes meanwhile is not held against its file system") {
+  const DiskDirectory disk;
+  const TestFile file(disk.path(), "file", pattern(4096, 4)), other(disk.path(), "other", pattern(4096, 5));
+  const FileEnd end(file.fd(), UniqueFd(::open(other.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)), "file",
+                    true);
+  REQUIRE(end.direct_fd() >= 0);
+  BouncePool pool(BouncePool::kUnit);
+  const auto loan = pool.borrow(1, nullptr);
+  REQUIRE(loan);
+  std::atomic<bool> over{false};
+  std::thread writer([&] {
+    for (long round = 0; !over; ++round) {
+      const timespec times[2] = {{round, 0}, {round, 0}};
+      (void)::futimens(file.fd(), times);
+    }
+  });
+  constexpr int kRounds = 10;
+  int marked = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    DirectTrust trust;
+    (void)trust.check(end, 0, loan->unit(0).first(4096));
+    marked += trust.verdict(end).has_value();
+  }
+  over = true;
+  writer.join();
+  CHECK(marked < kRounds);  // the writer may have been out of the processor for a whole round
+}
+
+TEST_CASE("trust: a direct read that brings nothing is not believed while its file is being rewritten") {
+  const DiskDirectory disk;
+  const TestFile file(disk.path(), "file", pattern(4096, 4)), empty(disk.path(), "empty");
+  const FileEnd silent(file.fd(), UniqueFd(::open(empty.path().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC)), "f",
+                       true);
+  BouncePool pool(BouncePool::kUnit);
+  const auto loan = pool.borrow(1, nullptr);
+  REQUIRE(loan);
+  std::atomic<bool> over{false};
+  std::thread writer([&] {
+    Bytes bytes(4096);
+    for (uint64_t round = 0; !over; ++round) {
+      std::memcpy(bytes.data(), &round, sizeof round);
+      (void)::pwrite(file.fd(), bytes.data(), bytes.size(), 0);
+    }
+  });
+  for (int round = 0; round < 10; ++round)
+    CHECK(!DirectTrust().check(silent, 0, loan->unit(0).first(4096)).empty());
+  over = true;
+  writer.join();
+}
+
+TEST_CASE("what is known of file systems is of a bounded number, the latest, and for a while") {
+  ByDevice<int> known(std::chrono::hours(1));
+  for (uint64_t device = 0; device < 1000; ++device) known.learn(device, 1);
+  for (int again = 0; again < 1000; ++again) known.learn(999, again);
+  CHECK(!known.find(1000 - ByDevice<int>::kMost - 1));
+  CHECK(known.find(1000 - ByDevice<int>::kMost) == 1);
+  CHECK(known.find(999) == 999);
+  ByDevice<int> forgetful(std::chrono::milliseconds(0));
+  forgetful.learn(1, 1);
+  CHECK(!forgetful.find(1));
+}
+
+TEST_CASE("alignment: reads have one of their own where the kernel tells it") {
+  struct statx told {};
+  CHECK(direct_alignment(told)->reads == 4096);  // it tells nothing
+  told.stx_mask = STATX_DIOALIGN;
+  CHECK(!direct_alignment(told));
+  told.stx_dio_mem_align = 512;
+  told.stx_dio_offset_align = 16384;
+  CHECK(direct_alignment(told)->memory == 512);
+  CHECK(direct_alignment(told)->offsets(Access::Read) == 16384);
+  CHECK(direct_alignment(told)->offsets(Access::Write) == 16384);
+  // As Linux 6.14 lays it out: stx_dio_read_offset_align, STATX_DIO_READ_ALIGN.
+  const uint32_t reads = 512;
+  std::memcpy(reinterpret_cast<char*>(&told) + 0xb4, &reads, sizeof reads);
+  CHECK(direct_alignment(told)->reads == 16384);  // not told
+  told.stx_mask |= 0x20000;
+  CHECK(direct_alignment(told)->offsets(Access::Read) == 512);
+  CHECK(direct_alignment(told)->offsets(Access::Write) == 16384);
+  std::memset(reinterpret_cast<char*>(&told) + 0xb4, 0, sizeof reads);
+  CHECK(direct_alignment(told)->reads == 16384);  // told to be the same
 }
