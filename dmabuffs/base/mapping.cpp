@@ -81,6 +81,12 @@ Result<void> Mapping::place(size_t at, int fd, uint64_t offset, size_t length, i
   return {};
 }
 
+Result<void> Mapping::place_zeros(size_t at, size_t length) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  if (::mmap(data_ + at, length, PROT_READ, kFlags, -1, 0) == MAP_FAILED) return fail_errno(errno, "mmap");
+  return {};
+}
+
 Result<void> populate(std::span<std::byte> range) {
   return populate_by(MADV_POPULATE_WRITE, range);
 }

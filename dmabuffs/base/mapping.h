@@ -27,6 +27,9 @@ class Mapping {
   /// Puts a shared mapping of `fd` over [at, at + length) of this one.
   Result<void> place(size_t at, int fd, uint64_t offset, size_t length, int prot);
 
+  /// Puts zeros, to be read only and taking no memory, over [at, at + length) of this one.
+  Result<void> place_zeros(size_t at, size_t length);
+
   [[nodiscard]] std::span<std::byte> bytes() const { return {data_, length_}; }
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] size_t size() const { return length_; }

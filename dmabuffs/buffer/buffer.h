@@ -38,7 +38,8 @@ struct DmabufRange {
 class Lease {
  public:
   virtual ~Lease() = default;
-  /// The window's bytes. Writable for Access::Write only.
+  /// The window's bytes. Writable for Access::Write only; for reading perhaps fewer than were asked for, but
+  /// some.
   [[nodiscard]] virtual std::span<std::byte> bytes() const = 0;
   /// True when O_DIRECT may target bytes().
   [[nodiscard]] virtual bool pinnable() const = 0;

@@ -76,6 +76,11 @@ Result<size_t> MemfdBuffer::read(uint64_t offset, std::span<std::byte> to) {
   return done;
 }
 
+bool MemfdBuffer::may_be_sparse(const struct stat& file) const {
+  const auto size = static_cast<uint64_t>(file.st_size);
+  return static_cast<uint64_t>(file.st_blocks) * 512 < size || std::max(allocated_end_, ahead_end_) > size;
+}
+
 Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look) {
   if (!made_) return Failure(made_.error());
   const std::shared_lock use(use_);
@@ -83,9 +88,7 @@ Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look)
   if (::fstat(memfd_.get(), &st) != 0) return fail_errno(errno, name());
   const auto size = static_cast<uint64_t>(st.st_size);
   if (offset >= size || length == 0) return false;
-  // Looking at a hole would allocate it; pread(2) does not.
-  if (static_cast<uint64_t>(st.st_blocks) * 512 < size || std::max(allocated_end_, ahead_end_) > size)
-    return false;
+  if (may_be_sparse(st)) return false;  // pread(2) allocates no holes
   const auto mapping = readable(size);
   if (!mapping) return Failure(mapping.error());
   look((*mapping)->bytes().subspan(offset, std::min<uint64_t>(length, size - offset)));

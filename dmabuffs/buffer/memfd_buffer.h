@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <sys/stat.h>
+
 #include <atomic>
 #include <mutex>
 #include <string>
@@ -64,6 +66,8 @@ class MemfdBuffer final : public Buffer {
   /// Gives back what was allocated ahead; the file's times stay. Exclusive.
   void drop_ahead();
 
+  /// Whether there may be holes in the file, which looking at them would allocate. Under use_.
+  [[nodiscard]] bool may_be_sparse(const struct stat& file) const;
   /// A view of the file's first `length` bytes at least, to be read only; it outlives the next one made.
   Result<std::shared_ptr<const Mapping>> readable(uint64_t length);
   /// Has the budget cover the file up to `end` (and whatever clients wrote beyond).

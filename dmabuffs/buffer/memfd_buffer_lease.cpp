@@ -2,6 +2,7 @@
 /// A window of a MemfdBuffer given to a transfer: a mapping of its own, of a file made long enough for it.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,17 +31,18 @@ class MemfdLease final : public Lease {
     if (window_.end() > buffer_.file_size()) {
       if (access_ == Access::Read)
         return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
-      // The whole load now: what can't be held is better refused before bytes move.
-      if (auto reserved = buffer_.reserve_to(std::max(window_.end(), expected_end)); !reserved)
-        return reserved;
-      if (auto extended = extend(); !extended) return extended;
+      if (auto extended = extend(expected_end); !extended) return extended;
     }
     const uint64_t start = round_down(window_.offset, kPage);
     const int protection = access_ == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
     auto mapping = Mapping::of_file(buffer_.memfd_.get(), start, window_.end() - start, protection);
     if (!mapping) return fail(mapping.error().code, buffer_.name() + ": " + mapping.error().message);
     mapping_ = std::move(*mapping);
-    bytes_ = mapping_.bytes().subspan(window_.offset - start);
+    uint64_t end = window_.end();
+    if (access_ == Access::Read) {
+      if (auto covered = cover_holes(start, end); !covered) return covered;
+    }
+    bytes_ = mapping_.bytes().subspan(window_.offset - start, end - window_.offset);
     return {};
   }
 
@@ -57,11 +59,46 @@ class MemfdLease final : public Lease {
   }
 
  private:
-  /// Makes the file reach the window's end; under the exclusive lock from here on.
-  Result<void> extend() {
+  /// Puts zeros over the holes that the mapping, which begins at `start`, has before `end`: read there, they
+  /// would be allocated. Where they are very many (each is a mapping, of which a process may have some 65000)
+  /// `end` becomes less.
+  Result<void> cover_holes(uint64_t start, uint64_t& end) {
+    constexpr unsigned kMost = 1024;
+    const int fd = buffer_.memfd_.get();
+    struct stat st {};
+    if (::fstat(fd, &st) != 0) return fail_errno(errno, buffer_.name());
+    if (!buffer_.may_be_sparse(st)) return {};
+    unsigned holes = 0;
+    for (uint64_t at = start; at < end;) {
+      // ENXIO: there is none, or a client has cut the file meanwhile.
+      const off_t found = ::lseek(fd, static_cast<off_t>(at), SEEK_HOLE);
+      if (found < 0 && errno != ENXIO) return fail_errno(errno, buffer_.name());
+      const uint64_t hole = found < 0 ? at : round_up(static_cast<uint64_t>(found), kPage);
+      if (hole >= end) break;
+      if (++holes > kMost) {
+        end = hole;
+        break;
+      }
+      const off_t data = ::lseek(fd, static_cast<off_t>(hole), SEEK_DATA);
+      if (data < 0 && errno != ENXIO) return fail_errno(errno, buffer_.name());
+      at = data < 0 ? end : std::min(end, round_down(static_cast<uint64_t>(data), kPage));
+      if (at <= hole) {
+        at = hole + kPage;  // written since
+        continue;
+      }
+      if (auto zeros = mapping_.place_zeros(hole - start, round_up(at, kPage) - hole); !zeros) return zeros;
+    }
+    return {};
+  }
+
+  /// Makes the file reach the window's end; under the exclusive lock from here on, and so is what is
+  /// reserved: without it whoever cuts the file gives that back.
+  Result<void> extend(uint64_t expected_end) {
     shared_.unlock();
     exclusive_ = std::unique_lock(buffer_.use_);
     buffer_.drop_ahead();
+    // The whole load now: what can't be held is better refused before bytes move.
+    if (auto reserved = buffer_.reserve_to(std::max(window_.end(), expected_end)); !reserved) return reserved;
     const std::lock_guard facts(buffer_.facts_mutex_);
     const uint64_t before = buffer_.file_size();
     if (window_.end() <= before) return {};

@@ -167,7 +167,7 @@ Result<void> Session::serve(std::function<void()> ready) {
 }
 
 std::shared_ptr<CancelToken> Session::new_transfer() {
-  auto token = std::make_shared<CancelToken>();
+  auto token = std::make_shared<CancelToken>(CancelToken::Ends::WithProgress);
   const std::lock_guard lock(mutex_);
   if (ending_) token->cancel();
   running_.remove_if([](const auto& old) { return old.expired(); });

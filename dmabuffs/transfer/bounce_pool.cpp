@@ -56,9 +56,10 @@ Result<BouncePool::Loan> BouncePool::borrow(size_t wanted, const CancelToken* ca
   // Who gives up keeps his place until it is his turn, or those behind him would lose theirs.
   const auto my_turn = [&] { return queue.serving == ticket && spare(kept) > 0; };
   bool cancelled = false;
+  const auto patient_until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
   while (!my_turn()) {
     returned_.wait_for(lock, std::chrono::milliseconds(50));
-    if (cancel == nullptr || !cancel->cancelled()) continue;
+    if (cancel == nullptr || !cancel->cancelled(std::chrono::steady_clock::now() > patient_until)) continue;
     cancelled = true;
     if (queue.serving == ticket) break;
   }

@@ -11,7 +11,7 @@ Error cancelled_error() {
 
 std::optional<Range> Chunks::take() {
   const std::lock_guard lock(mutex_);
-  if (cancel_ != nullptr && cancel_->cancelled()) cancelled_ = true;
+  if (cancel_ != nullptr && cancel_->cancelled(next_ > 0)) cancelled_ = true;
   if (cancelled_ || next_ >= stop_) return std::nullopt;
   const uint64_t to_boundary = size_ - (phase_ + next_) % size_;
   const Range chunk{next_, std::min(to_boundary, length_ - next_)};

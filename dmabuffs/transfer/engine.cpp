@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <thread>
 
@@ -68,6 +69,7 @@ struct Engine::State {
   Counters counters;
 
   Outcome move(const Copy& copy, uint64_t length);
+  Outcome move_in_parts(Copy copy, uint64_t length);
 };
 
 Engine::Engine(Options options) : state_(std::make_unique<State>(options)) {}
@@ -100,6 +102,24 @@ Outcome Engine::State::move(const Copy& copy, uint64_t length) {
   return copy_buffers(shop, copy, length);
 }
 
+/// A lease to read from a buffer may be shorter than what was asked for.
+Outcome Engine::State::move_in_parts(Copy copy, uint64_t length) {
+  Outcome outcome = move(copy, length);
+  uint64_t last = outcome.bytes;
+  while (!outcome.error && last > 0 && outcome.bytes < length &&
+         std::holds_alternative<std::shared_ptr<Buffer>>(copy.from)) {
+    copy.from_offset += last;
+    copy.to_offset += last;
+    Outcome part = move(copy, length - outcome.bytes);
+    last = part.bytes;
+    outcome.bytes += part.bytes;
+    outcome.error = std::move(part.error);
+    for (size_t path = 0; path < kPathCount; ++path) outcome.paths[path] += part.paths[path];
+    std::ranges::move(part.reasons, std::back_inserter(outcome.reasons));
+  }
+  return outcome;
+}
+
 Outcome Engine::copy(const Copy& copy) {
   const auto run = [&]() -> Outcome {
     const auto size = size_of(copy.from);
@@ -112,8 +132,8 @@ Outcome Engine::copy(const Copy& copy) {
     if (same_object(copy.from, copy.to) && overlap(copy, length)) {
       return failure({EIO, "source and destination overlap"});
     }
-    if (copy.cancel != nullptr && copy.cancel->cancelled()) return failure(cancelled_error());
-    return state_->move(copy, length);
+    if (copy.cancel != nullptr && copy.cancel->cancelled(false)) return failure(cancelled_error());
+    return state_->move_in_parts(copy, length);
   };
   Outcome outcome = run();
   if (outcome.error) {

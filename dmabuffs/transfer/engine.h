@@ -59,7 +59,7 @@ class Engine {
 
   /// Blocks until the piece is done; call it on a thread that may block, and with SIGXFSZ ignored (a file
   /// size limit then is EFBIG). Counts into counters(). A cancelled piece ends with EINTR and the bytes done
-  /// so far.
+  /// so far; the memory for the rest stays with the buffer if there are any.
   Outcome copy(const Copy& copy);
   /// Whether copy() will move `copy` in one go, whatever PieceSize says: see may_load_at_once().
   [[nodiscard]] bool loads_at_once(const Copy& copy) const;

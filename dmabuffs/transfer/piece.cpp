@@ -68,7 +68,7 @@ Outcome copy_within(Buffer& buffer, const Copy& copy, uint64_t length) {
   std::vector<std::byte> step(std::min(length, kStep));
   Outcome outcome;
   while (outcome.bytes < length && !outcome.error) {
-    if (copy.cancel != nullptr && copy.cancel->cancelled()) {
+    if (copy.cancel != nullptr && copy.cancel->cancelled(outcome.bytes > 0)) {
       outcome.error = cancelled_error();
       break;
     }
@@ -88,15 +88,17 @@ Outcome copy_within(Buffer& buffer, const Copy& copy, uint64_t length) {
   return outcome;
 }
 
-/// What a heap says of a source that it can't load at once.
-bool other_way(int error) {
-  return error == EOPNOTSUPP || error == EINVAL;
+/// Whether what a heap could not load at once may go another way: the heap can't load from this source, or it
+/// was called off and has nothing to show for it, where there must be something.
+bool other_way(int error, const CancelToken* cancel) {
+  const bool called_off = error == EINTR && (cancel == nullptr || !cancel->cancelled(false));
+  return error == EOPNOTSUPP || error == EINVAL || called_off;
 }
 
 /// The range for a load at once: from a whole unit to a whole unit, which it may overreach only where the
 /// file ends.
 std::optional<Range> whole_units(const FileEnd& file, uint64_t offset, uint64_t length) {
-  const uint64_t unit = direct_unit(file.offset_alignment());
+  const uint64_t unit = direct_unit(file.alignment().reads);
   const bool to_the_end = offset + length >= file.size().value_or(0);
   if (offset % unit != 0 || (length % unit != 0 && !to_the_end)) return {};
   return Range{offset, round_up(length, unit)};
@@ -112,7 +114,7 @@ std::optional<Outcome> load_whole(Workshop& shop, FileSystems& known, const File
     return {};
   auto loaded = buffer.load({setting.file.direct_fd(), range->offset, range->length, copy.cancel}, length);
   if (loaded) return FilePiece::moved_by_kernel(loaded->bytes, loaded->direct);
-  if (other_way(loaded.error().code)) return {};
+  if (other_way(loaded.error().code, copy.cancel)) return {};
   return failure(std::move(loaded.error()));
 }
 
@@ -187,10 +189,11 @@ Outcome copy_buffers(Workshop& shop, const Copy& copy, uint64_t length) {
   if (!target) return failure(std::move(target.error()));
 
   Lease& memory = **target;
+  const auto bytes = (*source)->bytes().first(std::min<uint64_t>((*source)->bytes().size(), length));
   Outcome outcome;
   count_memory_copy(outcome,
-                    copy_memory(shop, {(*source)->bytes(), (*source)->needs_populate()},
-                                {memory.bytes().first(length), memory.needs_populate()}, copy.cancel));
+                    copy_memory(shop, {bytes, (*source)->needs_populate()},
+                                {memory.bytes().first(bytes.size()), memory.needs_populate()}, copy.cancel));
   commit(memory, outcome);
   return outcome;
 }

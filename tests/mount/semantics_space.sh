@@ -49,6 +49,14 @@ for copy in "$heap/sparse2" "$files/sparse" "$outside/sparse"; do
     check "and its holes" test "$(du -B1 "$copy" | cut -f1)" -le 8192
 done
 is 'reading its holes filled none' "$(du -B1 "$heap/sparse" | cut -f1)" 4096
+# Every byte of it, by copy_file_range and by the control socket.
+for copy in "$heap/sparse3" "$data/sparse3"; do
+    check "dmabuffs cp of a sparse buffer: ${copy%/*}" "$DMABUFFS" cp "$heap/sparse" "$copy"
+    same "has its bytes: ${copy%/*}" "$heap/sparse" "$copy"
+done
+check 'and cp --sparse=never' cp --sparse=never "$heap/sparse" "$files/sparse4"
+same 'has its bytes, too' "$heap/sparse" "$data/sparse4"
+is 'copying its holes as zeros filled none' "$(du -B1 "$heap/sparse" | cut -f1)" 4096
 rm "$heap"/sparse*
 becomes 'an empty mount uses nothing, once more' 0 used
 is 'df counts free files' "$(df --output=iavail "$mnt" | tail -n 1 | grep -c '[0-9]')" 1

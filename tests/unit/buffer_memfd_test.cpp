@@ -2,6 +2,9 @@
 /// The memfd buffer, whose file clients may change past the daemon.
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "buffer_support.h"
 
 using namespace buffer_test;
@@ -120,4 +123,27 @@ TEST_CASE("two leases of a memfd that don't extend it may be held at once") {
   REQUIRE(from);
   REQUIRE(to);
   REQUIRE(buffer->would_block(Access::Write));
+}
+
+TEST_CASE("a memfd that is cut while a lease waits to extend it holds no more than the budget counts") {
+  Bench bench(64 * kMiB, 0);
+  for (int round = 0; round < 30; ++round) {
+    const auto buffer = memfd_buffer(bench);
+    REQUIRE(buffer->resize(kMiB));
+    auto reading = buffer->lease({0, kMiB}, Access::Read, 0);
+    REQUIRE(reading);
+    bool filled_up = false;
+    std::thread filler([&] {
+      auto lease = buffer->lease({0, 48 * kMiB}, Access::Write, 48 * kMiB);
+      if (!lease || !populate((*lease)->bytes())) return;
+      filled_up = (*lease)->commit(48 * kMiB).has_value();
+    });
+    std::thread cutter([&] { (void)buffer->resize(4096); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // both wait, as a rule
+    reading->reset();
+    filler.join();
+    cutter.join();
+    REQUIRE(filled_up);
+    REQUIRE(buffer->info().capacity <= bench.budget.used());
+  }
 }

@@ -77,6 +77,18 @@ TEST_CASE("a dma-heap called like a heap of our own is hidden by it") {
   CHECK(registry->find("udmabuf")->kind() == HeapKind::Udmabuf);
 }
 
+TEST_CASE("a heap whose name has commas is named, found and told missing like any other") {
+  Budget budget(generous());
+  const FakePlaces machine;
+  machine.add("dma_heap/protected,secure-video");
+  machine.add("dma_heap/system");
+  const auto registry = machine.registry(budget, {{"protected,secure-video", {}}, {"qcom,none", {}}});
+  CHECK(names(*registry) == Names{"protected,secure-video"});
+  REQUIRE(registry->find("protected,secure-video"));
+  CHECK(registry->find("protected,secure-video")->name() == "protected,secure-video");
+  CHECK(registry->missing() == Names{"qcom,none"});
+}
+
 TEST_CASE("--heap shows only the heaps it names, and says which are missing") {
   Budget budget(generous());
   const FakePlaces machine;
