@@ -29,6 +29,16 @@ void Attributes::touch_change() {
   ctime = time_now();
 }
 
+void Attributes::apply(const AttributeChange& change, mode_t kept) {
+  const auto resolved = [](const struct timespec& t) { return t.tv_nsec == UTIME_NOW ? time_now() : t; };
+  if (change.mode) mode = (mode & S_IFMT) | (*change.mode & kept);
+  if (change.uid) uid = *change.uid;
+  if (change.gid) gid = *change.gid;
+  if (change.atime) atime = resolved(*change.atime);
+  if (change.mtime) mtime = resolved(*change.mtime);
+  touch_change();
+}
+
 struct stat Attributes::to_stat(uint64_t ino, nlink_t nlink) const {
   struct stat st {};
   st.st_ino = ino;

@@ -7,6 +7,8 @@
 
 namespace dmabuffs {
 
+struct AttributeChange;
+
 /// Owner, mode and times of a node the mount keeps itself.
 struct Attributes {
   uid_t uid = 0;
@@ -19,6 +21,8 @@ struct Attributes {
   static Attributes now(uid_t uid, gid_t gid, mode_t mode);
   void touch();         ///< mtime and ctime: contents changed
   void touch_change();  ///< ctime: attributes changed
+  /// What `change` says but for the size; of its mode the bits in `kept`.
+  void apply(const AttributeChange& change, mode_t kept);
   /// A stat with these, nothing else but ino, nlink and st_blksize set.
   [[nodiscard]] struct stat to_stat(uint64_t ino, nlink_t nlink) const;
 };

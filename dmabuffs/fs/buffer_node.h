@@ -4,23 +4,21 @@
 #include <mutex>
 #include <string>
 
-#include "dmabuffs/fs/attributes.h"
 #include "dmabuffs/fs/freeing.h"
-#include "dmabuffs/fs/heaps.h"
+#include "dmabuffs/fs/heap_entry.h"
 
 namespace dmabuffs {
 
-class HeapDirectory;
-
-/// A regular file below heaps/. Its directory keeps name and parent right (under the heap's lock).
-class BufferFile : public BufferNode {
+/// A regular file below heaps/. It has a Buffer, which takes descriptors, only while it holds memory or is
+/// used; the Buffer is charged to who made the file.
+class BufferFile : public HeapEntry {
  public:
-  BufferFile(MountContext& context, std::shared_ptr<Buffer> buffer, const Attributes& attributes);
+  BufferFile(MountContext& context, std::shared_ptr<Heap> heap, const Attributes& attributes, Share name);
   ~BufferFile() override;
 
-  [[nodiscard]] const std::shared_ptr<Buffer>& buffer() const override { return buffer_; }
-  [[nodiscard]] std::string path() const override;
-  [[nodiscard]] NodePtr parent() const override;
+  [[nodiscard]] mode_t type() const override { return S_IFREG; }
+  [[nodiscard]] const Heap& heap() const { return *heap_; }
+  [[nodiscard]] BufferInfo info() const;
   /// Names change through the mount only; sizes also by the control socket, so attributes are asked for each
   /// time.
   [[nodiscard]] double name_timeout() const override { return 1; }
@@ -28,35 +26,42 @@ class BufferFile : public BufferNode {
   Result<struct stat> getattr(const Caller&, OpenFile*) override;
   Result<void> setattr(const Caller&, const AttributeChange&, OpenFile*) override;
   Result<OpenPtr> open(const Caller&, int flags) override;
-  Result<struct statvfs> statfs(const Caller&) override;
   Result<std::string> getxattr(const Caller&, const std::string& name) override;
   Result<std::vector<std::string>> listxattr(const Caller&) override;
   Result<void> setxattr(const Caller&, const std::string& name, const std::string& value, int flags) override;
   Result<void> removexattr(const Caller&, const std::string& name) override;
 
-  // For its directory.
-  void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name);
-  void unlinked();
+  void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) override;
+  void unlinked() override;
+
+  /// The Buffer, which stays until the matching closed(). ENOSPC: the user's share of descriptors is used up;
+  /// EMFILE: there is none for a memfd.
+  Result<std::shared_ptr<Buffer>> opened();
+  void closed();
 
   // For its open files.
-  void opened();
   /// One of them is about to be closed.
   void closing();
-  void closed();
   void contents_changed();
   [[nodiscard]] MountContext& context() { return context_; }
 
  private:
-  MountContext& context_;
+  [[nodiscard]] std::shared_ptr<Buffer> buffer() const;
+  Result<void> make_buffer();
+  void drop_empty_buffer();
+  /// Changes what its attributes take of the share.
+  Result<void> hold_attributes(size_t bytes);
+
+  const std::shared_ptr<Heap> heap_;
+  const uid_t maker_;
   std::unique_ptr<Freeing::Expected> leaving_;  // ends after the buffer, so when its memory is free
+  // Guarded by mutex_:
+  Share descriptors_;
   std::shared_ptr<Buffer> buffer_;
-  mutable std::mutex mutex_;
-  Attributes attributes_;
-  std::weak_ptr<HeapDirectory> parent_;
-  std::string name_;
+  struct timespec keeper_made_ {};  // ctime of the inode that keeps the times when it was new
   std::map<std::string, std::string> xattrs_;
+  size_t xattr_bytes_ = 0;
   unsigned open_ = 0;
-  bool linked_ = false;
 };
 
 }  // namespace dmabuffs

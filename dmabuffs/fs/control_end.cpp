@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "dmabuffs/fs/buffer_node.h"
 #include "dmabuffs/fs/caller_rights.h"
 #include "dmabuffs/fs/heaps.h"
 
@@ -36,7 +37,7 @@ Result<UniqueFd> take(const Json& end, const char* key, std::vector<UniqueFd>& f
 }
 
 std::string name_of(const NodePtr& node) {
-  const auto* buffer = dynamic_cast<const BufferNode*>(node.get());
+  const auto* buffer = dynamic_cast<const BufferFile*>(node.get());
   return buffer ? buffer->path() : "file " + std::to_string(node->ino()) + " of the mount";
 }
 

@@ -3,6 +3,8 @@
 
 #include <fstream>
 
+#include "dmabuffs/fs/buffer_node.h"
+
 namespace dmabuffs {
 
 namespace {
@@ -22,12 +24,12 @@ std::string dmabuf_name(int fd) {
 }  // namespace
 
 Result<Json> describe(Node& node, const Caller& caller) {
-  auto* named = dynamic_cast<BufferNode*>(&node);
+  auto* named = dynamic_cast<BufferFile*>(&node);
   if (!named) return fail(EINVAL, "not a buffer: info is about files below heaps/");
   const auto st = node.getattr(caller, nullptr);
   if (!st) return Failure(st.error());
-  const BufferInfo about = named->buffer()->info();
-  const Heap& heap = named->buffer()->heap();
+  const BufferInfo about = named->info();
+  const Heap& heap = named->heap();
   Json json{{"path", named->path()},
             {"heap", heap.name()},
             {"kind", to_string(heap.kind())},

@@ -9,6 +9,8 @@ namespace dmabuffs {
 
 namespace {
 constexpr size_t kNameMax = 255;
+// Deeper than anybody's tree, and little enough to go through it by recursion.
+constexpr unsigned kMostLevels = 128;
 bool is_directory(const NodePtr& node) {
   return std::dynamic_pointer_cast<HeapDirectory>(node) != nullptr;
 }
@@ -21,9 +23,10 @@ HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node>
       attributes_(Attributes::now(0, 0, S_IFDIR | 0700)) {}
 
 HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::shared_ptr<HeapDirectory> parent,
-                             std::string name, const Attributes& attributes)
+                             std::string name, const Attributes& attributes, Share share)
     : Node(tree->context.numbers.next()),
       tree_(std::move(tree)),
+      share_(std::move(share)),
       parent_(parent),
       name_(std::move(name)),
       attributes_(attributes) {}
@@ -51,7 +54,7 @@ bool HeapDirectory::retire() {
   return removed_;
 }
 
-void HeapDirectory::each_buffer(const std::function<void(BufferNode&)>& visit) {
+void HeapDirectory::each_buffer(const std::function<void(BufferFile&)>& visit) {
   Children children;
   {
     const std::lock_guard lock(tree_->names);
@@ -60,8 +63,8 @@ void HeapDirectory::each_buffer(const std::function<void(BufferNode&)>& visit) {
   for (const auto& [name, child] : children) {
     if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
       directory->each_buffer(visit);
-    } else {
-      visit(static_cast<BufferNode&>(*child));
+    } else if (auto* buffer = dynamic_cast<BufferFile*>(child.get())) {
+      visit(*buffer);
     }
   }
 }
@@ -86,13 +89,7 @@ Result<void> HeapDirectory::setattr(const Caller&, const AttributeChange& change
   if (is_heap_itself() && (change.mode || change.uid || change.gid)) {
     return fail(EPERM, "heaps/" + tree_->heap->name() + ": owner and mode are those of its device node");
   }
-  if (change.mode) attributes_.mode = S_IFDIR | (*change.mode & 07777);
-  if (change.uid) attributes_.uid = *change.uid;
-  if (change.gid) attributes_.gid = *change.gid;
-  const auto resolved = [](const struct timespec& t) { return t.tv_nsec == UTIME_NOW ? time_now() : t; };
-  if (change.atime) attributes_.atime = resolved(*change.atime);
-  if (change.mtime) attributes_.mtime = resolved(*change.mtime);
-  attributes_.touch_change();
+  attributes_.apply(change, 07777);
   return {};
 }
 
@@ -112,7 +109,8 @@ class HeapDirectory::Listing : public OpenDirectory {
     const std::lock_guard lock(directory_->tree_->names);
     entries.reserve(directory_->children_.size());
     for (const auto& [name, child] : directory_->children_) {
-      entries.push_back({name, child->ino(), mode_t(is_directory(child) ? S_IFDIR : S_IFREG)});
+      const auto* entry = dynamic_cast<const HeapEntry*>(child.get());
+      entries.push_back({name, child->ino(), entry != nullptr ? entry->type() : mode_t(S_IFDIR)});
     }
     return entries;
   }
@@ -141,7 +139,7 @@ void HeapDirectory::place(const std::string& name, const NodePtr& child) {
     directory->parent_ = weak_from_this();
     directory->name_ = name;
   } else {
-    static_cast<BufferFile&>(*child).placed(self(), name);
+    static_cast<HeapEntry&>(*child).placed(self(), name);
   }
 }
 
@@ -151,51 +149,74 @@ void HeapDirectory::take_away(Children::const_iterator child) {
   attributes_.touch();
 }
 
-Result<std::shared_ptr<BufferFile>> HeapDirectory::add_buffer(const Caller& caller, const std::string& name,
-                                                              mode_t mode) {
+Result<Share> HeapDirectory::share_of(const Caller& caller, const std::string& name, size_t more) const {
   if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
-  Bypass bypass;
-  if (tree_->context.passthrough.enabled()) bypass.module = &tree_->context.engine.kernel_module();
-  bypass.writes = tree_->context.settings.size == 0;  // writes that pass by here pass `-o size=`, too
-  auto buffer = Buffer::make(tree_->heap, tree_->context.recycler, caller.uid, name, bypass);
-  if (!tree_->heap->is_dmabuf()) {
-    // Without a memfd (EMFILE) there would be a file that can't be written to.
-    if (auto usable = buffer->resize(0); !usable) return pass(std::move(usable));
-  }
+  auto share = tree_->context.shares.take_name(caller.uid, Shares::kName + name.size() + more);
+  if (!share) return fail(share.error().code, name + ": " + share.error().message);
+  return share;
+}
+
+std::shared_ptr<BufferFile> HeapDirectory::new_buffer(const Caller& caller, mode_t mode, Share share) {
+  const std::lock_guard lock(tree_->names);
+  return std::make_shared<BufferFile>(tree_->context, tree_->heap, attributes_for_child(caller, mode),
+                                      std::move(share));
+}
+
+Result<void> HeapDirectory::add(const std::string& name, const NodePtr& child) {
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);
-  auto file =
-      std::make_shared<BufferFile>(tree_->context, std::move(buffer), attributes_for_child(caller, mode));
-  place(name, file);
-  return file;
+  if (auto shallow = check_depth(*child, name); !shallow) return shallow;
+  place(name, child);
+  return {};
 }
 
 Result<Node::Created> HeapDirectory::create(const Caller& caller, const std::string& name, mode_t mode,
                                             int flags) {
-  auto file = add_buffer(caller, name, mode);
-  if (!file) return pass(std::move(file));
-  auto open = (*file)->open(caller, flags);
+  auto share = share_of(caller, name);
+  if (!share) return pass(std::move(share));
+  auto file = new_buffer(caller, mode, std::move(*share));
+  auto open = file->open(caller, flags);  // before it has a name: what can't be opened is not there
   if (!open) return pass(std::move(open));
-  return Created{*file, *open};
+  if (auto added = add(name, file); !added) return pass(std::move(added));
+  return Created{file, *open};
 }
 
 Result<NodePtr> HeapDirectory::mknod(const Caller& caller, const std::string& name, mode_t mode, dev_t) {
-  if (!S_ISREG(mode)) return fail(EPERM, name + ": a heap holds regular files and directories only");
-  auto file = add_buffer(caller, name, mode);
-  if (!file) return pass(std::move(file));
-  return NodePtr(*file);
+  if (!S_ISREG(mode))
+    return fail(EPERM, name + ": a heap holds regular files, directories and symbolic links only");
+  auto share = share_of(caller, name);
+  if (!share) return pass(std::move(share));
+  NodePtr file = new_buffer(caller, mode, std::move(*share));
+  if (auto added = add(name, file); !added) return pass(std::move(added));
+  return file;
 }
 
 Result<NodePtr> HeapDirectory::mkdir(const Caller& caller, const std::string& name, mode_t mode) {
-  if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
-  const std::lock_guard lock(tree_->names);
-  if (removed_) return fail_errno(ENOENT, name);
-  if (children_.contains(name)) return fail_errno(EEXIST, name);
-  auto directory = std::make_shared<HeapDirectory>(tree_, self(), name,
-                                                   attributes_for_child(caller, S_IFDIR | (mode & 07777)));
-  place(name, directory);
-  return NodePtr(directory);
+  auto share = share_of(caller, name);
+  if (!share) return pass(std::move(share));
+  Attributes attributes;
+  {
+    const std::lock_guard lock(tree_->names);
+    attributes = attributes_for_child(caller, S_IFDIR | (mode & 07777));
+  }
+  NodePtr directory = std::make_shared<HeapDirectory>(tree_, self(), name, attributes, std::move(*share));
+  if (auto added = add(name, directory); !added) return pass(std::move(added));
+  return directory;
+}
+
+Result<NodePtr> HeapDirectory::symlink(const Caller& caller, const std::string& target,
+                                       const std::string& name) {
+  auto share = share_of(caller, name, target.size());
+  if (!share) return pass(std::move(share));
+  Attributes attributes;
+  {
+    const std::lock_guard lock(tree_->names);
+    attributes = attributes_for_child(caller, S_IFLNK | 0777);
+  }
+  NodePtr link = std::make_shared<HeapLink>(tree_->context, attributes, std::move(*share), target);
+  if (auto added = add(name, link); !added) return pass(std::move(added));
+  return link;
 }
 
 Result<void> HeapDirectory::unlink(const Caller&, const std::string& name) {
@@ -206,7 +227,7 @@ Result<void> HeapDirectory::unlink(const Caller&, const std::string& name) {
   if (is_directory(found->second)) return fail_errno(EISDIR, name);
   gone = found->second;
   take_away(found);
-  static_cast<BufferFile&>(*gone).unlinked();
+  static_cast<HeapEntry&>(*gone).unlinked();
   return {};
 }
 
@@ -233,6 +254,31 @@ bool HeapDirectory::has_ancestor(const Node* node) const {
   return false;
 }
 
+unsigned HeapDirectory::level() const {
+  unsigned level = 0;
+  std::shared_ptr<const HeapDirectory> held;
+  for (const HeapDirectory* at = this; at != nullptr && !at->is_heap_itself(); at = held.get(), ++level)
+    held = std::dynamic_pointer_cast<const HeapDirectory>(at->parent_.lock());
+  return level;
+}
+
+unsigned HeapDirectory::height() const {
+  unsigned height = 0;
+  if (subdirectories_ == 0) return height;
+  for (const auto& [name, child] : children_) {
+    if (const auto* directory = dynamic_cast<const HeapDirectory*>(child.get()))
+      height = std::max(height, directory->height() + 1);
+  }
+  return height;
+}
+
+Result<void> HeapDirectory::check_depth(const Node& moved, const std::string& name) const {
+  const auto* directory = dynamic_cast<const HeapDirectory*>(&moved);
+  if (directory == nullptr || level() + 1 + directory->height() <= kMostLevels) return {};
+  return fail(ENAMETOOLONG,
+              name + ": directories would lie more than " + std::to_string(kMostLevels) + " deep");
+}
+
 Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node& new_parent,
                                    const std::string& new_name, unsigned flags) {
   auto* target = dynamic_cast<HeapDirectory*>(&new_parent);
@@ -250,11 +296,13 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
   if (target->has_ancestor(moved.get())) return fail_errno(EINVAL, name);
   const auto to = target->children_.find(new_name);
   const bool exists = to != target->children_.end();
+  if (auto shallow = target->check_depth(*moved, new_name); target != this && !shallow) return shallow;
 
   if ((flags & RENAME_EXCHANGE) != 0) {
     if (!exists) return fail_errno(ENOENT, new_name);
     const NodePtr other = to->second;
     if (has_ancestor(other.get())) return fail_errno(EINVAL, new_name);
+    if (auto shallow = check_depth(*other, name); !shallow) return shallow;
     target->place(new_name, moved);
     place(name, other);
     return {};
@@ -270,7 +318,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
     if (directory) {
       directory->removed_ = true;
     } else {
-      static_cast<BufferFile&>(*replaced).unlinked();
+      static_cast<HeapEntry&>(*replaced).unlinked();
     }
   }
   take_away(from);

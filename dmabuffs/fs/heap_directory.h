@@ -24,7 +24,7 @@ class HeapDirectory : public Node {
   HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node> heaps_root);
   /// A directory below it.
   HeapDirectory(std::shared_ptr<HeapTree> tree, std::shared_ptr<HeapDirectory> parent, std::string name,
-                const Attributes& attributes);
+                const Attributes& attributes, Share share);
 
   [[nodiscard]] double timeout() const override { return 1; }
   [[nodiscard]] NodePtr parent() const override;
@@ -32,7 +32,7 @@ class HeapDirectory : public Node {
   /// Nothing is made in it any more; false when something is in it, which leaves it as it was.
   bool retire();
   [[nodiscard]] const std::shared_ptr<Heap>& heap() const { return tree_->heap; }
-  void each_buffer(const std::function<void(BufferNode&)>& visit);
+  void each_buffer(const std::function<void(BufferFile&)>& visit);
 
   Result<struct stat> getattr(const Caller&, OpenFile*) override;
   Result<void> setattr(const Caller&, const AttributeChange&, OpenFile*) override;
@@ -43,6 +43,7 @@ class HeapDirectory : public Node {
   Result<Created> create(const Caller&, const std::string& name, mode_t mode, int flags) override;
   Result<NodePtr> mknod(const Caller&, const std::string& name, mode_t mode, dev_t) override;
   Result<NodePtr> mkdir(const Caller&, const std::string& name, mode_t mode) override;
+  Result<NodePtr> symlink(const Caller&, const std::string& target, const std::string& name) override;
   Result<void> unlink(const Caller&, const std::string& name) override;
   Result<void> rmdir(const Caller&, const std::string& name) override;
   Result<void> rename(const Caller&, const std::string& name, Node& new_parent, const std::string& new_name,
@@ -58,12 +59,24 @@ class HeapDirectory : public Node {
     return std::static_pointer_cast<HeapDirectory>(shared_from_this());
   }
   Attributes attributes_for_child(const Caller&, mode_t mode) const;
-  Result<std::shared_ptr<BufferFile>> add_buffer(const Caller&, const std::string& name, mode_t mode);
+  /// What a name here takes of the caller's share, with `more` bytes beside its own. ENAMETOOLONG, ENOSPC.
+  Result<Share> share_of(const Caller&, const std::string& name, size_t more = 0) const;
+  std::shared_ptr<BufferFile> new_buffer(const Caller&, mode_t mode, Share share);
+  /// Gives `child` a name that nothing has. ENOENT: the directory was removed.
+  Result<void> add(const std::string& name, const NodePtr& child);
   void place(const std::string& name, const NodePtr& child);
   void take_away(Children::const_iterator child);
   [[nodiscard]] bool has_ancestor(const Node* node) const;
+  /// How many directories are above it below the heap's own, which has 0 and no more than kMostLevels below
+  /// it.
+  [[nodiscard]] unsigned level() const;
+  /// How many levels of directories are below it.
+  [[nodiscard]] unsigned height() const;
+  /// ENAMETOOLONG: `moved`, with all that is below it, would come to lie too deep here.
+  [[nodiscard]] Result<void> check_depth(const Node& moved, const std::string& name) const;
 
   std::shared_ptr<HeapTree> tree_;
+  const Share share_;
   // Guarded by tree_->names.
   std::weak_ptr<Node> parent_;
   std::string name_;  ///< empty for the heap itself

@@ -42,7 +42,7 @@ class Heaps : public HeapsRoot {
 
   Result<struct statvfs> statfs(const Caller&) override { return budget_statvfs(context_); }
 
-  void each_buffer(const std::function<void(BufferNode&)>& visit) override {
+  void each_buffer(const std::function<void(BufferFile&)>& visit) override {
     std::map<std::string, std::shared_ptr<HeapDirectory>> directories;
     {
       const std::lock_guard lock(mutex_);

@@ -11,21 +11,14 @@
 
 namespace dmabuffs {
 
-/// A buffer with a name, an owner and times: a regular file below heaps/.
-class BufferNode : public Node {
- public:
-  using Node::Node;
-  [[nodiscard]] virtual const std::shared_ptr<Buffer>& buffer() const = 0;
-  /// Path in the mount: "heaps/system/dir/name"; empty when unlinked.
-  [[nodiscard]] virtual std::string path() const = 0;
-};
+class BufferFile;
 
 /// heaps/ itself.
 class HeapsRoot : public Node {
  public:
   using Node::Node;
   /// Calls `visit` for each named buffer of the mount.
-  virtual void each_buffer(const std::function<void(BufferNode&)>& visit) = 0;
+  virtual void each_buffer(const std::function<void(BufferFile&)>& visit) = 0;
 };
 
 std::shared_ptr<HeapsRoot> make_heaps_root(MountContext& context);

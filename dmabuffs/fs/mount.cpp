@@ -8,6 +8,7 @@ namespace dmabuffs {
 MountContext::MountContext(MountSettings s)
     : settings(std::move(s)),
       budget({settings.size, 0, ::geteuid()}),
+      shares(budget, Shares::of_this_process(budget, ::geteuid())),
       recycler(settings.recycle, 30, [gauge = MemoryGauge()] { return gauge.room().bytes == 0; }),
       engine({}),
       owner_uid(::geteuid()),

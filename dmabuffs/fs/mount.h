@@ -15,6 +15,7 @@
 #include "dmabuffs/fs/node.h"
 #include "dmabuffs/fs/passthrough.h"
 #include "dmabuffs/heap/heap.h"
+#include "dmabuffs/heap/shares.h"
 #include "dmabuffs/transfer/engine.h"
 
 namespace dmabuffs {
@@ -49,6 +50,7 @@ struct MountContext {
   explicit MountContext(MountSettings s);
   MountSettings settings;
   Budget budget;
+  Shares shares;
   Recycler recycler;
   Freeing freeing;
   Engine engine;

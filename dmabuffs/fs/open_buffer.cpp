@@ -7,27 +7,27 @@
 
 namespace dmabuffs {
 
-OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, int flags, uid_t opener)
+OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, std::shared_ptr<Buffer> buffer, int flags,
+                       uid_t opener)
     : file_(std::move(file)),
-      buffer_(*file_->buffer()),
+      buffer_(std::move(buffer)),
       flags_(flags),
       opener_(opener),
-      append_((flags & O_APPEND) != 0) {
-  file_->opened();
-}
+      append_((flags & O_APPEND) != 0) {}
 
 OpenBuffer::~OpenBuffer() {
+  buffer_.reset();  // an empty one goes with its last user
   file_->closed();
 }
 
 Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) {
-  return buffer_.read(offset, to);
+  return buffer_->read(offset, to);
 }
 
 Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   wrote_.store(true, std::memory_order_relaxed);
   uint64_t at = offset;
-  auto written = append_ ? buffer_.append(from, at) : buffer_.write(offset, from);
+  auto written = append_ ? buffer_->append(from, at) : buffer_->write(offset, from);
   if (written && *written > 0) file_->contents_changed();
   return written;
 }
@@ -36,7 +36,7 @@ Result<void> OpenBuffer::write_behind(uint64_t offset, std::span<const std::byte
                                       const Accept& accept) {
   if (append_) return OpenFile::write_behind(offset, from, accept);
   wrote_.store(true, std::memory_order_relaxed);
-  return buffer_.write_behind(offset, from, [&](size_t count) {
+  return buffer_->write_behind(offset, from, [&](size_t count) {
     if (count > 0) file_->contents_changed();
     accept(count);
   });
@@ -44,17 +44,17 @@ Result<void> OpenBuffer::write_behind(uint64_t offset, std::span<const std::byte
 
 bool OpenBuffer::would_block(Access access, uint64_t end) const {
   // The kernel's idea of the end, which O_APPEND writes name as their offset, may be too low.
-  if (access == Access::Write && append_) end = std::max(end, buffer_.size() + 1);
-  return buffer_.would_block(access, end);
+  if (access == Access::Write && append_) end = std::max(end, buffer_->size() + 1);
+  return buffer_->would_block(access, end);
 }
 
 Result<void> OpenBuffer::flush() {
   file_->closing();
   // Only a writer's close makes the dma-buf: a reader's close beside a writer must not end its growing.
   // What was written by passthrough the daemon has not seen.
-  const bool wrote = wrote_.load(std::memory_order_relaxed) || buffer_.writes_pass();
+  const bool wrote = wrote_.load(std::memory_order_relaxed) || buffer_->writes_pass();
   if (!writable() || !wrote) return {};
-  return buffer_.flush();
+  return buffer_->flush();
 }
 
 Result<void> OpenBuffer::fsync(bool) {
@@ -68,14 +68,14 @@ Result<void> OpenBuffer::fallocate(int mode, uint64_t offset, uint64_t length) {
   Result<void> done;
   switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
-      done = buffer_.allocate(range, keep_size);
+      done = buffer_->allocate(range, keep_size);
       break;
     case FALLOC_FL_ZERO_RANGE:
-      if (!keep_size) done = buffer_.allocate(range, false);
-      if (done) done = buffer_.zero(range);
+      if (!keep_size) done = buffer_->allocate(range, false);
+      if (done) done = buffer_->zero(range);
       break;
     case FALLOC_FL_PUNCH_HOLE:
-      done = buffer_.zero(range);
+      done = buffer_->zero(range);
       break;
     default:
       return fail_errno(EOPNOTSUPP, "fallocate");
@@ -85,7 +85,7 @@ Result<void> OpenBuffer::fallocate(int mode, uint64_t offset, uint64_t length) {
 }
 
 Result<uint64_t> OpenBuffer::lseek(uint64_t offset, int whence) {
-  return buffer_.seek(offset, whence);
+  return buffer_->seek(offset, whence);
 }
 
 Result<End> OpenBuffer::transfer_end(Access access) {
@@ -93,7 +93,7 @@ Result<End> OpenBuffer::transfer_end(Access access) {
     wrote_.store(true, std::memory_order_relaxed);
     file_->contents_changed();
   }
-  return End(file_->buffer());
+  return End(buffer_);
 }
 
 }  // namespace dmabuffs

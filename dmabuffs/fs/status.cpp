@@ -12,6 +12,7 @@
 #include <ctime>
 #include <map>
 
+#include "dmabuffs/fs/buffer_node.h"
 #include "dmabuffs/fs/caller_rights.h"
 #include "dmabuffs/fs/control_message.h"
 #include "dmabuffs/fs/fuse_version.h"
@@ -22,13 +23,13 @@ namespace {
 
 constexpr size_t kLongText = size_t{1} << 20;
 
-using BufferNodes = std::vector<std::shared_ptr<BufferNode>>;
+using BufferFiles = std::vector<std::shared_ptr<BufferFile>>;
 
 /// Taken first and looked at afterwards: the visit may hold a lock that asking a node needs.
-BufferNodes named_buffers(HeapsRoot& heaps) {
-  BufferNodes found;
-  heaps.each_buffer([&](BufferNode& node) {
-    found.push_back(std::static_pointer_cast<BufferNode>(node.shared_from_this()));
+BufferFiles named_buffers(HeapsRoot& heaps) {
+  BufferFiles found;
+  heaps.each_buffer([&](BufferFile& node) {
+    found.push_back(std::static_pointer_cast<BufferFile>(node.shared_from_this()));
   });
   return found;
 }
@@ -103,9 +104,9 @@ class Inventory {
     for (const auto& heap : context.heaps->scan()) row(*heap);
   }
 
-  void add(BufferNode& node) {
-    const BufferInfo about = node.buffer()->info();
-    const Heap& heap = node.buffer()->heap();
+  void add(BufferFile& node) {
+    const BufferInfo about = node.info();
+    const Heap& heap = node.heap();
     Row& its = row(heap);
     ++its.buffers;
     its.bytes += about.capacity;

@@ -143,6 +143,13 @@ Result<void> Budget::take_once(uid_t uid, uint64_t bytes, bool from_huge_pool) {
   return {};
 }
 
+Result<void> Budget::check(uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (auto checked = check_machine(bytes); !checked) return checked;
+  spent_ += bytes;
+  return {};
+}
+
 Result<void> Budget::check_limits(uid_t uid, uint64_t bytes) const {
   if (bytes > limits_.total - std::min(used_, limits_.total))
     return fail(ENOSPC, size_text(bytes) + " more would exceed the mount's size of " +

@@ -65,6 +65,9 @@ class Budget {
   /// reserved huge pages are memory already set aside, so only the mount's limits count. Call settle() or
   /// watch() on what it returns: until then its bytes count as still to be allocated.
   Result<Reservation> reserve(uid_t uid, uint64_t bytes, bool from_huge_pool = false);
+  /// Whether the machine and the cgroup have `bytes` more, which are no buffer's and will be taken now.
+  /// ENOMEM as above.
+  Result<void> check(uint64_t bytes);
   [[nodiscard]] uint64_t limit() const { return limits_.total; }
   /// The most `uid` may hold.
   [[nodiscard]] uint64_t limit_of(uid_t uid) const {

@@ -38,9 +38,38 @@ run touch "$(printf 'n%.0s' {1..256})"
 says 'one of 256 is not' 1 'too long'
 echo strange >$'new\nline \xff'
 is 'a name may have any byte' "$(cat $'new\nline \xff')" strange
-run ln -s target link
-check 'a heap has no symbolic links' test "$status" = 1
+ln -s target link
+is 'a symbolic link has a target' "$(readlink link) $(stat -c '%F %s %a' link)" 'target symbolic link 6 777'
+echo bytes >frame41 && echo others >frame42
+ln -s frame41 current && ln -sfn frame42 current
+is 'ln -sf moves a link on' "$(cat current)" others
+ln -s nowhere lost
+check 'one that leads nowhere is there all the same' refuses cat lost
+check 'and goes' rm lost
+mkdir -p packed/below && ln -s ../frame42 packed/below/up && ln -s nowhere packed/lost
+tar -cf "$outside/links.tar" packed && mkdir unpacked && tar -xf "$outside/links.tar" -C unpacked
+is 'tar -x makes them' "$(readlink unpacked/packed/below/up unpacked/packed/lost | xargs)" '../frame42 nowhere'
+cp -a packed copied
+is 'so does cp -a' "$(readlink copied/below/up) $(find copied -type l | wc -l)" '../frame42 2'
+touch -hd '2001-02-03 UTC' link
+is 'it has times of its own' "$(TZ=UTC date -r packed +%Y) $(TZ=UTC stat -c %y link | cut -c1-10)" "$(date +%Y) 2001-02-03"
+mv link renamed-link && mv -f renamed-link current
+is 'it is renamed, over another too' "$(readlink current)" target
+check 'status does not mind them' jq -e '[.buffers[].path] | all(endswith("current") | not)' "$mnt/status" >/dev/null
+check 'and a directory of them goes' rm -r packed unpacked copied current frame41 frame42
+check 'there are no hard links' refuses ln target hard
 check 'nor pipes' refuses mkfifo pipe
+touch setid && chmod 6755 setid
+is 'set-id bits are not kept' "$(stat -c %a setid)" 755
+rm setid
+mkdir deep && (cd deep && for _ in {1..127}; do mkdir d && cd d || exit; done)
+run sh -c "cd deep$(printf '/d%.0s' {1..127}) && mkdir d"
+says 'directories lie 128 deep at most' 1 'too long'
+mkdir -p beside/a/b
+run mv deep/d beside/a/b/
+says 'nor with what is below it' 1 'too long'
+check 'up it can' mv deep/d/d up
+rm -r deep up beside
 rm -rf "$heap"/n* renamed a
 
 mv target "$files/moved"

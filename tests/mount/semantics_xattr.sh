@@ -37,6 +37,16 @@ run setfattr -n user.big -v "$(head -c 50000 /dev/zero | tr '\0' x)" "$heap/move
 says 'a large one fits' 0 ''
 run setfattr -n user.more -v "$(head -c 50000 /dev/zero | tr '\0' x)" "$heap/moved"
 says 'not more than 64 KiB of them' 1 'No space left'
+run setfattr -n user. -v x "$heap/moved"
+says 'one without a name is refused' 1 'Invalid argument'
+setfattr -x user.big "$heap/moved"
+stored=0
+for ((i = 0; i < 400; i++)); do
+    setfattr -n "user.$(printf "%0240d" "$i")" "$heap/moved" 2>/dev/null || break
+    stored=$((stored + 1))
+done
+is 'names count, too' "$((stored > 200 && stored < 300))" 1
+is 'and all are listed' "$(getfattr "$heap/moved" 2>/dev/null | grep -c '^user')" "$stored"
 is 'the bytes are untouched' "$(cat "$heap/moved")" bytes
 "$DMABUFFS" umount "$mnt"
 wait

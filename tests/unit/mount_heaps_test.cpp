@@ -2,7 +2,10 @@
 // The directories of heaps/ without a mount: what they count, and their end.
 #include <linux/fs.h>
 
+#include <vector>
+
 #include "catch.h"
+#include "descriptors.h"
 #include "dmabuffs/fs/heap_directory.h"
 
 using namespace dmabuffs;
@@ -60,4 +63,79 @@ TEST_CASE("a heap's directory that goes takes no buffer with it, and nothing is 
   CHECK(tree.top->retire());
   const auto late = tree.top->mknod(tree.me, "late", S_IFREG | 0644, 0);
   CHECK((!late && late.error().code == ENOENT));
+}
+
+TEST_CASE("an empty buffer takes no descriptor, and has its times whether it is open or not") {
+  Tree tree;
+  const size_t before = open_descriptors();
+  std::vector<NodePtr> files;
+  for (int i = 0; i < 100; ++i)
+    files.push_back(tree.top->mknod(tree.me, std::to_string(i), S_IFREG | 0644, 0).value());
+  CHECK(open_descriptors() == before);
+  Node& file = *files.front();
+  AttributeChange dated;
+  dated.mtime = dated.atime = timespec{1000000000, 5};
+  REQUIRE(file.setattr(tree.me, dated, nullptr));
+  const struct stat was = file.getattr(tree.me, nullptr).value();
+  {
+    const OpenPtr open = file.open(tree.me, O_RDWR).value();
+    CHECK(open_descriptors() == before + 1);
+    const struct stat now = file.getattr(tree.me, nullptr).value();
+    CHECK(now.st_mtim.tv_sec == 1000000000);
+    CHECK(now.st_mtim.tv_nsec == 5);
+    CHECK(now.st_ctim.tv_nsec == was.st_ctim.tv_nsec);
+    const std::byte one{1};
+    REQUIRE(open->write(0, {&one, 1}));
+  }
+  CHECK(open_descriptors() == before + 1);  // it holds a byte
+  AttributeChange emptied;
+  emptied.size = 0;
+  REQUIRE(file.setattr(tree.me, emptied, nullptr));
+  CHECK(open_descriptors() == before);
+  CHECK(file.getattr(tree.me, nullptr)->st_mtim.tv_sec > 1000000000);
+  AttributeChange longer;
+  longer.size = 4096;
+  REQUIRE(file.setattr(tree.me, longer, nullptr));
+  CHECK(file.getattr(tree.me, nullptr)->st_size == 4096);
+  CHECK(open_descriptors() == before + 1);
+}
+
+TEST_CASE("a user's buffers and names end at that user's share") {
+  Tree tree;
+  const Caller other{tree.me.uid + 1, 0, 0, 0};
+  unsigned made = 0;
+  for (; made < 200000; ++made) {
+    auto link = tree.top->symlink(other, std::string(4000, 'x'), std::to_string(made));
+    if (link) continue;
+    CHECK(link.error().code == ENOSPC);
+    CHECK(link.error().message.find("user " + std::to_string(other.uid)) != std::string::npos);
+    break;
+  }
+  CHECK(made > 1000);
+  CHECK(made < 200000);
+  for (int i = 0; i < 4; ++i) (void)tree.top->mkdir(other, "small" + std::to_string(i), 0755);
+  CHECK_FALSE(tree.top->mkdir(other, "directory", 0755));
+  CHECK_FALSE(tree.top->mknod(other, "file", S_IFREG | 0644, 0));
+  CHECK(tree.top->mkdir(tree.me, "directory", 0755));  // the owner's are others
+  for (unsigned i = 0; i < made; ++i) REQUIRE(tree.top->unlink(other, std::to_string(i)));
+  CHECK(tree.top->mkdir(other, "other", 0755));
+}
+
+TEST_CASE("directories below a heap lie 128 deep at most, however they got there") {
+  Tree tree;
+  NodePtr at = tree.top;
+  for (int level = 1; level <= 128; ++level) {
+    auto next = at->mkdir(tree.me, "d", 0755);
+    REQUIRE(next);
+    at = *next;
+  }
+  const auto refused = at->mkdir(tree.me, "d", 0755);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ENAMETOOLONG);
+  CHECK(at->mknod(tree.me, "file", S_IFREG | 0644, 0));
+  const NodePtr side = tree.top->mkdir(tree.me, "side", 0755).value();
+  const NodePtr first = tree.top->lookup(tree.me, "d").value();
+  CHECK(tree.top->rename(tree.me, "d", *side, "d", 0).error().code == ENAMETOOLONG);
+  CHECK(tree.top->rename(tree.me, "d", *tree.top, "side", RENAME_EXCHANGE));  // as deep as they were
+  CHECK(first->rename(tree.me, "d", *tree.top, "up", 0));
 }
