@@ -119,22 +119,11 @@ struct Callback<Operation> {
   static void run(fuse_req_t request, Args... args) noexcept { dispatch::run<Operation>(request, args...); }
 };
 
-/// Two arguments of libfuse are one of ours: bytes and their number.
-template <auto Operation>
-struct DataCallback;
-template <class... Args, void (*Operation)(fuse_req_t, fuse_ino_t, std::span<const char>, Args...)>
-struct DataCallback<Operation> {
-  static void run(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, Args... args) noexcept {
-    dispatch::run<Operation>(request, ino, std::span(data, size), args...);
-  }
-};
-
 }  // namespace dispatch
 
-/// The callback of an operation.
+/// The callback of an operation whose arguments are libfuse's: a `const char*` is a C string. Where libfuse
+/// gives bytes and their number, the operation takes a span, and its callback calls dispatch::run.
 template <auto Operation>
 inline constexpr auto callback = dispatch::Callback<Operation>::run;
-template <auto Operation>
-inline constexpr auto data_callback = dispatch::DataCallback<Operation>::run;
 
 }  // namespace dmabuffs

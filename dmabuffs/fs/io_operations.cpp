@@ -129,6 +129,11 @@ void op_write(fuse_req_t request, fuse_ino_t, std::span<const char> data, off_t 
   }
 }
 
+void write_callback(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset,
+                    fuse_file_info* info) noexcept {
+  dispatch::run<op_write>(request, ino, std::span(data, size), offset, info);
+}
+
 void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   going_to_wait();
   reply_done(request, OpenPtr(handle_of(info).file)->flush());
@@ -158,7 +163,7 @@ void add_io_operations(fuse_lowlevel_ops& ops) {
   ops.create = callback<op_create>;
   ops.release = callback<op_release>;
   ops.read = callback<op_read>;
-  ops.write = data_callback<op_write>;
+  ops.write = write_callback;
   ops.flush = callback<op_flush>;
   ops.fsync = callback<op_fsync>;
   ops.fallocate = callback<op_fallocate>;

@@ -227,11 +227,17 @@ void op_listxattr(fuse_req_t request, fuse_ino_t ino, size_t size) {
   });
 }
 
-void op_setxattr(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, size_t size,
+void op_setxattr(fuse_req_t request, fuse_ino_t ino, const char* name, std::span<const char> value,
                  int flags) {
   with_node(request, ino, [&](const NodePtr& node) {
-    reply_done(request, node->setxattr(caller_of(request), name, std::string(value, size), flags));
+    reply_done(request, node->setxattr(caller_of(request), name, {value.data(), value.size()}, flags));
   });
+}
+
+/// Two arguments of libfuse are one of ours: the value is no C string.
+void setxattr_callback(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, size_t size,
+                       int flags) noexcept {
+  dispatch::run<op_setxattr>(request, ino, name, std::span(value, size), flags);
 }
 
 void op_removexattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
@@ -259,7 +265,7 @@ void add_name_operations(fuse_lowlevel_ops& ops, bool xattrs) {
   if (!xattrs) return;
   ops.getxattr = callback<op_getxattr>;
   ops.listxattr = callback<op_listxattr>;
-  ops.setxattr = callback<op_setxattr>;
+  ops.setxattr = setxattr_callback;
   ops.removexattr = callback<op_removexattr>;
 }
 

@@ -2,6 +2,7 @@
 // What may wait keeps nobody else waiting, and no request that fails ends the daemon.
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 #include <atomic>
 #include <csignal>
@@ -116,4 +117,28 @@ TEST_CASE("copy_file_range into a file whose O_APPEND fcntl has taken away goes 
     REQUIRE(::write(to.get(), "X", 1) == 1);
     CHECK(content(path) == "01abcd6789X");
   }
+}
+
+TEST_CASE("requests of one user to files/ that overtake one another arrive whole") {
+  const Mount mount({"-o", "xattr"});
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&, thread] {
+      const std::string path = mount.files + std::to_string(thread);
+      const UniqueFd fd(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+      for (int round = 0; round < 100; ++round) {
+        std::string value(50, static_cast<char>('a' + thread));
+        value[10] = '\0';
+        std::string back(value.size(), 'x');
+        const bool same = ::setxattr(path.c_str(), "user.note", value.data(), value.size(), 0) == 0 &&
+                          ::getxattr(path.c_str(), "user.note", back.data(), back.size()) == 50 &&
+                          back == value && ::pwrite(fd.get(), value.data(), 50, round * 50) == 50 &&
+                          ::pread(fd.get(), back.data(), 50, round * 50) == 50 && back == value;
+        wrong += same ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
 }
