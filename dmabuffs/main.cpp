@@ -53,7 +53,7 @@ CLI::Option* add_words(CLI::App& command, const std::string& name, std::vector<s
 template <class Words>
 void add_mount_words(CLI::App& command, Words& words) {
   add_words(command, "--files", words.files, "Show the host directory DIR as files/NAME; repeatable",
-            "[NAME=]DIR");
+            "[NAME=]DIR[:ro]");
   const char* heap = "NAME[:KEY=VALUE,...]";
   add_words(command, "--heap", words.heaps, "Show this heap (default: all that are found); repeatable", heap);
   add_words(command, "--heap-if-present", words.heaps_if_present, "The same, where the machine may lack it",
@@ -76,7 +76,7 @@ void add_mount(CLI::App& app, Action& action) {
       "  allow_root         root may use the mount besides its owner\n"
       "                     (for both an ordinary user needs user_allow_other in /etc/fuse.conf)\n"
       "  ro                 nothing can be changed\n"
-      "  require_direct, files=[NAME=]DIR, heap=NAME, heap_if_present=NAME, foreground\n"
+      "  require_direct, files=[NAME=]DIR[:ro], heap=NAME, heap_if_present=NAME, foreground\n"
       "                     as the options above, for fstab\n"
       "  xattr              extended attributes on buffers (with libfuse 3.14 writes get slower)\n"
       "  no_passthrough     all reads and writes go through the daemon; no buffer can be mapped\n"

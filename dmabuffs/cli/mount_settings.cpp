@@ -36,8 +36,13 @@ Result<FilesOption> parse_files(const std::string& word) {
     option.name = word.substr(0, equals);
     directory = word.substr(equals + 1);
   }
+  constexpr std::string_view kReadOnly = ":ro";
+  if (directory.ends_with(kReadOnly)) {
+    option.read_only = true;
+    directory.resize(directory.size() - kReadOnly.size());
+  }
   if (directory.empty())
-    return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR");
+    return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR[:ro]");
   std::error_code problem;
   const auto path = std::filesystem::canonical(directory, problem);
   if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());

@@ -10,7 +10,7 @@ namespace dmabuffs::cli {
 /// What the command line said, before it is understood.
 struct MountWords {
   std::string mountpoint;
-  std::vector<std::string> files;  ///< [NAME=]DIR
+  std::vector<std::string> files;  ///< [NAME=]DIR[:ro]
   std::vector<std::string> heaps;  ///< NAME[:key=value,...]
   std::vector<std::string> heaps_if_present;
   std::vector<std::string> options;  ///< each the text of one -o

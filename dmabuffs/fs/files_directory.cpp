@@ -4,6 +4,7 @@
 // there.
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "dmabuffs/fs/files_node.h"
@@ -19,6 +20,25 @@ Result<void> check_name(const std::string& name) {
     return fail_errno(EINVAL, "name");
   return {};
 }
+
+/// The caller's umask, on this thread: the host's kernel knows whether a directory's default ACL stands in
+/// for it.
+class ThreadUmask {
+ public:
+  explicit ThreadUmask(mode_t mask) {
+    // From the first time on this thread has a umask (and a working directory) of its own.
+    thread_local const bool own = ::unshare(CLONE_FS) == 0;
+    if (own) before_ = ::umask(mask);
+  }
+  ~ThreadUmask() {
+    if (before_) ::umask(*before_);
+  }
+  ThreadUmask(const ThreadUmask&) = delete;
+  ThreadUmask& operator=(const ThreadUmask&) = delete;
+
+ private:
+  std::optional<mode_t> before_;
+};
 
 template <class NodeType>
 Result<NodePtr> as_node(Result<NodeType> found) {
@@ -58,8 +78,9 @@ Result<std::unique_ptr<OpenDirectory>> FilesNode::opendir(const Caller& caller) 
 
 Result<Node::Created> FilesNode::create(const Caller& caller, const std::string& name, mode_t mode,
                                         int flags) {
+  const ThreadUmask umask(caller.umask);
   const Credentials opener = room_->opener(caller);
-  const auto rights = room_->act_as(opener);
+  const auto rights = room_->act_to_change(opener);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -88,7 +109,8 @@ Result<Node::Created> FilesNode::create_in(int directory, const Credentials& ope
 }
 
 Result<NodePtr> FilesNode::mknod(const Caller& caller, const std::string& name, mode_t mode, dev_t device) {
-  const auto rights = room_->act_as(caller);
+  const ThreadUmask umask(caller.umask);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -97,7 +119,8 @@ Result<NodePtr> FilesNode::mknod(const Caller& caller, const std::string& name, 
 }
 
 Result<NodePtr> FilesNode::mkdir(const Caller& caller, const std::string& name, mode_t mode) {
-  const auto rights = room_->act_as(caller);
+  const ThreadUmask umask(caller.umask);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -106,7 +129,7 @@ Result<NodePtr> FilesNode::mkdir(const Caller& caller, const std::string& name, 
 }
 
 Result<NodePtr> FilesNode::symlink(const Caller& caller, const std::string& target, const std::string& name) {
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -117,7 +140,7 @@ Result<NodePtr> FilesNode::symlink(const Caller& caller, const std::string& targ
 Result<NodePtr> FilesNode::link(const Caller& caller, Node& existing, const std::string& name) {
   auto* source = dynamic_cast<FilesNode*>(&existing);
   if (source == nullptr || source->room_ != room_) return fail_errno(EXDEV, name);
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -130,7 +153,7 @@ Result<NodePtr> FilesNode::link(const Caller& caller, Node& existing, const std:
 }
 
 Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -140,7 +163,7 @@ Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
 }
 
 Result<void> FilesNode::rmdir(const Caller& caller, const std::string& name) {
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
@@ -159,7 +182,7 @@ Result<void> FilesNode::rename(const Caller& caller, const std::string& name, No
   auto* target = dynamic_cast<FilesNode*>(&new_parent);
   if (target == nullptr || target->room_ != room_) return fail_errno(EXDEV, name);
   if (flags & ~static_cast<unsigned>(RENAME_NOREPLACE | RENAME_EXCHANGE)) return fail_errno(EINVAL, name);
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto from = directory(name);
   if (!from) return Failure(from.error());

@@ -18,6 +18,9 @@ namespace {
 /// nothing; not O_NONBLOCK, O_CREAT, O_TRUNC, O_NOFOLLOW: the client's kernel has dealt with them.
 constexpr int kHostFlags = O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC | O_NOATIME;
 
+/// FMODE_EXEC of the kernel: execve opens. No open(2) gets it through to a file system.
+constexpr int kForExec = 0x20;
+
 constexpr size_t kLargestXattr = 64 << 10;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
 
 /// True when going from `now` to `wanted` only takes setuid or setgid away.
@@ -104,7 +107,7 @@ Result<void> FilesNode::setattr(const Caller& caller, const AttributeChange& cha
   std::optional<mode_t> dropped;
   SharedFd fd;
   {
-    const auto rights = room_->act_as(caller);
+    const auto rights = room_->act_to_change(caller);
     if (!rights) return Failure(rights.error());
     auto reached = inode();
     if (!reached) return pass(std::move(reached));
@@ -172,11 +175,18 @@ Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags) {
   // opens those itself and never asks.
   if (S_ISDIR(identity_.type)) return fail_errno(EISDIR, "open");
   if (!S_ISREG(identity_.type)) return fail_errno(ENXIO, "open");
-  const auto rights = room_->act_as(opener);
+  const bool reads = (flags & O_ACCMODE) == O_RDONLY;
+  auto rights = reads ? room_->act_as(opener) : room_->act_to_change(opener);
   if (!rights) return Failure(rights.error());
   const auto fd = inode();
   if (!fd) return Failure(fd.error());
   auto opened = reopen((*fd)->get(), flags & kHostFlags);
+  // Who may only execute a file has its bytes read all the same.
+  if (!opened && opened.error().code == EACCES && reads && (flags & kForExec) != 0 &&
+      ::faccessat((*fd)->get(), "", X_OK, AT_EACCESS | AT_EMPTY_PATH) == 0) {
+    { const CallerRights back = std::move(*rights); }
+    opened = reopen((*fd)->get(), O_RDONLY);
+  }
   if (!opened) return pass(std::move(opened));
   return std::make_shared<FilesFile>(self(), std::make_shared<const UniqueFd>(std::move(*opened)),
                                      flags & kHostFlags, opener);
@@ -221,7 +231,7 @@ Result<std::vector<std::string>> FilesNode::listxattr(const Caller& caller) {
 
 Result<void> FilesNode::setxattr(const Caller& caller, const std::string& name, const std::string& value,
                                  int flags) {
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto fd = inode();
   if (!fd) return Failure(fd.error());
@@ -230,7 +240,7 @@ Result<void> FilesNode::setxattr(const Caller& caller, const std::string& name, 
 }
 
 Result<void> FilesNode::removexattr(const Caller& caller, const std::string& name) {
-  const auto rights = room_->act_as(caller);
+  const auto rights = room_->act_to_change(caller);
   if (!rights) return Failure(rights.error());
   const auto fd = inode();
   if (!fd) return Failure(fd.error());

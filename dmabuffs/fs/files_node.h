@@ -28,6 +28,7 @@ class FilesNode final : public Node {
   /// The name of what --files shows is the mount's own, and leads nowhere else.
   [[nodiscard]] double name_timeout() const override { return room_->is_root(*this) ? 1 : 0; }
   [[nodiscard]] bool asks_others() const override { return true; }
+  [[nodiscard]] bool applies_umask() const override { return true; }
   [[nodiscard]] const std::shared_ptr<FilesRoom>& room() const { return room_; }
   /// `fd` is open on this inode; it is used for as long as others hold it.
   void add_handle(const SharedFd& fd);

@@ -25,12 +25,13 @@ FilesRoom::Key FilesRoom::key_of(const HostIdentity& identity) {
 }
 
 FilesRoom::FilesRoom(MountContext& context, std::string directory, UniqueFd root, HostIdentity identity,
-                     bool as_caller)
+                     bool as_caller, bool read_only)
     : context_(context),
       directory_(std::move(directory)),
       root_(std::move(root)),
       root_identity_(identity),
-      as_caller_(as_caller) {}
+      as_caller_(as_caller),
+      read_only_(read_only) {}
 
 std::shared_ptr<FilesNode> FilesRoom::make_root() {
   auto root = std::make_shared<FilesNode>(shared_from_this(), root_identity_, context_.numbers.next());

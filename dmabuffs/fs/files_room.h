@@ -33,7 +33,7 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
  public:
   /// `root`: the directory as O_PATH. `as_caller`: run every operation with the rights of who asked.
   FilesRoom(MountContext& context, std::string directory, UniqueFd root, HostIdentity identity,
-            bool as_caller);
+            bool as_caller, bool read_only);
 
   std::shared_ptr<FilesNode> make_root();
   [[nodiscard]] bool is_root(const FilesNode& node) const;
@@ -43,6 +43,12 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
 
   /// The rights to work with for a request; changes nothing where the daemon acts as itself.
   [[nodiscard]] Result<CallerRights> act_as(const Caller& caller) const;
+  /// The same to change something; EROFS where the room is for reading only.
+  template <class Who>
+  [[nodiscard]] Result<CallerRights> act_to_change(const Who& who) const {
+    if (read_only_) return fail(EROFS, directory_ + ": --files shows it for reading only");
+    return act_as(who);
+  }
   /// The same for what an open file does later.
   [[nodiscard]] Result<CallerRights> act_as(const Credentials& opener) const;
   /// Whom act_as is to be given for an open file; empty where the daemon acts as itself.
@@ -93,7 +99,7 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
   const std::string directory_;
   const UniqueFd root_;
   const HostIdentity root_identity_;
-  const bool as_caller_;
+  const bool as_caller_, read_only_;
 
   mutable std::mutex mutex_;  // nodes_ and every node's names
   std::map<Key, std::weak_ptr<FilesNode>> nodes_;

@@ -48,7 +48,9 @@ void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
 void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
   with_node(request, parent, [&](const NodePtr& node) {
     // With O_EXCL a room must not open what somebody else has made since the kernel looked.
-    auto created = node->create(caller_of(request), name, mode, info->flags & ~(kDroppedFlags & ~O_EXCL));
+    const Caller caller = caller_of(request);
+    auto created =
+        node->create(caller, name, made_mode(*node, caller, mode), info->flags & ~(kDroppedFlags & ~O_EXCL));
     if (!created) return reply_error(request, created.error());
     const auto entry = make_entry(request, created->node);
     if (!entry) return reply_error(request, entry.error());

@@ -23,6 +23,7 @@ namespace dmabuffs {
 struct FilesOption {
   std::string name;       ///< directory below files/
   std::string directory;  ///< absolute host path
+  bool read_only = false;
 };
 
 struct MountSettings {

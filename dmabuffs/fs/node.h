@@ -110,6 +110,8 @@ class Node : public std::enable_shared_from_this<Node> {
   /// Requests to it and its open files are answered by others (the host's file systems), or take long: any
   /// may wait, and for as long as those like.
   [[nodiscard]] virtual bool asks_others() const { return false; }
+  /// A directory that applies the caller's umask to what is made in it.
+  [[nodiscard]] virtual bool applies_umask() const { return false; }
 
   virtual Result<struct stat> getattr(const Caller&, OpenFile* open) = 0;
   virtual Result<void> setattr(const Caller&, const AttributeChange&, OpenFile* open);

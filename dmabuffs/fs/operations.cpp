@@ -12,6 +12,10 @@ Caller caller_of(fuse_req_t request) {
   return {context->uid, context->gid, context->pid, context->umask};
 }
 
+mode_t made_mode(const Node& parent, const Caller& caller, mode_t mode) {
+  return parent.applies_umask() ? mode : mode & ~caller.umask;
+}
+
 void answer_exception(fuse_req_t request) noexcept {
   int code = EIO;
   try {
@@ -149,13 +153,16 @@ void op_readlink(fuse_req_t request, fuse_ino_t ino) {
 
 void op_mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
   with_node(request, parent, [&](const NodePtr& node) {
-    reply_entry(request, node->mknod(caller_of(request), name, mode, device));
+    const Caller caller = caller_of(request);
+    reply_entry(request, node->mknod(caller, name, made_mode(*node, caller, mode), device));
   });
 }
 
 void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-  with_node(request, parent,
-            [&](const NodePtr& node) { reply_entry(request, node->mkdir(caller_of(request), name, mode)); });
+  with_node(request, parent, [&](const NodePtr& node) {
+    const Caller caller = caller_of(request);
+    reply_entry(request, node->mkdir(caller, name, made_mode(*node, caller, mode)));
+  });
 }
 
 void op_symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {

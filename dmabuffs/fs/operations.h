@@ -23,6 +23,9 @@ inline Session& session_of(fuse_req_t request) {
 }
 
 Caller caller_of(fuse_req_t request);
+/// `mode` as what is made in `parent` is to have it: without the bits of the umask, unless `parent` sees to
+/// that.
+mode_t made_mode(const Node& parent, const Caller& caller, mode_t mode);
 
 /// The one place where an Error becomes an errno; what only the log can explain is logged here. Throws
 /// Elsewhere instead where waiting could have prevented it.

@@ -134,6 +134,7 @@ void Session::initialised(fuse_conn_info* connection) {
   without(FUSE_CAP_ATOMIC_O_TRUNC);  // one way to truncate: SETATTR
   without(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);  // slower for memory
   without(FUSE_CAP_WRITEBACK_CACHE);
+  with(FUSE_CAP_DONT_MASK);  // a default ACL on the host may stand in for the umask: made_mode()
   with(FUSE_CAP_PARALLEL_DIROPS);
   with(FUSE_CAP_READDIRPLUS);
   with(FUSE_CAP_READDIRPLUS_AUTO);

@@ -54,6 +54,32 @@ check 'he may not give his file away' refuses as chown 21002 "$files/tmp/mine"
 check 'nor make device nodes' refuses as mknod "$files/tmp/null" c 1 3
 check 'he may change its mode' as chmod 644 "$files/tmp/mine"
 
+# Files and directories whose rights are more than their mode.
+install -m 711 /bin/echo "$data/runs"
+# setpriv itself still has root's capabilities when it executes.
+# shellcheck disable=SC2016 # for the inner shell
+run() { as bash -c '"$0" runs' "$1"; } # FILE
+check 'what a user may execute but not read runs' test "$(run "$files/runs")" = runs
+check 'and is not read' refuses as cat "$files/runs"
+install -m 744 /bin/echo "$data/reads"
+check 'what he may read but not execute does not run' refuses run "$files/reads"
+install -d -m 1777 "$data/acl" "$data/plain"
+setfacl -m d:u::rwx,d:g::rwx,d:o::r-x "$data/acl" || failed=1
+for at in acl plain; do
+    for in in "$data" "$files"; do
+        # shellcheck disable=SC2016 # for the inner shell
+        as bash -c 'umask 077; touch "$1/file-$2"; mkdir "$1/dir-$2"; mkfifo "$1/fifo-$2"' - "$in/$at" "$([[ $in = "$files" ]] && echo mount || echo host)"
+    done
+done
+modes() { (cd "$data/$1" && stat -c %A "file-$2" "dir-$2" "fifo-$2"); } # DIRECTORY WHERE
+check 'a default ACL of the host stands in for the umask' test "$(modes acl mount)" = "$(modes acl host)"
+check 'which holds elsewhere' test "$(modes plain mount)" = "$(modes plain host)"
+check 'the two differ' refuses test "$(modes acl mount)" = "$(modes plain mount)"
+# shellcheck disable=SC2016 # for the inner shell
+as bash -c 'umask 027; touch "$1/masked"; mkdir "$1/masked-dir"' - "$mnt/heaps/memfd"
+check 'in a heap the umask holds' test "$(stat -c %a "$mnt/heaps/memfd/masked" "$mnt/heaps/memfd/masked-dir" | xargs)" = '640 750'
+rm -r "$mnt/heaps/memfd/masked" "$mnt/heaps/memfd/masked-dir"
+
 head -c 100000 /dev/urandom >"$data/random"
 as cp "$files/random" "$mnt/heaps/memfd/buffer"
 as cp "$mnt/heaps/memfd/buffer" "$files/tmp/back"

@@ -16,7 +16,8 @@ within() { timeout "$@"; } # SECONDS COMMAND...
 mnt="$T/a mount" data=$T/data files="$T/a mount/files/data"
 mkdir "$mnt" "$data"
 chmod 755 "$T" "$data"
-"$DMABUFFS" mount -o xattr --files data="$data" --files root=/ "$mnt" || exit 1
+mkdir "$T/other:ro"
+"$DMABUFFS" mount -o xattr --files data="$data" --files kept="$data:ro" --files "$T/other:ro/" --files root=/ "$mnt" || exit 1
 trap '"$DMABUFFS" umount "$mnt"' EXIT
 
 # Everything a program can do to a directory, its errors included.
@@ -105,6 +106,37 @@ check 'a copy from one host directory to another' cp "$mnt/files/root$data/rando
 check 'arrives' cmp "$data/random" "$data/copy2"
 check 'rename between host directories is refused, so mv copies' mv "$files/copy2" "$mnt/files/root$data/copy3"
 check 'and that arrives too' cmp "$data/random" "$data/copy3"
+
+# The same directory, for reading only.
+kept="$mnt/files/kept"
+mkdir "$data/room" && echo text >"$data/room/file"
+before=$(find "$data" -printf '%P %m %s %T@\n' | sort)
+check 'what is shown for reading only is read' test "$(cat "$kept/room/file")" = text
+check 'and copied from' cp "$kept/random" "$mnt/heaps/memfd/buffer"
+while read -r -a words; do
+    out=$(LC_ALL=C "${words[@]/#@/$kept/}" 2>&1)
+    check "it refuses ${words[*]} with EROFS" grep -q 'Read-only file system' <<<"$out"
+done <<'END'
+tee @room/file
+tee -a @room/file
+touch @room/new
+touch -d 2001-01-01 @room/file
+truncate -s 1 @room/file
+chmod 600 @room/file
+rm -f @room/file
+rmdir @room
+mkdir @room/new
+mkfifo @room/new
+ln -s x @room/new
+ln @room/file @room/new
+mv @room/file @room/new
+setfattr -n user.a -v b @room/file
+cp @random @room/file
+END
+out=$(LC_ALL=C "$DMABUFFS" cp "$kept/random" "$kept/room/new" 2>&1)
+check 'as it does for dmabuffs cp' grep -q 'Read-only file system' <<<"$out"
+check 'and nothing has changed' test "$(find "$data" -printf '%P %m %s %T@\n' | sort)" = "$before"
+check 'a directory whose name ends in :ro can be shown as ever' touch "$mnt/files/other:ro/new"
 
 check 'the mount seen through files/root=/ is not entered' refuses within 10 stat "$mnt/files/root$mnt/heaps"
 check 'nor does listing the directory it lies in hang' within 10 ls "$mnt/files/root$T"

@@ -33,6 +33,30 @@ TEST_CASE("a file made below files/ is the host's file") {
   CHECK(read_all(*again->open) == "hello");
 }
 
+TEST_CASE("a directory that is shown for reading only refuses every change") {
+  Host host;
+  put(host.tree.path("file"), "text");
+  const NodePtr root = make_files_root(host.context, {"kept", host.tree.path(), true}).value();
+  const NodePtr file = root->lookup(host.me, "file").value();
+  CHECK(read_all(*file->open(host.me, O_RDONLY).value()) == "text");
+  CHECK(code(file->open(host.me, O_RDWR)) == EROFS);
+  CHECK(code(file->open(host.me, O_WRONLY)) == EROFS);
+  AttributeChange change;
+  change.size = 0;
+  CHECK(code(file->setattr(host.me, change, nullptr)) == EROFS);
+  CHECK(code(file->setxattr(host.me, "user.a", "b", 0)) == EROFS);
+  CHECK(code(file->removexattr(host.me, "user.a")) == EROFS);
+  CHECK(code(root->create(host.me, "new", 0600, O_RDONLY | O_CREAT)) == EROFS);
+  CHECK(code(root->mknod(host.me, "new", S_IFREG | 0600, 0)) == EROFS);
+  CHECK(code(root->mkdir(host.me, "new", 0700)) == EROFS);
+  CHECK(code(root->symlink(host.me, "file", "new")) == EROFS);
+  CHECK(code(root->link(host.me, *file, "new")) == EROFS);
+  CHECK(code(root->rename(host.me, "file", *root, "new", 0)) == EROFS);
+  CHECK(code(root->unlink(host.me, "file")) == EROFS);
+  CHECK(code(root->rmdir(host.me, "file")) == EROFS);
+  CHECK(get(host.tree.path("file")) == "text");
+}
+
 TEST_CASE("creating over a symbolic link or a FIFO opens neither") {
   Host host;
   put(host.tree.path("target"), "kept");

@@ -48,7 +48,7 @@ TEST_CASE("a heap's name may have commas") {
 TEST_CASE("the words of mount become settings") {
   MountWords words;
   words.mountpoint = "/m";
-  words.files = {"t=/tmp"};
+  words.files = {"t=/tmp:ro"};
   words.heaps = {"udmabuf:huge=never"};
   words.options = {"size=1G,recycle=0", "noatime,atime,nofail,x-systemd.automount,no_passthrough,files=/usr"};
   const auto settings = understand(words);
@@ -59,6 +59,9 @@ TEST_CASE("the words of mount become settings") {
   CHECK(settings->fuse_options == std::vector<std::string>{"noatime"});
   REQUIRE(settings->files.size() == 2);
   CHECK(settings->files[0].name == "t");
+  CHECK(settings->files[0].directory == "/tmp");
+  CHECK(settings->files[0].read_only);
+  CHECK_FALSE(settings->files[1].read_only);
   CHECK(settings->files[1].name == "usr");
   REQUIRE(settings->heaps.size() == 1);
   CHECK(settings->heaps[0].settings.at("huge") == "never");
