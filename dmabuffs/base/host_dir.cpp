@@ -12,33 +12,26 @@ namespace {
 
 constexpr uint64_t kNoLinks = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
-Result<UniqueFd> open_resolved(int directory, const std::string& path, int flags, mode_t mode,
-                               uint64_t resolve) {
+Result<UniqueFd> open_resolved(int directory, const std::string& name, int flags, mode_t mode) {
   struct open_how how {};
   how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
   how.mode = mode;
-  how.resolve = resolve;
+  how.resolve = kNoLinks;
   // The kernel answers EAGAIN when a rename elsewhere raced with the walk and it can't prove that it stayed
   // beneath.
   for (int attempt = 0; attempt < 8; ++attempt) {
-    const long fd = ::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
+    const long fd = ::syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how);
     if (fd >= 0) return UniqueFd(static_cast<int>(fd));
     if (errno != EAGAIN && errno != EINTR) break;
   }
-  return fail_errno(errno, path);
+  return fail_errno(errno, name);
 }
 
 }  // namespace
 
-bool HostIdentity::same_as(const HostIdentity& other) const {
-  const bool same_place = mount == other.mount && device == other.device && inode == other.inode;
-  const bool same_birth = born == 0 || other.born == 0 || born == other.born;
-  return same_place && type == other.type && same_birth;
-}
-
 Result<HostIdentity> identify(int fd) {
   struct statx st {};
-  const unsigned wanted = STATX_TYPE | STATX_INO | STATX_MNT_ID | STATX_BTIME;
+  const unsigned wanted = STATX_TYPE | STATX_INO | STATX_MNT_ID;
   if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, wanted, &st) != 0)
     return fail_errno(errno, "statx");
   HostIdentity identity;
@@ -46,20 +39,15 @@ Result<HostIdentity> identify(int fd) {
   identity.device = makedev(st.stx_dev_major, st.stx_dev_minor);
   identity.inode = st.stx_ino;
   identity.type = st.stx_mode & S_IFMT;
-  if (st.stx_mask & STATX_BTIME) identity.born = st.stx_btime.tv_sec * 1'000'000'000 + st.stx_btime.tv_nsec;
   return identity;
 }
 
-Result<UniqueFd> open_directory_beneath(int directory, const std::string& path) {
-  return open_resolved(directory, path, O_PATH | O_DIRECTORY, 0, kNoLinks | RESOLVE_NO_XDEV);
-}
-
 Result<UniqueFd> open_entry(int directory, const std::string& name) {
-  return open_resolved(directory, name, O_PATH | O_NOFOLLOW, 0, kNoLinks);
+  return open_resolved(directory, name, O_PATH | O_NOFOLLOW, 0);
 }
 
 Result<UniqueFd> create_entry(int directory, const std::string& name, int flags, mode_t mode) {
-  return open_resolved(directory, name, flags | O_CREAT | O_EXCL, mode & 07777, kNoLinks);
+  return open_resolved(directory, name, flags | O_CREAT | O_EXCL, mode & 07777);
 }
 
 Result<UniqueFd> reopen(int fd, int flags) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <compare>
 #include <cstdint>
 #include <string>
 
@@ -14,25 +15,19 @@
 namespace dmabuffs {
 
 /// Which inode a descriptor is of. Two names of one file within one mount of the host have the same identity.
+/// It is nobody else's for as long as a descriptor of the inode is open; later its number may be used again.
 struct HostIdentity {
   uint64_t mount = 0;  ///< STATX_MNT_ID: the same directory seen through two bind mounts is two directories
   dev_t device = 0;
   uint64_t inode = 0;
   mode_t type = 0;  ///< S_IFREG, …
-  int64_t born =
-      0;  ///< birth time in ns, 0 where the file system keeps none: an inode number used again differs
 
-  /// The inode itself; a birth time counts only where both have one.
-  [[nodiscard]] bool same_as(const HostIdentity& other) const;
+  auto operator<=>(const HostIdentity&) const = default;
 };
 
 /// Identity of what `fd` (O_PATH will do) is open on, from what this machine knows already
 /// (AT_STATX_DONT_SYNC): it never sends a request to a FUSE daemon or a server.
 Result<HostIdentity> identify(int fd);
-
-/// The directory `path` (several components) below `directory`, as O_PATH. EXDEV where a mount is in the way,
-/// ELOOP for a symbolic link. At most PATH_MAX bytes.
-Result<UniqueFd> open_directory_beneath(int directory, const std::string& path);
 
 /// The entry `name` of `directory` itself as O_PATH: a symbolic link is not followed, a mount point is
 /// entered.

@@ -6,7 +6,7 @@
 
 #include "dmabuffs/cli/cp_interrupt.h"
 #include "dmabuffs/cli/format.h"
-#include "dmabuffs/fs/files_node.h"
+#include "dmabuffs/fs/files_numbers.h"
 
 namespace dmabuffs::cli {
 
@@ -116,15 +116,11 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
 Result<void> FileCopier::check_overwrite(const struct stat& to, const std::string& name,
                                          const Side& from) const {
   const bool same = to.st_ino == from.st.st_ino && to.st_dev == from.st.st_dev;
-  // Below files/ a mount shows host files under numbers of its own.
-  const bool shown =
-      (from.mount && from.st.st_ino == shown_inode(to.st_dev, to.st_ino)) ||
-      (mount_of_device(mounts_, to.st_dev) && to.st_ino == shown_inode(from.st.st_dev, from.st.st_ino));
-  // One host directory shown by two mounts: the same number in both, of the kind that only files/ gives.
-  const bool shown_twice = from.mount && mount_of_device(mounts_, to.st_dev) && to.st_ino == from.st.st_ino &&
-                           (to.st_ino & kShownInode) != 0;
-  if (same || shown || shown_twice)
-    return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
+  // Below files/ a mount shows files of the host under numbers of its own.
+  const bool shown = (from.mount && from.st.st_ino >= kFirstShownInode) ||
+                     (to.st_ino >= kFirstShownInode && mount_of_device(mounts_, to.st_dev));
+  const bool shown_same = shown && to.st_dev != from.st.st_dev && same_shown_file(from.st, to);
+  if (same || shown_same) return fail(EINVAL, "'" + from.name + "' and '" + name + "' are the same file");
   if (made_.count({to.st_dev, to.st_ino}) != 0 && S_ISREG(to.st_mode))
     return fail(EEXIST, name + ": made by this very command; not overwriting it with '" + from.name + "'");
   return {};

@@ -72,8 +72,8 @@ Result<std::vector<char>> read_entries(fuse_req_t request, DirectoryHandle& hand
     auto listed = handle.directory->list();
     if (!listed) return pass(std::move(listed));
     const NodePtr parent = handle.node->parent();
-    handle.entries = {{".", handle.node->ino(), S_IFDIR},
-                      {"..", parent ? parent->ino() : handle.node->ino(), S_IFDIR}};
+    handle.entries = {{".", handle.node->shown_ino(), S_IFDIR},
+                      {"..", (parent ? parent : handle.node)->shown_ino(), S_IFDIR}};
     handle.entries.insert(handle.entries.end(), std::make_move_iterator(listed->begin()),
                           std::make_move_iterator(listed->end()));
   }

@@ -42,9 +42,8 @@ Result<NodePtr> make_files_root(MountContext& context, const FilesOption& option
   if (::access("/proc/self/fd", X_OK) != 0)
     return fail(ENOENT, what + ": /proc is not mounted; files/ works through it");
   const bool as_caller = ::geteuid() == 0 && context.settings.allow_other;
-  const auto room = std::make_shared<FilesRoom>(context, option.directory, std::move(root), *identity,
-                                                as_caller, option.read_only);
-  return NodePtr(room->make_root());
+  const auto room = std::make_shared<FilesRoom>(context, option.directory, as_caller, option.read_only);
+  return NodePtr(room->make_root(*identity, std::move(root)));
 }
 
 }  // namespace dmabuffs

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is done to the entries of a host directory. Each call opens the directory itself first and makes sure
-// that it is the one meant; the host's kernel then looks the last component up in it, and follows no link
-// there.
+// What is done to the entries of a host directory: the host's kernel looks the name up in the directory that
+// the node holds, and follows no link there.
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
@@ -49,10 +48,10 @@ Result<NodePtr> as_node(Result<NodeType> found) {
 }  // namespace
 
 /// This directory as O_PATH, for an operation on its entry `name`.
-Result<UniqueFd> FilesNode::directory(const std::string& name) {
+Result<SharedFd> FilesNode::directory(const std::string& name) {
   if (auto good = check_name(name); !good) return pass(std::move(good));
   if (!S_ISDIR(identity_.type)) return fail_errno(ENOTDIR, name);
-  return room_->reach(*this);
+  return inode();
 }
 
 Result<NodePtr> FilesNode::lookup(const Caller& caller, const std::string& name) {
@@ -60,7 +59,7 @@ Result<NodePtr> FilesNode::lookup(const Caller& caller, const std::string& name)
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  return as_node(room_->find(self(), here->get(), name));
+  return as_node(room_->find(self(), (*here)->get(), name));
 }
 
 Result<std::unique_ptr<OpenDirectory>> FilesNode::opendir(const Caller& caller) {
@@ -73,7 +72,7 @@ Result<std::unique_ptr<OpenDirectory>> FilesNode::opendir(const Caller& caller) 
   if (!opened) return pass(std::move(opened));
   auto fd = std::make_shared<const UniqueFd>(std::move(*opened));
   add_handle(fd);
-  return FilesDirectory::open(std::move(fd));
+  return FilesDirectory::open(std::move(fd), room_->context().files_numbers);
 }
 
 Result<Node::Created> FilesNode::create(const Caller& caller, const std::string& name, mode_t mode,
@@ -84,10 +83,10 @@ Result<Node::Created> FilesNode::create(const Caller& caller, const std::string&
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  auto created = create_in(here->get(), opener, name, mode, flags);
+  auto created = create_in((*here)->get(), opener, name, mode, flags);
   if (created || created.error().code != EEXIST || (flags & O_EXCL)) return created;
   // Somebody else made it since the kernel looked. Only what is known to be a regular file is opened.
-  auto node = room_->find(self(), here->get(), name);
+  auto node = room_->find(self(), (*here)->get(), name);
   if (!node) return pass(std::move(node));
   if (!S_ISREG((*node)->identity().type)) return fail_errno(ESTALE, name);
   auto open = (*node)->open_inode(opener, flags);
@@ -103,7 +102,9 @@ Result<Node::Created> FilesNode::create_in(int directory, const Credentials& ope
   const auto fd = std::make_shared<const UniqueFd>(std::move(*created));
   const auto identity = identify(fd->get());
   if (!identity) return Failure(identity.error());
-  auto node = room_->adopt(*identity, self(), name);
+  auto path = reopen(fd->get(), O_PATH);
+  if (!path) return pass(std::move(path));
+  auto node = room_->adopt(*identity, self(), name, std::make_shared<const UniqueFd>(std::move(*path)));
   if (!node) return pass(std::move(node));
   return Created{*node, std::make_shared<FilesFile>(*node, fd, kept, opener)};
 }
@@ -114,8 +115,8 @@ Result<NodePtr> FilesNode::mknod(const Caller& caller, const std::string& name, 
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  if (::mknodat(here->get(), name.c_str(), mode, device) != 0) return fail_errno(errno, name);
-  return as_node(room_->find(self(), here->get(), name));
+  if (::mknodat((*here)->get(), name.c_str(), mode, device) != 0) return fail_errno(errno, name);
+  return as_node(room_->find(self(), (*here)->get(), name));
 }
 
 Result<NodePtr> FilesNode::mkdir(const Caller& caller, const std::string& name, mode_t mode) {
@@ -124,8 +125,9 @@ Result<NodePtr> FilesNode::mkdir(const Caller& caller, const std::string& name, 
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  if (::mkdirat(here->get(), name.c_str(), mode & 07777) != 0) return fail_errno(errno, name);
-  return as_node(room_->find(self(), here->get(), name));
+  if (auto may = room_->check_depth(*this, nullptr, name); !may) return pass(std::move(may));
+  if (::mkdirat((*here)->get(), name.c_str(), mode & 07777) != 0) return fail_errno(errno, name);
+  return as_node(room_->find(self(), (*here)->get(), name));
 }
 
 Result<NodePtr> FilesNode::symlink(const Caller& caller, const std::string& target, const std::string& name) {
@@ -133,8 +135,8 @@ Result<NodePtr> FilesNode::symlink(const Caller& caller, const std::string& targ
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  if (::symlinkat(target.c_str(), here->get(), name.c_str()) != 0) return fail_errno(errno, name);
-  return as_node(room_->find(self(), here->get(), name));
+  if (::symlinkat(target.c_str(), (*here)->get(), name.c_str()) != 0) return fail_errno(errno, name);
+  return as_node(room_->find(self(), (*here)->get(), name));
 }
 
 Result<NodePtr> FilesNode::link(const Caller& caller, Node& existing, const std::string& name) {
@@ -147,9 +149,9 @@ Result<NodePtr> FilesNode::link(const Caller& caller, Node& existing, const std:
   const auto fd = source->inode();
   if (!fd) return Failure(fd.error());
   const std::string path = descriptor_path((*fd)->get());
-  if (::linkat(AT_FDCWD, path.c_str(), here->get(), name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+  if (::linkat(AT_FDCWD, path.c_str(), (*here)->get(), name.c_str(), AT_SYMLINK_FOLLOW) != 0)
     return fail_errno(errno, name);
-  return as_node(room_->find(self(), here->get(), name));
+  return as_node(room_->find(self(), (*here)->get(), name));
 }
 
 Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
@@ -157,8 +159,7 @@ Result<void> FilesNode::unlink(const Caller& caller, const std::string& name) {
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  // The node keeps its name: whoever goes by it finds that it leads nowhere, or to another inode.
-  if (::unlinkat(here->get(), name.c_str(), 0) != 0) return fail_errno(errno, name);
+  if (::unlinkat((*here)->get(), name.c_str(), 0) != 0) return fail_errno(errno, name);
   return {};
 }
 
@@ -167,13 +168,7 @@ Result<void> FilesNode::rmdir(const Caller& caller, const std::string& name) {
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  auto doomed = open_entry(here->get(), name);
-  if (!doomed) return pass(std::move(doomed));
-  const auto identity = identify(doomed->get());
-  if (::unlinkat(here->get(), name.c_str(), AT_REMOVEDIR) != 0) return fail_errno(errno, name);
-  // It may be a process's working directory: even leaving it by ".." asks for its attributes.
-  const auto node = identity ? room_->known(*identity) : nullptr;
-  if (node) node->keep_removed(std::make_shared<const UniqueFd>(std::move(*doomed)));
+  if (::unlinkat((*here)->get(), name.c_str(), AT_REMOVEDIR) != 0) return fail_errno(errno, name);
   return {};
 }
 
@@ -188,22 +183,11 @@ Result<void> FilesNode::rename(const Caller& caller, const std::string& name, No
   if (!from) return Failure(from.error());
   const auto to = target->directory(new_name);
   if (!to) return Failure(to.error());
-
-  // Which inodes get new names: whoever has one of them open, or as working directory, goes on without a
-  // lookup.
-  const auto inode_of = [](int directory, const std::string& entry) -> Result<HostIdentity> {
-    const auto fd = open_entry(directory, entry);
-    if (!fd) return Failure(fd.error());
-    return identify(fd->get());
-  };
-  const auto moved = inode_of(from->get(), name);
-  const auto exchanged = inode_of(to->get(), new_name);
-  if (::renameat2(from->get(), name.c_str(), to->get(), new_name.c_str(), flags) != 0)
+  if (::renameat2((*from)->get(), name.c_str(), (*to)->get(), new_name.c_str(), flags) != 0)
     return fail_errno(errno, name);
-  const FilesName before{self(), name};
-  const FilesName after{target->self(), new_name};
-  if (exchanged && (flags & RENAME_EXCHANGE)) room_->renamed(*exchanged, after, before);
-  if (moved) room_->renamed(*moved, before, after);
+  // The nodes get to know where they are now: for "..", messages, and should they be let go.
+  (void)room_->find(target->self(), (*to)->get(), new_name);
+  if (flags & RENAME_EXCHANGE) (void)room_->find(self(), (*from)->get(), name);
   return {};
 }
 

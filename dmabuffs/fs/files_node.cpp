@@ -31,32 +31,28 @@ bool only_drops_privilege(mode_t now, mode_t wanted) {
 
 }  // namespace
 
-uint64_t FilesNode::shown_ino() const {
-  return shown_inode(identity_.device, identity_.inode);
-}
-
-uint64_t shown_inode(dev_t device, uint64_t inode) {
-  constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;  // spreads small device numbers over the upper bits
-  const uint64_t upper = (static_cast<uint64_t>(device) * kGolden) & 0xffff'0000'0000'0000;
-  return (inode ^ upper) | kShownInode;
-}
-
-FilesNode::FilesNode(std::shared_ptr<FilesRoom> room, const HostIdentity& identity, uint64_t number)
-    : Node(number), room_(std::move(room)), identity_(identity) {}
+FilesNode::FilesNode(std::shared_ptr<FilesRoom> room, const HostIdentity& identity, SharedFd root)
+    : Node(room->context().files_nodes.next()),
+      room_(std::move(room)),
+      identity_(identity),
+      shown_(room_->context().files_numbers.shown(identity.device, identity.inode)),
+      root_(std::move(root)) {}
 
 /// A node may be the last to hold its parent, that one its own, and so on: they go one by one, because a
 /// destructor that calls the next would use up the stack on a deep tree.
 FilesNode::~FilesNode() {
-  thread_local std::vector<FilesName>* leaving = nullptr;
+  room_->held(identity_).drop(place_);
+  thread_local std::shared_ptr<FilesNode>* leaving = nullptr;
   if (leaving != nullptr) {
-    std::move(names_.begin(), names_.end(), std::back_inserter(*leaving));
+    *leaving = std::move(name_.parent);
     return;
   }
-  std::vector<FilesName> mine = std::move(names_);
-  leaving = &mine;
-  while (!mine.empty()) {
-    const FilesName last = std::move(mine.back());
-    mine.pop_back();
+  auto last = std::move(name_.parent);
+  std::shared_ptr<FilesNode> next;
+  leaving = &next;
+  while (last) {
+    last.reset();
+    last = std::move(next);
   }
   leaving = nullptr;
 }
@@ -67,13 +63,7 @@ void FilesNode::add_handle(const SharedFd& fd) {
   handles_.push_back(fd);
 }
 
-void FilesNode::keep_removed(SharedFd fd) {
-  add_handle(fd);
-  const std::lock_guard lock(mutex_);
-  removed_ = std::move(fd);
-}
-
-SharedFd FilesNode::handle() {
+SharedFd FilesNode::open_handle() {
   const std::lock_guard lock(mutex_);
   for (const auto& handle : handles_) {
     if (auto fd = handle.lock()) return fd;
@@ -81,15 +71,15 @@ SharedFd FilesNode::handle() {
   return nullptr;
 }
 
+/// What is held, else what somebody has open, else it is looked for.
 Result<SharedFd> FilesNode::inode() {
-  if (auto fd = handle()) return fd;
-  auto reached = room_->reach(*this);
-  if (!reached) return pass(std::move(reached));
-  return std::make_shared<const UniqueFd>(std::move(*reached));
+  if (auto fd = held()) return fd;
+  if (auto fd = open_handle()) return fd;
+  return room_->find_again(*this);
 }
 
 Result<struct stat> FilesNode::getattr(const Caller& caller, OpenFile*) {
-  SharedFd fd = handle();
+  SharedFd fd = open_handle();
   if (!fd) {
     const auto rights = room_->act_as(caller);
     if (!rights) return Failure(rights.error());
@@ -99,7 +89,7 @@ Result<struct stat> FilesNode::getattr(const Caller& caller, OpenFile*) {
   }
   struct stat st {};
   if (::fstatat(fd->get(), "", &st, AT_EMPTY_PATH) != 0) return fail_errno(errno, "stat");
-  st.st_ino = shown_inode(st.st_dev, st.st_ino);
+  st.st_ino = shown_;
   return st;
 }
 

@@ -13,28 +13,28 @@ namespace dmabuffs {
 ///
 /// Names (but the root's) and attributes are never kept by the client's kernel (timeout 0): the host changes
 /// them without a word, and with allow_other a kept name would let one user walk on another's rights; asked
-/// each time, every step of every path is checked by the host's own kernel for him who walks.
-///
-/// An operation on the inode itself prefers a descriptor that some open file holds to walking there: so
-/// fstat, fchmod and the like work on a file that was unlinked, or whose directory the process may no longer
-/// search.
+/// each time, every step of every path is checked by the host's own kernel for him who walks. Who has come to
+/// an inode, or was given it open, works on that inode itself, with his own rights to it.
 class FilesNode final : public Node {
  public:
-  FilesNode(std::shared_ptr<FilesRoom> room, const HostIdentity& identity, uint64_t number);
+  /// `root`: the descriptor of the root, kept for good; others have theirs held (hold).
+  FilesNode(std::shared_ptr<FilesRoom> room, const HostIdentity& identity, SharedFd root = {});
   ~FilesNode() override;
 
   [[nodiscard]] const HostIdentity& identity() const { return identity_; }
-  [[nodiscard]] uint64_t shown_ino() const override;
+  [[nodiscard]] uint64_t shown_ino() const override { return shown_; }
   /// The name of what --files shows is the mount's own, and leads nowhere else.
-  [[nodiscard]] double name_timeout() const override { return room_->is_root(*this) ? 1 : 0; }
+  [[nodiscard]] double name_timeout() const override { return root_ ? 1 : 0; }
   [[nodiscard]] bool asks_others() const override { return true; }
   [[nodiscard]] bool applies_umask() const override { return true; }
   [[nodiscard]] const std::shared_ptr<FilesRoom>& room() const { return room_; }
-  /// `fd` is open on this inode; it is used for as long as others hold it.
+  std::shared_ptr<FilesNode> self() { return std::static_pointer_cast<FilesNode>(shared_from_this()); }
+  /// `fd` (O_PATH) is of this inode.
+  void hold(SharedFd fd) { room_->held(identity_).hold(place_, std::move(fd)); }
+  /// Its descriptor while there is one.
+  SharedFd held() { return root_ ? root_ : room_->held(identity_).use(place_); }
+  /// `fd` is open on this inode; it is used, for as long as others keep it, where none is held.
   void add_handle(const SharedFd& fd);
-  /// It has no name any more; `fd` (O_PATH) is kept until the kernel forgets it, which it does when no
-  /// process has it as working directory.
-  void keep_removed(SharedFd fd);
 
   Result<struct stat> getattr(const Caller&, OpenFile* open) override;
   Result<void> setattr(const Caller&, const AttributeChange&, OpenFile* open) override;
@@ -63,30 +63,25 @@ class FilesNode final : public Node {
   Result<void> removexattr(const Caller&, const std::string& name) override;
 
  private:
-  friend class FilesRoom;  // keeps names_, under its mutex
+  friend class FilesRoom;  // keeps name_, under its mutex
 
-  std::shared_ptr<FilesNode> self() { return std::static_pointer_cast<FilesNode>(shared_from_this()); }
-  SharedFd handle();
+  SharedFd open_handle();
   Result<SharedFd> inode();
   Result<OpenPtr> open_inode(const Credentials& opener, int flags);
   Result<void> change_mode(int fd, mode_t mode);
   Result<void> change_inode(int fd, const AttributeChange& change, OpenFile* open);
-  Result<UniqueFd> directory(const std::string& name);
+  Result<SharedFd> directory(const std::string& name);
   Result<Created> create_in(int directory, const Credentials& opener, const std::string& name, mode_t mode,
                             int flags);
 
   const std::shared_ptr<FilesRoom> room_;
   const HostIdentity identity_;
-  std::vector<FilesName> names_;  // newest first; guarded by the room
+  const uint64_t shown_;
+  const SharedFd root_;
+  FilesHeld::Place place_;
+  FilesName name_;  // guarded by the room
   std::mutex mutex_;
   std::vector<std::weak_ptr<const UniqueFd>> handles_;
-  SharedFd removed_;
 };
-
-/// st_ino as the mount shows it: the host's, mixed with the host's device and with the top bit set. Plain
-/// host numbers would not do: within one mount they may equal those of buffers and of other host file
-/// systems, and `cp` takes two files of the same number for one ("are the same file").
-uint64_t shown_inode(dev_t device, uint64_t inode);
-inline constexpr uint64_t kShownInode = uint64_t{1} << 63;  ///< set in all of them and in no other of a mount
 
 }  // namespace dmabuffs

@@ -114,14 +114,14 @@ int FilesFile::passthrough_fd() const {
   return settings.private_mount && settings.passthrough ? fd_->get() : -1;
 }
 
-Result<std::unique_ptr<OpenDirectory>> FilesDirectory::open(SharedFd fd) {
+Result<std::unique_ptr<OpenDirectory>> FilesDirectory::open(SharedFd fd, FilesNumbers& numbers) {
   struct stat st {};
   if (::fstat(fd->get(), &st) != 0) return fail_errno(errno, "directory");
   UniqueFd copy(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
   DIR* stream = copy ? ::fdopendir(copy.get()) : nullptr;
   if (stream == nullptr) return fail_errno(errno, "directory");
   (void)copy.release();  // the stream's now
-  return std::unique_ptr<OpenDirectory>(new FilesDirectory(std::move(fd), stream, st.st_dev));
+  return std::unique_ptr<OpenDirectory>(new FilesDirectory(std::move(fd), stream, st.st_dev, numbers));
 }
 
 /// Names, numbers and types as the directory itself has them: no entry is touched, so listing a directory
@@ -136,7 +136,8 @@ Result<std::vector<DirectoryEntry>> FilesDirectory::list() {
     if (entry == nullptr) break;
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
-    entries.push_back({name, shown_inode(device_, entry->d_ino), static_cast<mode_t>(DTTOIF(entry->d_type))});
+    entries.push_back(
+        {name, numbers_.shown(device_, entry->d_ino), static_cast<mode_t>(DTTOIF(entry->d_type))});
   }
   if (errno != 0) return fail_errno(errno, "directory");
   return entries;

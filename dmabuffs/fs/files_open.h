@@ -54,7 +54,7 @@ class FilesFile final : public OpenFile {
 class FilesDirectory final : public OpenDirectory {
  public:
   /// `fd`: the directory, open for reading.
-  static Result<std::unique_ptr<OpenDirectory>> open(SharedFd fd);
+  static Result<std::unique_ptr<OpenDirectory>> open(SharedFd fd, FilesNumbers& numbers);
   Result<std::vector<DirectoryEntry>> list() override;
   Result<void> fsync() override;
 
@@ -62,13 +62,14 @@ class FilesDirectory final : public OpenDirectory {
   struct Closer {
     void operator()(DIR* stream) const { ::closedir(stream); }
   };
-  FilesDirectory(SharedFd fd, DIR* stream, dev_t device)
-      : fd_(std::move(fd)), stream_(stream), device_(device) {}
+  FilesDirectory(SharedFd fd, DIR* stream, dev_t device, FilesNumbers& numbers)
+      : fd_(std::move(fd)), stream_(stream), device_(device), numbers_(numbers) {}
 
   const SharedFd fd_;
   std::mutex mutex_;
   std::unique_ptr<DIR, Closer> stream_;
   const dev_t device_;
+  FilesNumbers& numbers_;
 };
 
 }  // namespace dmabuffs

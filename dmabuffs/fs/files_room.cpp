@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,36 +13,38 @@
 namespace dmabuffs {
 namespace {
 
-/// Names of one hard linked file that are tried; a file with more is found by those looked up last.
-constexpr size_t kNamesKept = 8;
-/// Longest way to a node in bytes: longer than any path a program can type, short enough to walk for each
+/// Directories one in another: more than a program can name by a path, few enough to be walked for one
 /// operation.
-constexpr size_t kLongestWay = size_t{16} * PATH_MAX;
+constexpr size_t kDeepest = 1 << 12;
+
+/// Longer than from a lookup to what is done with it, and than programs keep a file only to look at it.
+constexpr std::chrono::seconds kPatience{2};
+
+/// Half of what the process may have open is for nodes, the rest for open files, buffers and transfers. Each
+/// keeps an inode of the host in memory.
+size_t room_for_nodes(const MountContext& context) {
+  struct rlimit limit {};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return std::min<size_t>(1 << 14, limit.rlim_cur / 4 / std::max<size_t>(1, context.settings.files.size()));
+}
 
 }  // namespace
 
-FilesRoom::Key FilesRoom::key_of(const HostIdentity& identity) {
-  return {identity.mount, identity.device, identity.inode, identity.type};
-}
-
-FilesRoom::FilesRoom(MountContext& context, std::string directory, UniqueFd root, HostIdentity identity,
-                     bool as_caller, bool read_only)
+FilesRoom::FilesRoom(MountContext& context, std::string directory, bool as_caller, bool read_only)
     : context_(context),
       directory_(std::move(directory)),
-      root_(std::move(root)),
-      root_identity_(identity),
       as_caller_(as_caller),
-      read_only_(read_only) {}
+      read_only_(read_only),
+      lasting_(room_for_nodes(context), {}),
+      passing_(room_for_nodes(context), kPatience) {}
 
-std::shared_ptr<FilesNode> FilesRoom::make_root() {
-  auto root = std::make_shared<FilesNode>(shared_from_this(), root_identity_, context_.numbers.next());
+std::shared_ptr<FilesNode> FilesRoom::make_root(const HostIdentity& identity, UniqueFd fd) {
+  root_mount_ = identity.mount;
+  auto held = std::make_shared<const UniqueFd>(std::move(fd));
+  auto root = std::make_shared<FilesNode>(shared_from_this(), identity, std::move(held));
   const std::lock_guard lock(mutex_);
-  nodes_[key_of(root_identity_)] = root;
+  nodes_[identity] = root;
   return root;
-}
-
-bool FilesRoom::is_root(const FilesNode& node) const {
-  return node.identity().same_as(root_identity_);
 }
 
 Credentials FilesRoom::opener(const Caller& caller) const {
@@ -57,94 +60,36 @@ Result<CallerRights> FilesRoom::act_as(const Credentials& opener) const {
   return CallerRights::take(opener);
 }
 
-std::vector<FilesName> FilesRoom::names_of(const FilesNode& node) const {
-  const std::lock_guard lock(mutex_);
-  return node.names_;
-}
-
-Result<UniqueFd> FilesRoom::reach(const FilesNode& node) {
-  if (is_root(node)) {
-    const int copy = ::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return fail_errno(errno, directory_);
-    return UniqueFd(copy);
-  }
-  Result<UniqueFd> reached = fail_errno(ENOENT, "it");
-  for (const FilesName& name : names_of(node)) {
-    auto tried = reach_by(name, node);
-    if (tried) return tried;
-    // A name that is gone says less than one that is denied, or leads to another file.
-    if (tried.error().code != ENOENT) reached = std::move(tried);
-  }
-  return reached;
-}
-
-Result<UniqueFd> FilesRoom::reach_by(const FilesName& name, const FilesNode& node) const {
-  auto way = way_to(name, node.identity().mount);
-  if (!way) return pass(std::move(way));
-  auto fd = walk(*way);
-  if (!fd) {
-    // Something else took a directory's place on the way: a file, a symbolic link, a mount.
-    const int code = fd.error().code;
-    if (code == ENOTDIR || code == ELOOP || code == EXDEV) return fail_errno(ESTALE, name.name);
-    return fd;
-  }
-  const auto identity = identify(fd->get());
-  if (!identity) return Failure(identity.error());
-  if (!identity->same_as(node.identity())) return fail_errno(ESTALE, name.name);
-  return fd;
-}
-
-Result<std::vector<FilesRoom::Step>> FilesRoom::way_to(const FilesName& name, uint64_t mount) const {
-  std::vector<Step> way{{name.name, mount}};
-  size_t length = name.name.size();
-  const std::lock_guard lock(mutex_);
-  for (const FilesNode* at = name.parent.get(); !at->identity().same_as(root_identity_);) {
-    if (at->names_.empty()) return fail_errno(ESTALE, name.name);
-    const FilesName& up = at->names_.front();
-    length += up.name.size() + 1;
-    if (length > kLongestWay) return fail(ENAMETOOLONG, name.name + ": more than 64 KiB of path lead to it");
-    way.push_back({up.name, at->identity().mount});
-    at = up.parent.get();
-  }
-  std::reverse(way.begin(), way.end());
-  return way;
-}
-
-/// Several components at once as long as they lie in one mount and fit a path; a mount point is entered alone
-/// and looked at, for asking for anything behind it could mean asking ourselves, which never ends.
-Result<UniqueFd> FilesRoom::walk(const std::vector<Step>& way) const {
-  UniqueFd reached;
-  std::string run;
-  uint64_t mount = root_identity_.mount;
-  const auto here = [&] { return reached ? reached.get() : root_.get(); };
-  const auto flush = [&]() -> Result<void> {
-    if (run.empty()) return {};
-    auto next = open_directory_beneath(here(), run);
-    if (!next) return pass(std::move(next));
-    reached = std::move(*next);
-    run.clear();
-    return {};
-  };
-  for (const Step& step : way) {
-    const bool alone = step.mount != mount || &step == &way.back();
-    if (alone || run.size() + 1 + step.name.size() >= PATH_MAX) {
-      if (auto flushed = flush(); !flushed) return pass(std::move(flushed));
+Result<SharedFd> FilesRoom::find_again(FilesNode& node) {
+  // Up to the nearest directory that is held, the root at last; then down, each step looked at before the
+  // next: asking for anything behind a mount point could mean asking ourselves, which never ends.
+  SharedFd here;
+  std::vector<std::pair<std::shared_ptr<FilesNode>, FilesName>> way;
+  uint64_t mount = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    auto* at = &node;
+    while (!here) {
+      way.emplace_back(at->self(), at->name_);
+      at = at->name_.parent.get();
+      here = at->held();
     }
-    if (!alone) {
-      if (!run.empty()) run += '/';
-      run += step.name;
-      continue;
-    }
-    auto next = open_entry(here(), step.name);
-    if (!next) return next;
-    const auto identity = identify(next->get());
+    mount = at->identity().mount;
+  }
+  for (; !way.empty(); way.pop_back()) {
+    const auto& [next, name] = way.back();
+    auto fd = open_entry(here->get(), name.name);
+    if (!fd && fd.error().code == ENOTDIR) return fail_errno(ESTALE, name.name);
+    if (!fd) return Failure(fd.error());
+    const auto identity = identify(fd->get());
     if (!identity) return Failure(identity.error());
-    if (identity->mount != step.mount) return fail_errno(ESTALE, step.name);
-    if (auto may = check_entered(*identity, mount, step.name); !may) return pass(std::move(may));
-    mount = step.mount;
-    reached = std::move(*next);
+    if (*identity != next->identity()) return fail_errno(ESTALE, name.name);
+    if (auto may = check_entered(*identity, mount, name.name); !may) return pass(std::move(may));
+    mount = identity->mount;
+    here = std::make_shared<const UniqueFd>(std::move(*fd));
+    next->hold(here);
   }
-  return reached;
+  return here;
 }
 
 Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t from_mount,
@@ -167,71 +112,58 @@ Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t fro
 
 Result<std::shared_ptr<FilesNode>> FilesRoom::find(const std::shared_ptr<FilesNode>& parent, int parent_fd,
                                                    const std::string& name) {
-  const auto fd = open_entry(parent_fd, name);
+  auto fd = open_entry(parent_fd, name);
   if (!fd) return Failure(fd.error());
   const auto identity = identify(fd->get());
   if (!identity) return Failure(identity.error());
   if (auto may = check_entered(*identity, parent->identity().mount, name); !may) return Failure(may.error());
-  return adopt(*identity, parent, name);
+  return adopt(*identity, parent, name, std::make_shared<const UniqueFd>(std::move(*fd)));
 }
 
 Result<std::shared_ptr<FilesNode>> FilesRoom::adopt(const HostIdentity& identity,
                                                     const std::shared_ptr<FilesNode>& parent,
-                                                    const std::string& name) {
-  const std::lock_guard lock(mutex_);
-  auto node = known_locked(identity);
-  if (!node) {
-    // Not make_shared: the table's weak pointer would keep the whole node's memory.
-    node.reset(new FilesNode(shared_from_this(), identity, context_.numbers.next()));
-    nodes_[key_of(identity)] = node;
+                                                    const std::string& name, SharedFd fd) {
+  FilesName last{parent, name};
+  std::shared_ptr<FilesNode> node;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& known = nodes_[identity];
+    node = known.lock();
+    if (node && !node->name_.parent) return node;  // the root has no name
+    if (S_ISDIR(identity.type)) {
+      if (auto may = check_depth_locked(*parent, node.get(), name); !may) return pass(std::move(may));
+    }
+    if (!node) {
+      // Not make_shared: the table's weak pointer would keep the whole node's memory.
+      node.reset(new FilesNode(shared_from_this(), identity));
+      known = node;
+    }
+    std::swap(node->name_, last);
+    sweep();
   }
-  if (!add_name(*node, {parent, name})) return fail_errno(ESTALE, name);
-  sweep();
+  // The descriptor of the name seen last, not of the first: on overlayfs two links that are not yet copied up
+  // have one number and are two inodes all the same.
+  node->hold(std::move(fd));
   return node;
 }
 
-std::shared_ptr<FilesNode> FilesRoom::known_locked(const HostIdentity& identity) const {
-  const auto found = nodes_.find(key_of(identity));
-  const auto node = found == nodes_.end() ? nullptr : found->second.lock();
-  // The same inode number with another birth: the old file is gone, its node finds that out when it is used.
-  return node && node->identity().same_as(identity) ? node : nullptr;
-}
-
-std::shared_ptr<FilesNode> FilesRoom::known(const HostIdentity& identity) {
+Result<void> FilesRoom::check_depth(const FilesNode& parent, const FilesNode* directory,
+                                    const std::string& name) const {
   const std::lock_guard lock(mutex_);
-  return known_locked(identity);
-}
-
-void FilesRoom::renamed(const HostIdentity& identity, const FilesName& from, const FilesName& to) {
-  const std::lock_guard lock(mutex_);
-  const auto node = known_locked(identity);
-  if (!node) return;
-  std::erase_if(node->names_,
-                [&](const FilesName& n) { return n.parent == from.parent && n.name == from.name; });
-  add_name(*node, to);
+  return check_depth_locked(parent, directory, name);
 }
 
 /// Two lookups that race with renames on the host may be recorded in the wrong order; a directory is never
 /// made to lie below itself by that.
-bool FilesRoom::add_name(FilesNode& node, const FilesName& name) {
-  auto& names = node.names_;
-  if (is_root(node)) return true;
-  if (S_ISDIR(node.identity().type)) {
-    names.clear();  // a directory has one name
-    if (lies_below(name.parent.get(), &node)) return false;
+Result<void> FilesRoom::check_depth_locked(const FilesNode& parent, const FilesNode* directory,
+                                           const std::string& name) const {
+  size_t depth = 0;
+  for (const FilesNode* at = &parent; at != nullptr; at = at->name_.parent.get()) {
+    if (at == directory) return fail_errno(ESTALE, name);
+    if (++depth > kDeepest)
+      return fail(ENAMETOOLONG, name + ": lies deeper than " + std::to_string(kDeepest) + " directories");
   }
-  std::erase_if(names, [&](const FilesName& n) { return n.parent == name.parent && n.name == name.name; });
-  names.insert(names.begin(), name);
-  if (names.size() > kNamesKept) names.pop_back();
-  return true;
-}
-
-bool FilesRoom::lies_below(const FilesNode* node, const FilesNode* ancestor) const {
-  while (node != ancestor) {
-    if (node->names_.empty()) return false;
-    node = node->names_.front().parent.get();
-  }
-  return true;
+  return {};
 }
 
 /// Forgets the entries of nodes that are gone, once in a while rather than in each destructor.
@@ -243,17 +175,17 @@ void FilesRoom::sweep() {
 
 NodePtr FilesRoom::parent_of(const FilesNode& node) const {
   const std::lock_guard lock(mutex_);
-  return node.names_.empty() ? nullptr : NodePtr(node.names_.front().parent);
+  return node.name_.parent;
 }
 
 std::string FilesRoom::display(const FilesNode& node) const {
-  const auto names = names_of(node);
-  if (names.empty()) return directory_;
-  const auto way = way_to(names.front(), 0);
-  if (!way) return directory_ + "/…/" + names.front().name;
-  std::string path = directory_;
-  for (const Step& step : *way) path += "/" + step.name;
-  return path;
+  std::string path;
+  const std::lock_guard lock(mutex_);
+  for (const FilesNode* at = &node; at->name_.parent; at = at->name_.parent.get()) {
+    if (path.size() > PATH_MAX) return directory_ + "/…" + path;
+    path.insert(0, "/" + at->name_.name);
+  }
+  return directory_ + path;
 }
 
 }  // namespace dmabuffs

@@ -11,6 +11,7 @@
 
 #include "dmabuffs/base/mount_types.h"
 #include "dmabuffs/buffer/recycler.h"
+#include "dmabuffs/fs/files_numbers.h"
 #include "dmabuffs/fs/freeing.h"
 #include "dmabuffs/fs/node.h"
 #include "dmabuffs/fs/passthrough.h"
@@ -57,6 +58,9 @@ struct MountContext {
   Engine engine;
   std::unique_ptr<HeapRegistry> heaps;
   InodeNumbers numbers;
+  /// Those of files/ are used up faster, one with nearly every lookup, and no program sees them.
+  InodeNumbers files_nodes{uint64_t{1} << 32};
+  FilesNumbers files_numbers;
   MountTypes mount_types;
   uid_t owner_uid;
   gid_t owner_gid;
@@ -76,7 +80,7 @@ bool permitted(const struct stat& attributes, uid_t uid, gid_t gid, const std::v
                int mask);
 
 /// The files/<name> directory of one host directory. ENOENT, ENOTDIR, EACCES naming it.
-/// Its nodes take their numbers from context.numbers.
+/// Its nodes take their numbers from context.files_nodes.
 Result<NodePtr> make_files_root(MountContext& context, const FilesOption& option);
 
 }  // namespace dmabuffs

@@ -99,7 +99,8 @@ class Node : public std::enable_shared_from_this<Node> {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  /// FUSE node id and st_ino (files/ shows host inode numbers in st_ino; its node ids are of this mount).
+  /// FUSE node id and st_ino (in files/ st_ino is another: a node's id ends with it, a file's number does
+  /// not).
   [[nodiscard]] uint64_t ino() const { return ino_; }
   /// st_ino as programs see it, where that is not the node id.
   [[nodiscard]] virtual uint64_t shown_ino() const { return ino_; }
@@ -156,10 +157,11 @@ class Node : public std::enable_shared_from_this<Node> {
 /// Numbers for new nodes; 1 is the root. Never used again in a mount's life, so generations are not needed.
 class InodeNumbers {
  public:
+  explicit InodeNumbers(uint64_t first = 2) : next_(first) {}
   uint64_t next() { return next_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
-  std::atomic<uint64_t> next_{2};
+  std::atomic<uint64_t> next_;
 };
 
 }  // namespace dmabuffs

@@ -152,7 +152,7 @@ TEST_CASE("rename flags do what renameat2 says") {
   CHECK(code(host.root->rename(host.me, "a", *host.root, "b", RENAME_WHITEOUT)) == EINVAL);
   CHECK(host.root->rename(host.me, "a", *host.root, "b", 0));
   CHECK(get(host.tree.path("b")) == "B");
-  CHECK(code(a->getattr(host.me, nullptr)) != 0);
+  CHECK(a->getattr(host.me, nullptr)->st_nlink == 0);
 }
 
 TEST_CASE("a directory removed while a process works in it is empty, not an error") {
@@ -175,41 +175,43 @@ TEST_CASE("between two host directories there is no rename and no link") {
   CHECK(code(two.root->link(two.me, *one.at("a"), "a")) == EXDEV);
 }
 
-TEST_CASE("what the host does behind the mount's back is noticed") {
+TEST_CASE("what was looked up stays what it is, whatever the host does behind the mount's back") {
   Host host;
   REQUIRE(::mkdir(host.tree.path("dir").c_str(), 0755) == 0);
   put(host.tree.path("dir/file"), "old");
   const NodePtr dir = host.at("dir");
   const NodePtr file = host.at("dir/file");
 
-  SECTION("a file replaced by another is stale, and found anew") {
+  SECTION("a file replaced by another opens as it was, and its name is the other") {
     put(host.tree.path("other"), "new");
     REQUIRE(::rename(host.tree.path("other").c_str(), host.tree.path("dir/file").c_str()) == 0);
-    CHECK(code(file->open(host.me, O_RDONLY)) == ESTALE);
+    CHECK(read_all(*file->open(host.me, O_RDONLY).value()) == "old");
+    CHECK(file->getattr(host.me, nullptr)->st_nlink == 0);
     CHECK(host.at("dir/file") != file);
     CHECK(read_all(*host.at("dir/file")->open(host.me, O_RDONLY).value()) == "new");
   }
-  SECTION("names in a directory that is gone do not exist") {
+  SECTION("a directory that is gone is empty") {
     REQUIRE(std::filesystem::remove_all(host.tree.path("dir")) == 2);
     CHECK(code(dir->lookup(host.me, "file")) == ENOENT);
     CHECK(code(dir->mkdir(host.me, "new", 0755)) == ENOENT);
-    CHECK(code(file->getattr(host.me, nullptr)) == ENOENT);
+    CHECK(dir->opendir(host.me).value()->list()->empty());
+    CHECK(dir->getattr(host.me, nullptr)->st_nlink == 0);
+    CHECK(code(host.root->lookup(host.me, "dir")) == ENOENT);
   }
-  SECTION("a directory replaced by another one is not written to") {
+  SECTION("who works in a directory that was replaced works in his own") {
     REQUIRE(::rename(host.tree.path("dir").c_str(), host.tree.path("away").c_str()) == 0);
     REQUIRE(::mkdir(host.tree.path("dir").c_str(), 0755) == 0);
-    CHECK(code(dir->create(host.me, "new", 0600, O_WRONLY | O_CREAT)) == ESTALE);
-    CHECK(std::filesystem::is_empty(host.tree.path("dir")));
-    CHECK(host.at("away") == dir);  // looked up under its new name, it works again
     CHECK(dir->create(host.me, "new", 0600, O_WRONLY | O_CREAT));
+    CHECK(::access(host.tree.path("away/new").c_str(), F_OK) == 0);
+    CHECK(std::filesystem::is_empty(host.tree.path("dir")));
+    CHECK(host.at("away") == dir);
+    CHECK(host.at("dir") != dir);
   }
-  SECTION("an inode number used again is another node") {
+  SECTION("no other file gets the inode number of one that is known") {
     REQUIRE(::unlink(host.tree.path("dir/file").c_str()) == 0);
-    std::this_thread::sleep_for(
-        std::chrono::milliseconds(20));  // birth times have the grain of the kernel's tick
     put(host.tree.path("dir/file"), "another");
     CHECK(host.at("dir/file") != file);
-    CHECK(code(file->open(host.me, O_RDONLY)) == ESTALE);
+    CHECK(host.at("dir/file")->shown_ino() != file->shown_ino());
   }
 }
 
@@ -240,20 +242,24 @@ TEST_CASE("names are bytes") {
   CHECK(code(host.root->lookup(host.me, std::string(256, 'n'))) == ENAMETOOLONG);
 }
 
-TEST_CASE("a tree deeper than PATH_MAX works, one beyond 64 KiB of path is refused") {
-  Host host;
-  const std::string name(250, 'd');
-  NodePtr at = host.root;
-  for (int level = 0; level < 60; ++level) at = at->mkdir(host.me, name, 0755).value();
-  auto made = at->create(host.me, "file", 0600, O_RDWR | O_CREAT);
-  REQUIRE(made);
-  CHECK(at->getattr(host.me, nullptr));
-  Result<NodePtr> next = at;
-  for (int level = 60; level < 300 && next; ++level) {
-    at = *next;
-    next = at->mkdir(host.me, name, 0755);
-  }
-  CHECK(code(next) == ENAMETOOLONG);
+TEST_CASE("a tree deeper than PATH_MAX works, one of more than 4096 directories is refused") {
+  with_own_mounts([] {
+    Host host;
+    const HostMount memory(host.tree.path("memory"), "tmpfs");  // deep trees are slow on a disk
+    const std::string name(250, 'd');
+    NodePtr at = host.at("memory");
+    for (int level = 0; level < 60; ++level) at = at->mkdir(host.me, name, 0755).value();
+    auto made = at->create(host.me, "file", 0600, O_RDWR | O_CREAT);
+    REQUIRE(made);
+    CHECK(made->node->getattr(host.me, nullptr));
+    Result<NodePtr> next = at;
+    for (int level = 60; level < 5000 && next; ++level) {
+      at = *next;
+      next = at->mkdir(host.me, "d", 0755);
+    }
+    CHECK(code(next) == ENAMETOOLONG);
+    CHECK(at->opendir(host.me).value()->list()->empty());  // nor was it made
+  });
 }
 
 TEST_CASE("a chain of nodes deeper than the stack lets go of itself") {
@@ -275,20 +281,6 @@ TEST_CASE("a chain of nodes deeper than the stack lets go of itself") {
     ::pthread_join(thread, nullptr);
     ::pthread_attr_destroy(&small);
     CHECK(watched.expired());
-  });
-}
-
-TEST_CASE("inode numbers differ between host file systems and from the mount's own") {
-  with_own_mounts([] {
-    Host host;
-    put(host.tree.path("a"), "");
-    struct stat st {};
-    REQUIRE(::stat(host.tree.path("a").c_str(), &st) == 0);
-    const auto shown = host.at("a")->getattr(host.me, nullptr)->st_ino;
-    CHECK(shown >= uint64_t{1} << 63);  // node numbers of buffers count up from 2
-    CHECK((shown & 0xffff'ffff'ffff) == (st.st_ino & 0xffff'ffff'ffff));
-    const HostMount other(host.tree.path("other"), "tmpfs");
-    CHECK(host.at("other")->getattr(host.me, nullptr)->st_ino >> 48 != shown >> 48);
   });
 }
 
