@@ -67,7 +67,7 @@ static int df_bind_content(struct inode *inode, struct df_binding *binding)
 	}
 	zeroed = binding->flags & DMABUF_FILE_BIND_FILLED ? size : binding->length;
 	if (same)
-		error = df_zero(state, size, zeroed, true);
+		error = df_zero(state, size, zeroed);
 	else
 		error = df_copy_all(state, size, zeroed, &binding->pages);
 	if (error)
@@ -93,7 +93,7 @@ static int df_bind_locked(struct inode *inode, struct df_binding *binding)
 		return -EBUSY;
 	error = df_bind_content(inode, binding);
 	if (!error && same && was_hidden && !(binding->flags & DMABUF_FILE_BIND_HIDDEN))
-		error = df_zero(state, binding->length, df_capacity(state), true);
+		error = df_zero(state, binding->length, df_capacity(state));
 	if (error)
 		return error;
 	if (!df_exchange(state, binding))

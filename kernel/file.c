@@ -190,7 +190,7 @@ static ssize_t df_write_locked(struct kiocb *iocb, struct iov_iter *from, struct
 	if (at < end)
 		result = file_update_time(iocb->ki_filp);
 	if (!result && at < end && at > size)
-		result = df_zero(state, size, at, true);
+		result = df_zero(state, size, at);
 	if (!result && at < end) {
 		copied = df_copy(state, at, end - at, from, true, next);
 		if (copied == end - at && iov_iter_count(from))
@@ -309,13 +309,24 @@ static int df_length_locked(struct inode *inode, loff_t length, struct dma_buf *
 		return -EINTR;
 	}
 	error = length > size ? df_extend(state, length - 1, length) : 0;
-	/* Cut off, too: a mapping shows what lies behind the end. */
-	if (!error && size < length)
-		error = df_zero(state, size, length, true);
-	else if (!error)
-		error = df_zero(state, length, min_t(size_t, size, df_capacity(state)), false);
-	if (!error)
-		i_size_write(inode, length);
+	if (!error && size < length) {
+		error = df_zero(state, size, length);
+		if (!error)
+			i_size_write(inode, length);
+	}
+	/*
+	 * Cut off, too: a mapping shows what lies behind the end.  From the end on, so that
+	 * a signal leaves a file that is cut less.
+	 */
+	while (!error && size > length) {
+		loff_t cut = max(length, round_down(size - 1, SZ_2M));
+
+		error = fatal_signal_pending(current) ? -EINTR :
+			df_zero(state, cut, min_t(size_t, size, df_capacity(state)));
+		if (!error)
+			i_size_write(inode, cut);
+		size = cut;
+	}
 	df_tail_trim(inode);
 	return error;
 }
@@ -349,6 +360,9 @@ static int df_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iat
 
 	if (error)
 		return error;
+	/* Nothing here is ever executed, and a write would have to take them away. */
+	if ((change->ia_valid & ATTR_MODE) && (change->ia_mode & (S_ISUID | S_ISGID)))
+		return -EPERM;
 	if (change->ia_valid & ATTR_SIZE) {
 		if (df_file_of(inode)->read_only)
 			return -EACCES;

@@ -53,7 +53,7 @@ void df_access_end(struct dma_buf *dmabuf, enum dma_data_direction direction);
 struct page *df_file_page(const struct df_file *state, size_t offset);
 size_t df_reach(const struct df_file *state);
 int df_extend(struct df_file *state, u64 from, u64 end);
-int df_zero(struct df_file *state, size_t from, size_t to, bool killable);
+int df_zero(struct df_file *state, size_t from, size_t to);
 int df_copy_all(const struct df_file *state, size_t size, size_t length, struct df_pages *pages);
 struct df_buffer *df_tail_take(struct df_file *state);
 void df_tail_trim(struct inode *inode);

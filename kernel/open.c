@@ -62,8 +62,7 @@ static int df_init_fs_context(struct fs_context *context)
 /*
  * Mounted while there are open files, each of which holds the mount twice: by its
  * path, and by simple_pin_fs() until its release.  The superblock has a reference
- * to this module, which outlasts the last call into it; an inode that something
- * else holds (inotify) goes with the superblock.
+ * to this module, which outlasts the last call into it.
  */
 static struct file_system_type df_fs_type = {
 	.owner = THIS_MODULE,
@@ -111,6 +110,7 @@ static struct inode *df_inode_new(u64 room, bool read_only)
 	inode->i_fop = &df_file_operations;
 	inode->i_private = state;
 	simple_inode_init_ts(inode);
+	clear_nlink(inode);	/* as a memfd: watches of it end with its last close */
 	return inode;
 }
 

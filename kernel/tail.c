@@ -36,8 +36,8 @@ static bool df_may_go_on(size_t at)
 	return !fatal_signal_pending(current);
 }
 
-/* -EINTR: a fatal signal, if that may end it. */
-int df_zero(struct df_file *state, size_t from, size_t to, bool killable)
+/* -EINTR: a fatal signal. */
+int df_zero(struct df_file *state, size_t from, size_t to)
 {
 	size_t capacity = df_capacity(state), start = from;
 
@@ -46,7 +46,7 @@ int df_zero(struct df_file *state, size_t from, size_t to, bool killable)
 
 		memzero_page(df_file_page(state, from), offset_in_page(from), bytes);
 		from += bytes;
-		if (!df_may_go_on(from) && killable)
+		if (!df_may_go_on(from))
 			break;
 	}
 	if (start < min(from, capacity))

@@ -65,6 +65,45 @@ TEST_CASE("its length can be set up to the dma-buf's size, and what comes anew i
   CHECK(::pwrite(file.fd.get(), "yyyy", 4, 4 * kPage - 2) == 2);
 }
 
+TEST_CASE("a watch of the file ends with its last close, and keeps no dma-buf") {
+  const UniqueFd watcher(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  REQUIRE(watcher);
+  const Opened other = open_over(own_dmabuf(kPage).get(), kPage);  // keeps the file system
+  REQUIRE(other.error == 0);
+  {
+    const Opened file = open_over(own_dmabuf(kPage).get(), kPage);
+    REQUIRE(file.error == 0);
+    const std::string path = "/proc/self/fd/" + std::to_string(file.fd.get());
+    REQUIRE(::inotify_add_watch(watcher.get(), path.c_str(), IN_MODIFY) >= 0);
+    const UniqueFd anew = open_file(path, O_RDWR);
+    CHECK(::pwrite(anew.get(), "x", 1, 0) == 1);
+  }
+  uint32_t seen = 0;
+  alignas(inotify_event) char events[4096];
+  const ssize_t got = ::read(watcher.get(), events, sizeof events);
+  for (ssize_t at = 0; at < got;) {
+    inotify_event event{};
+    std::memcpy(&event, events + at, sizeof event);
+    seen |= event.mask;
+    at += static_cast<ssize_t>(sizeof event + event.len);
+  }
+  CHECK((seen & IN_MODIFY) != 0);
+  CHECK((seen & IN_IGNORED) != 0);  // its inode is gone
+}
+
+TEST_CASE("the file can't be made set-user-ID") {
+  const Opened file = open_over(own_dmabuf(kPage).get(), kPage);
+  REQUIRE(file.error == 0);
+  for (const mode_t mode : {04600, 02610, 06777}) {
+    CHECK(::fchmod(file.fd.get(), mode) == -1);
+    CHECK(errno == EPERM);
+  }
+  CHECK(::fchmod(file.fd.get(), 0640) == 0);
+  struct stat st {};
+  REQUIRE(::fstat(file.fd.get(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0640);
+}
+
 TEST_CASE("an unbound file is empty until BIND, which comes once") {
   const Opened file = open_over(-1, 0);
   REQUIRE(file.error == 0);
