@@ -35,9 +35,6 @@ static inline void df_never_sync(struct device *device)
 	defined(CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU_ALL)
 	device->dma_coherent = true;
 #endif
-#ifdef CONFIG_SWIOTLB
-	device->dma_io_tlb_mem = NULL;
-#endif
 }
 
 #endif /* DMABUF_FILE_COMPAT_H */

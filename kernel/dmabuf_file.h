@@ -35,8 +35,7 @@
  * @version: out: DMABUF_FILE_VERSION of the module
  * @max_segments: out: the most segments one TRANSFER or LOAD takes
  * @features: out: DMABUF_FILE_HAS_...
- * @pool_bytes: out: memory the pool holds for this user, in his cgroup, now
- * @pool_limit: out: the most it holds, for all users together
+ * @reserved: 0
  */
 struct dmabuf_file_query {
 	__u32 size;
@@ -44,8 +43,7 @@ struct dmabuf_file_query {
 	__u32 version;
 	__u32 max_segments;
 	__u64 features;
-	__u64 pool_bytes;
-	__u64 pool_limit;
+	__u64 reserved[2];
 };
 
 /* What happened to the bytes: the "how" of TRANSFER and LOAD, a mask. */
@@ -74,7 +72,10 @@ struct dmabuf_file_segment {
  * range.  What a file system does with the request is told by "how" afterwards.
  */
 #define DMABUF_FILE_REQUIRE_DIRECT	_BITUL(1)
-/* Of LOAD: any signal ends it, with EINTR and no buffer; else only a fatal one. */
+/*
+ * Of LOAD: any signal ends it that comes before its last piece of 16 MiB is asked for, with
+ * EINTR and no buffer, whatever SA_RESTART says; else only a fatal one.
+ */
 #define DMABUF_FILE_INTERRUPTIBLE	_BITUL(2)
 
 /**
@@ -91,14 +92,16 @@ struct dmabuf_file_segment {
  *
  * As with pread(2) and pwrite(2): less than asked, without an error, when the
  * file ends, a signal arrives or an error comes after the first bytes (the next
- * call meets it again).  File positions are not used and not changed.
+ * call meets it again).  A signal does not keep it from moving its first piece of up to
+ * 16 MiB.  File positions are not used and not changed.
  *
  * EBADF: a descriptor is none, or not open for what is needed, or with
  * DMABUF_FILE_TO_FILE the file is open with O_APPEND.  EINVAL: the file is neither a
  * regular file nor a block device, @dmabuf_fd is no dma-buf, a range does not fit.
  * EOPNOTSUPP: nothing is known about the pages of this exporter; no direct I/O where it
  * was required; the file is one of FUSE or of OPEN.  EPERM: the file is immutable.
- * EINTR: nothing was moved before a fatal signal came.  All that pread(2),
+ * EINTR: nothing was moved before a fatal signal came; or any, unless SA_RESTART says to
+ * wait on, while a device or a frozen file system is waited for.  All that pread(2),
  * pwrite(2) report.
  */
 struct dmabuf_file_transfer {
@@ -146,9 +149,9 @@ struct dmabuf_file_alloc {
  * @dmabuf_fd: out: the new descriptor; bytes that were not read are zero
  * @reserved: 0
  *
- * Memory is allocated beside the reads.  With DMABUF_FILE_REQUIRE_DIRECT lengths
- * are whole blocks of the file's direct I/O, also at its end (EINVAL): round the
- * last one up.  There is no buffer after an error, nor
+ * Memory is allocated, by the caller, while what there is of it is read into.  With
+ * DMABUF_FILE_REQUIRE_DIRECT lengths are whole blocks of the file's direct I/O, also at
+ * its end (EINVAL): round the last one up.  There is no buffer after an error, nor
  * after a fatal signal: nothing is loaded in part, and @bytes means nothing.
  *
  * EBADF: the file is not open for reading.  EINVAL: ranges that overlap or don't fit.
@@ -186,7 +189,7 @@ struct dmabuf_file_load {
  * no dma-buf; other @fd_flags.  EACCES: O_RDWR over a dma-buf that is not open for
  * writing.  EBADF: @dmabuf_fd is none, or not open for reading.  EOPNOTSUPP: nothing is
  * known about the pages of this exporter.  EINTR: a signal, while a device is waited
- * for.  ENOMEM, EMFILE.
+ * for (whatever SA_RESTART says, here and below).  ENOMEM, EMFILE.
  */
 struct dmabuf_file_open {
 	__u32 size;

@@ -27,8 +27,10 @@ static int df_table_make(struct sg_table *table, struct df_buffer *buffer)
 	unsigned int count = 0;
 	int error;
 
-	for (offset = 0; offset < buffer->size; offset += bytes, count++)
+	for (offset = 0; offset < buffer->size; offset += bytes, count++) {
 		df_buffer_page(buffer, offset, &bytes);
+		cond_resched();
+	}
 	error = sg_alloc_table(table, count, GFP_KERNEL);
 	if (error)
 		return error;
@@ -37,6 +39,7 @@ static int df_table_make(struct sg_table *table, struct df_buffer *buffer)
 		struct page *page = df_buffer_page(buffer, offset, &bytes);
 
 		sg_set_page(sg, page, bytes, 0);
+		cond_resched();
 	}
 	return 0;
 }
@@ -135,7 +138,7 @@ static int df_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir
 
 /*
  * Page frames, not pages: nobody can pin what is mapped here beyond the buffer's
- * life, so its pages go back to the pool with no user left.
+ * life.
  */
 static int df_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
@@ -157,6 +160,7 @@ static int df_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 			return error;
 		address += bytes;
 		offset += bytes;
+		cond_resched();
 	}
 	return 0;
 }
@@ -170,8 +174,10 @@ static int df_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 
 	if (!pages)
 		return -ENOMEM;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		pages[i] = df_buffer_page(buffer, i << PAGE_SHIFT, &bytes);
+		cond_resched();
+	}
 	vaddr = vmap(pages, count, VM_MAP, PAGE_KERNEL);
 	kvfree(pages);
 	if (!vaddr)

@@ -35,21 +35,11 @@ static bool df_lacks(u64 bytes)
 	return df_memory_lacks(bytes, totalram_pages() / 32);
 }
 
-static int df_slot_fill(struct df_slot *slot, kuid_t owner)
+static int df_slot_fill(struct df_slot *slot)
 {
-	static const bool never;
-
-	if (slot->bytes == DF_SLOT_BYTES) {
-		slot->page = df_pool_take(owner);
-		if (slot->page) {
-			slot->order = DF_SLOT_ORDER;
-			slot->dirty = true;
-			return 0;
-		}
-		if (df_lacks(slot->bytes))
-			return -ENOMEM;
-	}
-	return df_slot_alloc(slot, 0, &never);
+	if (slot->bytes == DF_SLOT_BYTES && df_lacks(slot->bytes))
+		return -ENOMEM;
+	return df_slot_alloc(slot, 0);
 }
 
 /* Makes the last slot larger, or adds one. */
@@ -63,14 +53,14 @@ static int df_grow_slot(struct df_buffer *buffer, size_t size)
 
 	/* A small file takes little memory, and any other one large pages. */
 	slot.bytes = wanted > SZ_64K ? DF_SLOT_BYTES : PAGE_SIZE << get_order(wanted);
-	error = df_make_place(buffer) ?: df_slot_fill(&slot, buffer->owner);
+	error = df_make_place(buffer) ?: df_slot_fill(&slot);
 	if (error)
 		return error;
 	for (done = 0; replaces && done < buffer->slots[index].bytes; done += PAGE_SIZE)
 		copy_highpage(df_slot_page(&slot, done),
 			      df_slot_page(&buffer->slots[index], done));
 	if (replaces)
-		df_slot_free(&buffer->slots[index], buffer->owner);
+		df_slot_free(&buffer->slots[index]);
 	buffer->slots[index] = slot;
 	buffer->count = index + 1;
 	buffer->size = index * DF_SLOT_BYTES + slot.bytes;
@@ -112,7 +102,7 @@ void df_buffer_shrink(struct df_buffer *buffer, size_t size)
 		struct df_slot *last = &buffer->slots[--buffer->count];
 
 		buffer->size = buffer->count * DF_SLOT_BYTES;
-		df_slot_free(last, buffer->owner);
+		df_slot_free(last);
 		cond_resched();
 	}
 }

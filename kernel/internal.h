@@ -10,7 +10,6 @@
  *   grow.c      those that get memory as they are written
  *   exporter.c  what other drivers see of them
  *   load.c      buffers filled before they are seen
- *   pool.c      memory that waits to be used again
  *   file.c      regular files over dma-bufs
  *   tail.c      what is written beyond the dma-buf
  *   open.c      how such a file comes to be
@@ -88,12 +87,7 @@ struct df_buffer *df_buffer_of(struct dma_buf *dmabuf);	/* NULL: another exporte
 struct page *df_buffer_page(struct df_buffer *buffer, size_t offset, size_t *bytes);
 int df_alloc(struct dmabuf_file_alloc *arg, struct df_new *new);
 int df_load(struct dmabuf_file_load *arg, struct df_new *new);
-int df_buffer_wait(struct df_buffer *buffer, size_t offset, size_t length);
-void df_pool_sizes(u64 *held, u64 *limit);
-int df_heap_init(void);
-void df_heap_exit(void);
-int df_pool_init(void);
-void df_pool_exit(void);
+int df_buffer_fill(struct df_buffer *buffer, size_t offset, size_t length, gfp_t gfp);
 
 bool df_is_open_file(struct file *file);
 int df_open(struct dmabuf_file_open *arg, struct df_new *new);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * LOAD: a buffer that is filled by DMA before anybody can see it.  So memory that
- * this user's buffers left behind need not be zeroed first, and fresh memory is
- * allocated, on all CPUs, beside the reads.  What was not read is zeroed before
- * the buffer is exported.
+ * LOAD: a buffer that is filled by DMA before anybody can see it.  So its memory need
+ * not be zeroed first, and is allocated while what there is of it is read into.  What
+ * was not read is zeroed before the buffer is exported.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -49,60 +48,39 @@ static bool df_aligned(const struct df_target *target, const struct dmabuf_file_
 static void df_zero_rest(struct df_buffer *buffer, struct dmabuf_file_segment *segments, u32 count,
 			 u64 bytes)
 {
-	bool all = false;	/* reads beyond the one that came short may have run */
+	bool dirty = !want_init_on_alloc(GFP_HIGHUSER);
 	size_t at = 0;
 	u32 i;
 
 	for (i = 0; i < count; i++) {
 		u64 counted = min(segments[i].length, bytes);
 
-		all |= counted < segments[i].length;
+		/* Reads beyond the one that came short may have run. */
+		dirty |= counted < segments[i].length;
 		segments[i].length = counted;
 		bytes -= counted;
 	}
+	if (!dirty)
+		return;
 	sort(segments, count, sizeof(*segments), df_compare, NULL);
 	for (i = 0; i < count; i++) {
-		df_buffer_zero(buffer, at, segments[i].buffer_offset, all);
+		df_buffer_zero(buffer, at, segments[i].buffer_offset);
 		at = segments[i].buffer_offset + segments[i].length;
 	}
-	df_buffer_zero(buffer, at, buffer->size, all);
-}
-
-static void df_take_from_pool(struct df_buffer *buffer)
-{
-	size_t i;
-
-	for (i = 0; i < buffer->count && buffer->slots[i].bytes == DF_SLOT_BYTES; i++) {
-		struct df_slot *slot = &buffer->slots[i];
-
-		slot->page = df_pool_take(buffer->owner);
-		if (!slot->page)
-			break;
-		slot->order = DF_SLOT_ORDER;
-		slot->dirty = true;
-		slot->ready = true;
-	}
+	df_buffer_zero(buffer, at, buffer->size);
 }
 
 static int df_load_into(struct df_buffer *buffer, const struct df_target *target,
 			struct dmabuf_file_load *arg, const struct dmabuf_file_segment *segments)
 {
-	struct df_filler *filler = kzalloc(sizeof(*filler), GFP_KERNEL);
 	struct df_pages pages = { .own = buffer };
-	int error, filled;
+	int error;
 
-	if (!filler)
-		return -ENOMEM;
 	arg->how = DMABUF_FILE_HOW_OWN_PAGES;
-	df_take_from_pool(buffer);
-	df_filler_start(filler, buffer, 0);
 	error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
 			&arg->bytes);
 	/* What no segment touches has to be there, too. */
-	error = error ?: df_buffer_wait(buffer, 0, buffer->size);
-	filled = df_filler_finish(filler, error);
-	kfree(filler);
-	return error ?: filled;
+	return error ?: df_buffer_fill(buffer, 0, buffer->size, 0);
 }
 
 int df_load(struct dmabuf_file_load *arg, struct df_new *new)

@@ -23,7 +23,7 @@ union df_argument {
 
 static int df_query(struct dmabuf_file_query *query)
 {
-	if (query->flags)
+	if (query->flags || query->reserved[0] || query->reserved[1])
 		return -EINVAL;
 	query->version = DMABUF_FILE_VERSION;
 	query->max_segments = DF_MAX_SEGMENTS;
@@ -31,7 +31,6 @@ static int df_query(struct dmabuf_file_query *query)
 			  DMABUF_FILE_HAS_OPEN | DMABUF_FILE_HAS_ROOM;
 	if (IS_ENABLED(CONFIG_IO_URING))
 		query->features |= DMABUF_FILE_HAS_URING;
-	df_pool_sizes(&query->pool_bytes, &query->pool_limit);
 	return 0;
 }
 
@@ -130,6 +129,9 @@ static int df_run(unsigned int command, void __user *user)
 	if (error)
 		return error;
 	error = df_dispatch(command, &arg, &new);
+	/* Only what goes on where it was may be begun again without the caller's knowing. */
+	if (error == -ERESTARTSYS && command != DMABUF_FILE_TRANSFER)
+		error = -EINTR;
 	if (copy_to_user(user, &arg, min_t(size_t, size, user_size)))
 		error = -EFAULT;
 	df_publish(&new, !error);
@@ -171,41 +173,35 @@ static struct miscdevice df_misc = {
 	.mode = 0660,
 };
 
+/* What is attached to other exporters' buffers.  It does no DMA. */
+static struct device *df_root;
+
 struct device *df_device(void)
 {
-	return df_misc.this_device;
+	return df_root;
 }
 
 static int __init df_init(void)
 {
-	int error = df_heap_init();
+	int error;
 
+	df_root = root_device_register("dmabuf_file");
+	if (IS_ERR(df_root))
+		return PTR_ERR(df_root);
+	/* Mappings made for it must not touch caches. */
+	df_never_sync(df_root);
+	error = dma_coerce_mask_and_coherent(df_root, DMA_BIT_MASK(64));
+	/* Last: from here on it is used. */
+	error = error ?: misc_register(&df_misc);
 	if (error)
-		return error;
-	error = df_pool_init();
-	if (error)
-		goto no_pool;
-	error = misc_register(&df_misc);
-	if (error)
-		goto no_device;
-	/* It does no DMA: mappings made for it must neither bounce nor touch caches. */
-	df_never_sync(df_misc.this_device);
-	error = dma_coerce_mask_and_coherent(df_misc.this_device, DMA_BIT_MASK(64));
-	if (!error)
-		return 0;
-	misc_deregister(&df_misc);
-no_device:
-	df_pool_exit();
-no_pool:
-	df_heap_exit();
+		root_device_unregister(df_root);
 	return error;
 }
 
 static void __exit df_exit(void)
 {
 	misc_deregister(&df_misc);
-	df_pool_exit();
-	df_heap_exit();
+	root_device_unregister(df_root);
 }
 
 module_init(df_init);

@@ -9,7 +9,7 @@
  * holds them: a mapping alone does not keep a buffer where it is.  See docs/kernel.md.
  */
 #include <linux/dma-buf.h>
-#include <linux/dma-direction.h>
+#include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
@@ -97,9 +97,13 @@ static bool df_table_is_memory(struct sg_table *table, size_t size)
 /* Not by a dynamic attachment: the core pins for this one, for as long as it is mapped. */
 static int df_pages_attach(struct df_pages *pages)
 {
-	struct dma_buf_attachment *attachment = dma_buf_attach(pages->dmabuf, df_device());
+	struct dma_buf_attachment *attachment;
 	struct sg_table *table;
 
+	/* Mappings that bounce (swiotlb=force, encrypted memory) copy old bytes back. */
+	if (dma_max_mapping_size(df_device()) != SIZE_MAX)
+		return -EOPNOTSUPP;
+	attachment = dma_buf_attach(pages->dmabuf, df_device());
 	if (IS_ERR(attachment))
 		return PTR_ERR(attachment);
 	pages->attachment = attachment;

@@ -40,6 +40,7 @@ struct df_mover {
 	const struct df_target *target;
 	struct df_piece pieces[DF_PIECES];
 	unsigned int next;	/* the oldest piece, if in flight; the next to be used */
+	bool begun;
 	bool stopped;		/* by an error, or the end of the file */
 	int error;
 	u32 how;
@@ -135,6 +136,7 @@ static void df_submit(struct df_mover *mover, struct df_piece *piece, u64 buffer
 		piece->iocb.ki_complete = df_complete;
 	reinit_completion(&piece->done);
 	piece->in_flight = true;
+	mover->begun = true;
 	if (target->to_file)
 		result = vfs_iocb_iter_write(file, &piece->iocb, &iter);
 	else
@@ -202,16 +204,20 @@ static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment a
 		if (mover->stopped)
 			return;
 		try_to_freeze();
-		if (target->whole ? fatal_signal_pending(current) :
-				    signal_pending(current) || df_target_frozen(target))
-			return df_stop(mover, target->whole ? -EINTR : -ERESTARTSYS);
+		/* After the first piece: who calls again at each signal has to get on. */
+		if (target->whole || !mover->begun ? fatal_signal_pending(current) :
+						     signal_pending(current))
+			return df_stop(mover, -EINTR);
+		if (df_target_frozen(target))
+			return df_stop(mover, -ERESTARTSYS);
 		piece = &mover->pieces[mover->next];
 		piece->length = df_cut(mover, &at, &direct);
 		piece->direct = direct;
 		if (!direct && (flags & DMABUF_FILE_REQUIRE_DIRECT))
 			return df_stop(mover, -EINVAL);
-		if (mover->pages->own) {	/* LOAD allocates it meanwhile */
-			error = df_buffer_wait(mover->pages->own, at.buffer_offset, piece->length);
+		if (mover->pages->own) {	/* LOAD's has no memory yet */
+			error = df_buffer_fill(mover->pages->own, at.buffer_offset, piece->length,
+					       0);
 			if (error)
 				return df_stop(mover, error);
 		}

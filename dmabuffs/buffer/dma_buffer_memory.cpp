@@ -66,7 +66,7 @@ void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) 
   old_bytes_ = {};
   if (phase == Phase::Empty) returns_ = 0;
   note_memory();
-  if (complete && !pinned_ && !heap_->can_load()) recycler_.put(heap_->name(), uid_, std::move(fresh));
+  if (complete && !pinned_) recycler_.put(heap_->name(), uid_, std::move(fresh));
 }
 
 Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
@@ -161,7 +161,10 @@ Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
 
 Result<Buffer::Loaded> DmaBuffer::load(const Heap::Source& source, uint64_t most) {
   const std::unique_lock use(use_);
-  if (phase_ != Phase::Empty || current_size() > 0) return Buffer::load(source, most);
+  // Memory that is there already need not be zeroed first.
+  if (phase_ != Phase::Empty || current_size() > 0 ||
+      recycler_.has(heap_->name(), uid_, heap_->capacity_for(source.length)))
+    return Buffer::load(source, most);
   auto loaded = heap_->load(source, uid_);
   if (!loaded) return pass(std::move(loaded));
   const uint64_t bytes = std::min(loaded->bytes, most);

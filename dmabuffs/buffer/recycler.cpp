@@ -61,18 +61,29 @@ void Recycler::keep_house() {
   }
 }
 
-std::unique_ptr<Storage> Recycler::take(const std::string& heap, uid_t uid, uint64_t capacity) {
-  expire();
-  const std::lock_guard lock(mutex_);
-  // The newest one that fits: its pages are the likeliest to be in the CPU's caches.
+/// The newest one that fits: its pages are the likeliest to be in the CPU's caches. Under mutex_.
+std::list<Recycler::Kept>::const_iterator Recycler::find(const std::string& heap, uid_t uid,
+                                                         uint64_t capacity) const {
   const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [&](const Kept& kept) {
     return kept.uid == uid && kept.heap == heap && kept.storage->capacity() == capacity;
   });
-  if (found == kept_.rend()) return nullptr;
-  auto storage = std::move(found->storage);
-  kept_.erase(std::next(found).base());
+  return found == kept_.rend() ? kept_.end() : std::next(found).base();
+}
+
+bool Recycler::has(const std::string& heap, uid_t uid, uint64_t capacity) const {
+  const std::lock_guard lock(mutex_);
+  return find(heap, uid, capacity) != kept_.end();
+}
+
+std::unique_ptr<Storage> Recycler::take(const std::string& heap, uid_t uid, uint64_t capacity) {
+  expire();
+  const std::lock_guard lock(mutex_);
+  const auto found = find(heap, uid, capacity);
+  if (found == kept_.end()) return nullptr;
+  std::list<Kept> taken;
+  taken.splice(taken.end(), kept_, found);
   held_ -= capacity;
-  return storage;
+  return std::move(taken.front().storage);
 }
 
 void Recycler::put(const std::string& heap, uid_t uid, std::unique_ptr<Storage> storage) {

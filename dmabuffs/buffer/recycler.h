@@ -31,6 +31,8 @@ class Recycler {
 
   /// Published memory of exactly this heap, user and capacity holding OLD BYTES, or nullptr.
   std::unique_ptr<Storage> take(const std::string& heap, uid_t uid, uint64_t capacity);
+  /// Whether take() would give one just now.
+  [[nodiscard]] bool has(const std::string& heap, uid_t uid, uint64_t capacity) const;
   /// Keeps `storage` (its identity never left the daemon) or frees it.
   void put(const std::string& heap, uid_t uid, std::unique_ptr<Storage> storage);
   /// Frees what is older than the age limit. A thread does so too, while anything is kept.
@@ -47,6 +49,8 @@ class Recycler {
     Clock::time_point since;
     std::unique_ptr<Storage> storage;
   };
+  [[nodiscard]] std::list<Kept>::const_iterator find(const std::string& heap, uid_t uid,
+                                                     uint64_t capacity) const;
   void start_keeper();
   void keep_house();
 

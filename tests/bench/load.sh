@@ -37,7 +37,7 @@ make_image() { # IMAGE SIZE, from $work/files
 }
 in_guest() { # MEMORY IMAGE SCRIPT [OPTION OF tests/vm/run]...
     "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" \
-        BENCH="$BENCH" MODULES="$root/build/kernel" FIRST_AIM="${FIRST_AIM-0.7}" "$3"
+        BENCH="$BENCH" MODULES="$root/build/kernel" LOAD_AIM="${LOAD_AIM-1.0}" "$3"
 }
 printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
     "$(findmnt -no FSTYPE -T "$work")" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(uname -r)" \
@@ -63,7 +63,7 @@ for part; do
         make_image "$work/disk" 900M
         in_guest 3072 "$work/disk" "$here/load_module.sh"
         # shellcheck disable=SC2030,SC2031 # for these runs alone
-        (export FIRST_AIM=0.15 && in_guest 3072 "$work/disk" "$here/load_module.sh" --append init_on_alloc=0) ;;
+        (export LOAD_AIM=0.15 && in_guest 3072 "$work/disk" "$here/load_module.sh" --append init_on_alloc=0) ;;
     opened)
         truncate -s 1M "$work/none"
         (export DMABUFFS=$root/build/debian13/dmabuffs &&

@@ -29,16 +29,11 @@ for ((run = 0; run < RUNS; run++)); do
             lap "$way $direction" "$allocate" "$bytes"
         done
     done
-    rmmod dmabuf_file # and its pool
-    insmod "$MODULES/$(uname -r)/dmabuf_file.ko"
     drop
-    { read -r _ first; read -r _ again; } < <("$BENCH/module_load" load load "$file")
-    add 'LOAD, first' "$first"
-    add 'LOAD, from the pool' "$again"
-    rmmod dmabuf_file
-    insmod "$MODULES/$(uname -r)/dmabuf_file.ko"
-    mount_it /mnt/buf --files d=/mnt/disk -o recycle=0
-    for name in first 'from the pool'; do
+    read -r _ took < <("$BENCH/module_load" load load "$file")
+    add 'LOAD' "$took"
+    mount_it /mnt/buf --files d=/mnt/disk
+    for name in first recycled; do
         forget "$file"
         timed "cp into direct, $name" cp "$mnt/files/d/x" "$mnt/heaps/direct/y"
         rm "$mnt/heaps/direct/y"
@@ -63,10 +58,9 @@ row 'memfd store, bytes'
 row 'transfer store, bytes' 'memfd store, bytes' 0.2
 heading 'with the allocation'
 row 'transfer load, whole'
-row 'LOAD, first' 'transfer load, whole' "${FIRST_AIM:-0.7}"
-row 'LOAD, from the pool' 'transfer load, whole' 0.15
+row 'LOAD' 'transfer load, whole' "${LOAD_AIM:-1.0}"
 row 'cp into direct, first' 'transfer load, whole'
-row 'cp into direct, from the pool' 'transfer load, whole'
+row 'cp into direct, recycled' 'cp into direct, first' 0.3
 row 'cp into system' 'transfer load, whole'
 row 'cp of 4 KiB into direct'
 echo "$way"

@@ -8,7 +8,7 @@
 ///   ceiling   anonymous memory in huge pages, populated, O_DIRECT
 ///   memfd     a memfd of 4 KiB pages with a udmabuf over it, not populated, O_DIRECT
 ///   transfer  a buffer of the system heap, DMABUF_FILE_TRANSFER
-///   load      DMABUF_FILE_LOAD: both at once (load only); a second line is for another one after the first
+///   load      DMABUF_FILE_LOAD: both at once (load only)
 ///   is gone
 #include <fcntl.h>
 #include <linux/dma-heap.h>
@@ -128,23 +128,20 @@ void transfer(const Job& job) {
 
 void load(const Job& job) {
   const int module = module_device();
-  for (int round = 0; round < 2; ++round) {
-    ::posix_fadvise(job.file, 0, 0, POSIX_FADV_DONTNEED);
-    Clock clock;
-    const dmabuf_file_segment all{0, 0, job.length};
-    dmabuf_file_load request{};
-    request.size = sizeof request;
-    request.fd_flags = O_RDWR | O_CLOEXEC;
-    request.length = job.length;
-    request.flags = DMABUF_FILE_REQUIRE_DIRECT;
-    request.file_fd = job.file;
-    request.segments = reinterpret_cast<uintptr_t>(&all);
-    request.segment_count = 1;
-    checked(::ioctl(module, DMABUF_FILE_LOAD, &request), "LOAD");
-    if (request.bytes != job.length) fail("LOAD: short");
-    print(0, clock.lap());
-    ::close(request.dmabuf_fd);
-  }
+  ::posix_fadvise(job.file, 0, 0, POSIX_FADV_DONTNEED);
+  Clock clock;
+  const dmabuf_file_segment all{0, 0, job.length};
+  dmabuf_file_load request{};
+  request.size = sizeof request;
+  request.fd_flags = O_RDWR | O_CLOEXEC;
+  request.length = job.length;
+  request.flags = DMABUF_FILE_REQUIRE_DIRECT;
+  request.file_fd = job.file;
+  request.segments = reinterpret_cast<uintptr_t>(&all);
+  request.segment_count = 1;
+  checked(::ioctl(module, DMABUF_FILE_LOAD, &request), "LOAD");
+  if (request.bytes != job.length) fail("LOAD: short");
+  print(0, clock.lap());
 }
 
 }  // namespace

@@ -52,6 +52,14 @@ for heap in system direct; do
     check "$heap: which holds the bytes" peek "$dir/y" --same-as "$disk/x"
     inode=$(about "$dir/y" inode)
     equals "$heap: the kernel's list has its size, exporter and name" "$(listed "$inode")" "$(printf %08d $size) $exporter y"
+    drop_caches
+    check "$heap: another buffer" cp "$mnt/files/d/x" "$dir/z"
+    inode_before=$(about "$dir/z" inode)
+    rm "$dir/z"
+    check "$heap: of the same size, when that one is gone" cp "$mnt/files/d/x" "$dir/z"
+    equals "$heap: is in its memory" "$(about "$dir/z" inode)" "$inode_before"
+    check "$heap: and has the bytes" cmp "$disk/x" "$dir/z"
+    rm "$dir/z"
     info=$(grep -l "^ino:.$inode\$" "/proc/$daemon/fdinfo/"* | head -1)
     equals "$heap: so has fdinfo" "$(awk '/^(size|exp_name|name):/ { print $2 }' "$info" | paste -sd' ')" "$size $exporter y"
     before=$(written_sectors)
@@ -60,7 +68,7 @@ for heap in system direct; do
     after=$(written_sectors)
     equals "$heap: nothing of the destination is in the page cache" "$(cached "$disk/back")" 0
     check "$heap: the disk wrote each byte once" near $((after - before)) $size
-    equals "$heap: every byte back, too" "$(moved)" "{\"kernel-direct\":$((2 * size))}"
+    equals "$heap: every byte back, too" "$(moved)" "{\"kernel-direct\":$((4 * size))}"
     check "$heap: the bytes are on the disk" "$tools/same-bytes" "$disk/x" "$disk/back"
     rm "$disk/back"
     drop_caches

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ALLOC and LOAD: the module's own buffers.
 #include <pthread.h>
+#include <sys/time.h>
 
 #include <atomic>
 #include <csignal>
@@ -30,24 +31,48 @@ Loaded load(int file, size_t length, const std::vector<Segment>& segments, uint3
   return {error, request.bytes, request.how, UniqueFd(error == 0 ? request.dmabuf_fd : -1)};
 }
 
-uint64_t pool_bytes() {
-  dmabuf_file_query query{};
-  REQUIRE(call(DMABUF_FILE_QUERY, query) == 0);
-  return query.pool_bytes;
-}
-
 const std::vector<char>& marked() {
   static const std::vector<char> bytes(8 * kHuge, '\x5a');
   return bytes;
 }
-/// Leaves pages full of marks behind.
+/// Leaves pages full of marks behind, which whoever allocates next is likely to get.
 void leave_marks() {
-  {
-    const Buffer buffer(own_dmabuf(8 * kHuge));
-    buffer.fill(marked());
-  }
-  REQUIRE(pool_bytes() > 0);
+  const Buffer buffer(own_dmabuf(8 * kHuge));
+  buffer.fill(marked());
 }
+
+/// An interval timer whose handler restarts calls. It stops after `kMost` signals, lest a call that does
+/// nothing else than to begin anew goes on for ever.
+class Interrupts {
+ public:
+  static constexpr int kMost = 200;
+  Interrupts() {
+    signals_ = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      if (++signals_ == kMost) stop();
+    };
+    action.sa_flags = SA_RESTART;
+    REQUIRE(::sigaction(SIGALRM, &action, &before_) == 0);
+    const itimerval often{{0, 2000}, {0, 2000}};
+    REQUIRE(::setitimer(ITIMER_REAL, &often, nullptr) == 0);
+  }
+  ~Interrupts() {
+    stop();
+    ::sigaction(SIGALRM, &before_, nullptr);
+  }
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+  static int signals() { return signals_; }
+
+ private:
+  static void stop() {
+    const itimerval never{};
+    ::setitimer(ITIMER_REAL, &never, nullptr);
+  }
+  static inline std::atomic<int> signals_{0};
+  struct sigaction before_ {};
+};
 
 }  // namespace
 
@@ -112,6 +137,31 @@ TEST_CASE("LOAD may be interrupted, if that was asked for") {
   }
 }
 
+TEST_CASE("LOAD that may be interrupted ends, though the handler restarts calls") {
+  const size_t size = 32 * kHuge;
+  const File file(random_bytes(size));
+  const Interrupts interrupts;
+  CHECK(load(file.fd(), size, {{0, 0, size}}, DMABUF_FILE_INTERRUPTIBLE).error == EINTR);
+  CHECK(Interrupts::signals() < Interrupts::kMost);
+}
+
+TEST_CASE("TRANSFER gets on, however often there is a signal") {
+  const size_t size = 32 * kHuge;
+  const auto content = random_bytes(size);
+  const File file(content);
+  const Buffer buffer(own_dmabuf(size));
+  size_t done = 0;
+  for (int calls = 0; done < size && calls < 100; ++calls) {
+    const Interrupts interrupts;
+    const Moved moved = transfer(buffer.fd(), file.fd(), {{done, done, size - done}});
+    REQUIRE(moved.error == 0);
+    REQUIRE(moved.bytes > 0);
+    CHECK(Interrupts::signals() < Interrupts::kMost);
+    done += moved.bytes;
+  }
+  CHECK(same(buffer.content(), content));
+}
+
 TEST_CASE("a buffer made for reading can be mapped for that, and not for more") {
   dmabuf_file_alloc request{};
   request.fd_flags = O_RDONLY | O_CLOEXEC;
@@ -138,7 +188,7 @@ TEST_CASE("LOAD fills a buffer by direct I/O") {
   }
 }
 
-TEST_CASE("nothing of what was in pooled pages is ever seen") {
+TEST_CASE("nothing of what others left in memory is ever seen") {
   const auto content = random_bytes(4 * kHuge + 12345);
   const File file(content);
   std::mt19937 random(11);

@@ -42,13 +42,10 @@ std::vector<char> all_of(int fd) {
   bytes.resize(static_cast<size_t>(got));
   return bytes;
 }
-/// Memory that is free, or in the pool.
 uint64_t unused() {
   struct sysinfo info {};
-  dmabuf_file_query query{};
   REQUIRE(::sysinfo(&info) == 0);
-  REQUIRE(call(DMABUF_FILE_QUERY, query) == 0);
-  return info.freeram * info.mem_unit + query.pool_bytes;
+  return info.freeram * info.mem_unit;
 }
 bool mappable(int fd) {
   return Mapping::of_file(fd, 0, kPage, PROT_READ | PROT_WRITE).has_value();

@@ -32,7 +32,10 @@ TEST_CASE("a recycled storage comes back to the same user, heap and capacity onl
   CHECK(recycler.take("system", 1000, 2 * kMiB) == nullptr);
   CHECK(recycler.take("udmabuf", 1001, 2 * kMiB) == nullptr);
   CHECK(recycler.take("udmabuf", 1000, 2 * kMiB - 4096) == nullptr);
+  CHECK(recycler.has("udmabuf", 1000, 2 * kMiB));
+  CHECK(!recycler.has("udmabuf", 1001, 2 * kMiB));
   CHECK(recycler.take("udmabuf", 1000, 2 * kMiB).get() == original);
+  CHECK(!recycler.has("udmabuf", 1000, 2 * kMiB));
   CHECK(recycler.take("udmabuf", 1000, 2 * kMiB) == nullptr);
   CHECK(recycler.held() == 0);
 }
