@@ -16,6 +16,7 @@
 #include "dmabuffs/cli/mount_table.h"
 #include "dmabuffs/fs/control.h"
 #include "dmabuffs/fs/control_address.h"
+#include "dmabuffs/fs/control_ticket.h"
 
 namespace dmabuffs::cli {
 
@@ -190,10 +191,10 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
   return cancelled ? fail(EINTR, "interrupted") : fail(ETIMEDOUT, "no answer");
 }
 
-Result<UniqueFd> path_descriptor(int fd, const std::string& name) {
-  UniqueFd path(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_PATH | O_CLOEXEC));
-  if (!path) return fail_errno(errno, name);
-  return path;
+Result<std::string> ticket_of(int fd, const std::string& name) {
+  TicketBits bits;
+  if (::ioctl(fd, kTicketRequest, bits.data()) != 0) return path_error(errno, name);
+  return to_text(bits);
 }
 
 }  // namespace dmabuffs::cli

@@ -65,7 +65,8 @@ class ControlClient {
   std::string path_;
 };
 
-/// An O_PATH descriptor of the file that `fd` has open: how the daemon is told of one of its own files.
-Result<UniqueFd> path_descriptor(int fd, const std::string& name);
+/// The ticket for the file of a mount that `fd` has open: how the daemon is told of it. ENOTTY: of no regular
+/// file of a mount.
+Result<std::string> ticket_of(int fd, const std::string& name);
 
 }  // namespace dmabuffs::cli

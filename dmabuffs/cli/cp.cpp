@@ -108,6 +108,7 @@ void Cp::print_file(const std::string& from, const std::string& to, const CopyTa
   }
   std::printf("%s -> %s (%s)\n", escape_name(from).c_str(), escape_name(to).c_str(),
               how.empty() ? "empty" : how.c_str());
+  if (!tally.refusal.empty()) std::printf("  read and written: %s\n", escape_controls(tally.refusal).c_str());
 }
 
 void Cp::copy_file(const std::string& from, const std::string& to) {

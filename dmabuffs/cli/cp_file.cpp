@@ -176,9 +176,9 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
 
 Result<Json> FileCopier::end_for(const MountPoint& mount, const Side& side, Passed& passed) {
   if (side.mount == &mount) {
-    auto path = path_descriptor(side.fd.get(), side.name);
-    if (!path) return pass(std::move(path));
-    return Json{{"path_fd", passed.add(std::move(*path))}};
+    auto ticket = ticket_of(side.fd.get(), side.name);
+    if (!ticket) return pass(std::move(ticket));
+    return Json{{"ticket", std::move(*ticket)}};
   }
   const int mode = ::fcntl(side.fd.get(), F_GETFL) & O_ACCMODE;
   UniqueFd fd(::fcntl(side.fd.get(), F_DUPFD_CLOEXEC, 0));
@@ -210,20 +210,27 @@ Result<Message> FileCopier::ask(const MountPoint& mount, const Side& from, const
   return (*client)->request(request, passed.fds, waiting);
 }
 
+/// Whether what the daemon does not do is read and written instead, as cp(1) does. EIO is also what
+/// --require-direct refuses with; ETIMEDOUT: the mount would not answer a read(2) either.
+bool FileCopier::goes_otherwise(int code) const {
+  return !options_.require_direct && code != EIO && code != EINTR && code != ETIMEDOUT;
+}
+
 /// Whether a direct transfer is required and would be refused, asked with a copy of no bytes: before an
 /// existing destination loses its content.
 Result<void> FileCopier::check_direct(const MountPoint& mount, const Side& from, const Side& to) {
   if (to.created || to.st.st_size == 0) return {};
   auto answer = ask(mount, from, to, {{"length", 0}}, Waiting{});
+  if (!answer && goes_otherwise(answer.error().code)) return {};
   if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);
   if (flag_of(answer->body, "ok")) return {};
   const Error error = error_of(answer->body);
-  // Can't be transferred, but read and written.
-  if (error.code == EOPNOTSUPP && !options_.require_direct) return {};
+  // EINVAL: the same file by two names, which must not be emptied.
+  if (goes_otherwise(error.code) && error.code != EINVAL) return {};
   return fail(error.code, "'" + from.name + "' -> '" + to.name + "': " + error.message);
 }
 
-/// False: the daemon can't transfer this file, but it can be read and written.
+/// False: the daemon does not transfer this file, but it can be read and written.
 Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& from, const Side& to,
                                         CopyTally& tally) {
   Progress line(escape_name(to.name), options_.progress);
@@ -235,6 +242,12 @@ Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& fro
   auto answer = ask(mount, from, to, std::move(request), waiting);
   signal_ = interrupt.take();
   if (signal_ == 0 && !answer && answer.error().code == EINTR) signal_ = SIGINT;
+  const auto instead = [&](const std::string& why) {
+    tally.add_reason({"buffered", why, static_cast<uint64_t>(from.st.st_size)});
+    tally.refusal = why;
+    return false;
+  };
+  if (!answer && goes_otherwise(answer.error().code)) return instead(answer.error().message);
   if (!answer) return fail(answer.error().code, to.name + ": " + answer.error().message);
   const Json& reply = answer->body;
   tally.add_reply(reply);
@@ -244,10 +257,10 @@ Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& fro
     return too_large(from, to);
   if (flag_of(reply, "ok")) return true;
   const Error error = error_of(reply);
-  if (error.code == EOPNOTSUPP && tally.bytes == 0 && !options_.require_direct) {
-    tally.add_reason({"buffered", error.message, static_cast<uint64_t>(from.st.st_size)});
-    return false;
-  }
+  // With "bytes" it had begun: then only what the daemon may not do is no error of the files'.
+  const bool begun =
+      reply.contains("bytes") && error.code != EOPNOTSUPP && error.code != EACCES && error.code != EPERM;
+  if (!begun && tally.bytes == 0 && goes_otherwise(error.code)) return instead(error.message);
   return fail(error.code, "'" + from.name + "' -> '" + to.name + "': " + error.message);
 }
 

@@ -24,6 +24,7 @@ struct CopyTally {
   uint64_t bytes = 0;
   std::map<std::string, uint64_t> paths;
   std::vector<Why> reasons;
+  std::string refusal;  ///< why a file was read and written here; empty: it was not
 
   void add_path(const std::string& path, uint64_t count);
   void add_reason(const Why& reason);
@@ -74,6 +75,7 @@ class FileCopier {
   using Waiting = ControlClient::Waiting;
   Result<Message> ask(const MountPoint& mount, const Side& from, const Side& to, Json request,
                       const Waiting& waiting);
+  [[nodiscard]] bool goes_otherwise(int code) const;
   Result<void> check_direct(const MountPoint& mount, const Side& from, const Side& to);
   Result<bool> through_daemon(const MountPoint& mount, const Side& from, const Side& to, CopyTally& tally);
   Result<Json> end_for(const MountPoint& mount, const Side& side, Passed& passed);

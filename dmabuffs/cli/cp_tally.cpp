@@ -32,6 +32,7 @@ void CopyTally::add(const CopyTally& other) {
   bytes += other.bytes;
   for (const auto& [path, count] : other.paths) add_path(path, count);
   for (const Why& reason : other.reasons) add_reason(reason);
+  if (!other.refusal.empty()) refusal = other.refusal;
 }
 
 }  // namespace dmabuffs::cli

@@ -30,11 +30,14 @@ Result<Json> ask(Clients& clients, const std::string& path) {
   if (!mount) return Failure(mount.error());
   auto client = client_of(clients, *mount);
   if (!client) return pass(std::move(client));
-  // O_PATH: looking at a buffer must not count as a use of it.
-  const UniqueFd file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) return path_error(errno, path);
-  const int fd = file.get();
-  auto answer = (*client)->request({{"op", "info"}, {"file", {{"path_fd", 0}}}}, {&fd, 1}, {});
+  const auto ticket = ticket_of(file.get(), path);
+  if (!ticket && ticket.error().code == ENOTTY)
+    return fail(EINVAL, path + ": not a buffer: info is about files below heaps/");
+  if (!ticket) return Failure(ticket.error());
+  auto answer = (*client)->request({{"op", "info"}, {"file", {{"ticket", *ticket}}}}, {}, {});
   if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
   const Json& body = answer->body;
   if (!flag_of(body, "ok")) return fail(error_of(body).code, path + ": " + error_of(body).message);

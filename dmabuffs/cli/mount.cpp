@@ -114,8 +114,7 @@ int run(MountSettings settings) {
   if (auto mounted = (*session)->mount(); !mounted)
     return background.failed(mounted.error().message + ": " + why_not_mounted(context.settings));
   mountpoint->lock.reset();
-  auto socket =
-      ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find_shown(ino); });
+  auto socket = ControlSocket::make(context, [&](uint64_t ino) { return (*session)->nodes().find(ino); });
   if (!socket) return background.failed(socket.error().message);
   (*socket)->start();
   if (::chdir("/") != 0) log_warning(std::string("chdir /: ") + std::strerror(errno));

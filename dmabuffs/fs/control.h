@@ -13,8 +13,8 @@ namespace dmabuffs {
 class ControlSocket {
  public:
   using FindNode = std::function<NodePtr(uint64_t ino)>;
-  /// Binds and listens; threads start with start() (after the daemon's fork). `find` maps st_ino of a file of
-  /// the mount to its node.
+  /// Binds and listens; threads start with start() (after the daemon's fork). `find` maps the number of a
+  /// node to it.
   static Result<std::unique_ptr<ControlSocket>> make(MountContext& context, FindNode find);
   virtual ~ControlSocket() = default;
   virtual void start() = 0;

@@ -89,9 +89,9 @@ bool ControlConnection::hello() {
 
 bool ControlConnection::info(const Message& message) {
   const auto file = message.body.find("file");
-  auto node = named_node(scope(), file == message.body.end() ? Json() : *file, message.fds);
-  if (!node) return reply(error_reply(node.error()));
-  auto about = describe(**node, peer_.caller());
+  auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
+  if (!named) return reply(error_reply(named.error()));
+  auto about = describe(*named->node, peer_.caller());
   return reply(about ? Json{{"ok", true}, {"info", *about}} : error_reply(about.error()));
 }
 

@@ -6,9 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "dmabuffs/fs/buffer_node.h"
 #include "dmabuffs/fs/caller_rights.h"
-#include "dmabuffs/fs/heaps.h"
 
 namespace dmabuffs {
 
@@ -36,27 +34,30 @@ Result<UniqueFd> take(const Json& end, const char* key, std::vector<UniqueFd>& f
   return std::move(fds[*index]);
 }
 
-std::string name_of(const NodePtr& node) {
-  const auto* buffer = dynamic_cast<const BufferFile*>(node.get());
-  return buffer ? buffer->path() : "file " + std::to_string(node->ino()) + " of the mount";
+Result<void> check_mode(int flags, Access access, const char* what) {
+  const int mode = flags & O_ACCMODE;
+  if (access == Access::Read && mode != O_RDONLY && mode != O_RDWR)
+    return fail(EBADF, std::string(what) + ": not open for reading");
+  if (access == Access::Write && mode != O_WRONLY && mode != O_RDWR)
+    return fail(EBADF, std::string(what) + ": not open for writing");
+  // pwrite(2) on it would ignore the offset.
+  if (access == Access::Write && (flags & O_APPEND))
+    return fail(EINVAL, std::string(what) + ": opened with O_APPEND");
+  return {};
 }
 
-Result<OpenEnd> open_node_end(const ControlScope& scope, NodePtr node, Access access) {
-  const bool writes = access == Access::Write;
-  if (writes && scope.context.settings.read_only)
-    return fail(EROFS, name_of(node) + ": the mount is read-only");
-  const auto st = node->getattr(scope.peer.caller(), nullptr);
+/// Who opened it was let by the kernel; nothing more is asked here.
+Result<OpenEnd> open_ticket_end(const ControlScope& scope, const Json& end, Access access) {
+  auto file = named_file(scope, end);
+  if (!file) return pass(std::move(file));
+  if (auto mode = check_mode(file->flags, access, "\"ticket\""); !mode) return pass(std::move(mode));
+  const auto st = file->node->getattr(scope.peer.caller(), file->open.get());
   if (!st) return Failure(st.error());
-  if (!permitted(*st, scope.peer.uid, scope.peer.gid, scope.peer.groups, writes ? 2 : 4))
-    return fail(EACCES, name_of(node) + (writes ? ": not yours to write" : ": not yours to read"));
+  auto transfer = file->open->transfer_end(access);
+  if (!transfer) return pass(std::move(transfer));
   OpenEnd made;
-  auto open = node->open(scope.peer.caller(), writes ? O_WRONLY : O_RDONLY);
-  if (!open) return pass(std::move(open));
-  auto end = (*open)->transfer_end(access);
-  if (!end) return pass(std::move(end));
-  made.node = std::move(node);
-  made.open = std::move(*open);
-  made.end = std::move(*end);
+  made.open = std::move(file->open);
+  made.end = std::move(*transfer);
   made.size = static_cast<uint64_t>(st->st_size);
   if (const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&made.end)) made.size = (*buffer)->size();
   return made;
@@ -65,17 +66,8 @@ Result<OpenEnd> open_node_end(const ControlScope& scope, NodePtr node, Access ac
 Result<void> check_access_mode(int fd, Access access) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0) return fail_errno(errno, "passed descriptor");
-  const int mode = flags & O_ACCMODE;
-  if (flags & O_PATH)
-    return fail(EBADF, "passed descriptor: opened with O_PATH; use \"path_fd\" for files of the mount");
-  if (access == Access::Read && mode == O_WRONLY)
-    return fail(EBADF, "passed descriptor: not open for reading");
-  if (access == Access::Write && mode == O_RDONLY)
-    return fail(EBADF, "passed descriptor: not open for writing");
-  // pwrite(2) on it would ignore the offset.
-  if (access == Access::Write && (flags & O_APPEND))
-    return fail(EINVAL, "passed descriptor: opened with O_APPEND");
-  return {};
+  if (flags & O_PATH) return fail(EBADF, "passed descriptor: opened with O_PATH");
+  return check_mode(flags, access, "passed descriptor");
 }
 
 /// A user's own FUSE file system may hang whoever touches a file in it (statfs(2) is a request, too), so only
@@ -117,7 +109,7 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
   const auto st = cached_attributes(made.descriptor.get());
   if (!st) return Failure(st.error());
   if (is_ours(*st, scope.context))
-    return fail(EXDEV, "passed descriptor: of this mount; name it with \"path_fd\"");
+    return fail(EXDEV, "passed descriptor: of this mount; name it with a \"ticket\"");
   if (!S_ISREG(st->stx_mode) && !S_ISBLK(st->stx_mode))
     return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
   if (auto mode = check_access_mode(made.descriptor.get(), access); !mode) return pass(std::move(mode));
@@ -146,36 +138,18 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
 
 }  // namespace
 
-Result<NodePtr> node_of_descriptor(const ControlScope& scope, int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  // Closing any other descriptor of the own mount would send a FLUSH to ourselves.
-  if (flags < 0 || !(flags & O_PATH)) return fail(EBADF, "\"path_fd\": must be opened with O_PATH");
-  const auto st = cached_attributes(fd);
-  if (!st) return Failure(st.error());
-  if (!is_ours(*st, scope.context)) return fail(EXDEV, "\"path_fd\": not a file of this mount");
-  NodePtr node = scope.find(st->stx_ino);
-  if (!node) return fail(ESTALE, "\"path_fd\": a file that the mount no longer knows");
-  return node;
-}
-
-Result<NodePtr> named_node(const ControlScope& scope, const Json& file, const std::vector<UniqueFd>& fds) {
-  const auto index = file.is_object() ? number_of(file, "path_fd") : std::nullopt;
-  if (!index || *index >= fds.size() || !fds[*index])
-    return fail(EINVAL, "\"path_fd\": must be the index of a descriptor passed with the message");
-  return node_of_descriptor(scope, fds[*index].get());
+Result<Tickets::OpenedFile> named_file(const ControlScope& scope, const Json& file) {
+  const auto ticket = file.is_object() ? text_of(file, "ticket") : std::nullopt;
+  if (!ticket) return fail(EINVAL, "a file of the mount is named by {\"ticket\":\"…\"}");
+  return scope.context.tickets.redeem(*ticket);
 }
 
 Result<OpenEnd> open_end(const ControlScope& scope, const Json& end, Access access,
                          std::vector<UniqueFd>& fds) {
-  if (!end.is_object() || end.contains("path_fd") == end.contains("fd"))
-    return fail(EINVAL, "an end of a copy is {\"path_fd\":I} or {\"fd\":I}");
-  Result<OpenEnd> made = fail(EINVAL, "");
-  if (end.contains("path_fd")) {
-    auto node = named_node(scope, end, fds);
-    made = node ? open_node_end(scope, std::move(*node), access) : Failure(node.error());
-  } else {
-    made = open_passed_end(scope, end, access, fds);
-  }
+  if (!end.is_object() || end.contains("ticket") == end.contains("fd"))
+    return fail(EINVAL, "an end of a copy is {\"ticket\":\"…\"} or {\"fd\":I}");
+  auto made =
+      end.contains("ticket") ? open_ticket_end(scope, end, access) : open_passed_end(scope, end, access, fds);
   if (!made) return made;
   if (end.contains("offset")) {
     const auto offset = number_of(end, "offset");

@@ -20,28 +20,22 @@ struct ControlScope {
   const Peer& peer;
 };
 
-/// The node behind `fd`, an O_PATH descriptor of a file of this mount: proof that the client could walk to
-/// it. No request to the own mount is made. EXDEV: of another file system; ESTALE: the mount does not know
-/// it.
-Result<NodePtr> node_of_descriptor(const ControlScope& scope, int fd);
-
-/// The node that {"path_fd": I} names among the passed descriptors. EINVAL when it names none.
-Result<NodePtr> named_node(const ControlScope& scope, const Json& file, const std::vector<UniqueFd>& fds);
+/// The open file that {"ticket":"…"} stands for. EINVAL when it is no text; ESTALE: see Tickets.
+Result<Tickets::OpenedFile> named_file(const ControlScope& scope, const Json& file);
 
 /// An end of a copy, with all that has to stay open while it runs.
 struct OpenEnd {
   UniqueFd descriptor;  ///< of a passed file
-  NodePtr node;         ///< of a file of the mount
-  OpenPtr open;
+  OpenPtr open;         ///< of a file of the mount: the client's own open
   End end;
   uint64_t offset = 0;
   uint64_t size = 0;  ///< bytes there are now
 };
 
-/// Opens {"path_fd": I} or {"fd": I, "direct_fd": J}, either with an optional "offset", for reading or
-/// writing, and takes the descriptors it uses out of `fds`. Checks the peer's right to a node (EACCES,
-/// EROFS), the access mode, kind and file system of a passed descriptor (EBADF, EINVAL, EXDEV, EPERM).
-/// EOPNOTSUPP: the node can't be an end.
+/// Makes an end of {"ticket":"…"} or {"fd": I, "direct_fd": J}, either with an optional "offset", and takes
+/// the descriptors it uses out of `fds`. EBADF: the file is not open for that; of a passed descriptor also
+/// its kind and file system are checked (EINVAL, EOPNOTSUPP). EOPNOTSUPP: the file of the mount can't be an
+/// end.
 Result<OpenEnd> open_end(const ControlScope& scope, const Json& end, Access access,
                          std::vector<UniqueFd>& fds);
 

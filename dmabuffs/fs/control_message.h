@@ -20,7 +20,7 @@ using Json = nlohmann::json;
 inline constexpr size_t kMaxMessageBytes = 64 * 1024;
 inline constexpr size_t kMaxMessageFds = 16;
 /// Raised when a client of an older protocol would misunderstand a message.
-inline constexpr int kControlProtocol = 1;
+inline constexpr int kControlProtocol = 2;
 
 struct Message {  // NOLINT(bugprone-exception-escape): moving nlohmann's json does not throw
   Json body;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "dmabuffs/fs/control_ticket.h"
 #include "dmabuffs/fs/open_reply.h"
 #include "dmabuffs/fs/operations.h"
 
@@ -10,10 +11,11 @@ namespace {
 /// SETATTR.
 constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
 
-OpenReply open_reply(Session& session, const NodePtr& node, OpenPtr file) {
+OpenReply open_reply(Session& session, const NodePtr& node, OpenPtr file, int flags) {
   auto handle = std::make_unique<Handle>();
   Handle& held = *handle;
   held.node = node;
+  held.flags = flags;
   held.file = std::move(file);
   OpenReply reply;
   reply.handle = session.handles().add(std::move(handle));
@@ -40,7 +42,7 @@ void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
     auto file = node->open(caller_of(request), info->flags & ~kDroppedFlags);
     if (!file) return reply_error(request, file.error());
     Session& session = session_of(request);
-    const OpenReply reply = open_reply(session, node, std::move(*file));
+    const OpenReply reply = open_reply(session, node, std::move(*file), info->flags);
     if (reply_open(request, *info, reply) != 0) take_back(session, node, reply);
   });
 }
@@ -55,7 +57,7 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
     const auto entry = make_entry(request, created->node);
     if (!entry) return reply_error(request, entry.error());
     Session& session = session_of(request);
-    const OpenReply reply = open_reply(session, created->node, std::move(created->open));
+    const OpenReply reply = open_reply(session, created->node, std::move(created->open), info->flags);
     if (reply_create(request, *entry, *info, reply) == 0) return;
     take_back(session, created->node, reply);
     forget(session, entry->ino, 1);
@@ -158,6 +160,20 @@ void op_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_fil
   found ? (void)fuse_reply_lseek(request, static_cast<off_t>(*found)) : reply_error(request, found.error());
 }
 
+/// The one request there is: a ticket for the control socket. Waits for nobody.
+void op_ioctl(fuse_req_t request, fuse_ino_t, unsigned command, void*, fuse_file_info* info, unsigned flags,
+              const void*, size_t, size_t) {
+  if (command != kTicketRequest || (flags & FUSE_IOCTL_DIR) != 0)
+    return (void)fuse_reply_err(request, ENOTTY);
+  answering(request, [&] {
+    const Handle& handle = handle_of(info);
+    const auto ticket = session_of(request).context().tickets.issue(fuse_req_ctx(request)->uid,
+                                                                    {handle.node, handle.file, handle.flags});
+    ticket ? (void)fuse_reply_ioctl(request, 0, ticket->data(), ticket->size())
+           : reply_error(request, ticket.error());
+  });
+}
+
 }  // namespace
 
 void add_io_operations(fuse_lowlevel_ops& ops) {
@@ -170,6 +186,7 @@ void add_io_operations(fuse_lowlevel_ops& ops) {
   ops.fsync = callback<op_fsync>;
   ops.fallocate = callback<op_fallocate>;
   ops.lseek = callback<op_lseek>;
+  ops.ioctl = op_ioctl;
 }
 
 }  // namespace dmabuffs

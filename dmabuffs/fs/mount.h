@@ -15,6 +15,7 @@
 #include "dmabuffs/fs/freeing.h"
 #include "dmabuffs/fs/node.h"
 #include "dmabuffs/fs/passthrough.h"
+#include "dmabuffs/fs/tickets.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/shares.h"
 #include "dmabuffs/transfer/engine.h"
@@ -62,6 +63,7 @@ struct MountContext {
   InodeNumbers files_nodes{uint64_t{1} << 32};
   FilesNumbers files_numbers;
   MountTypes mount_types;
+  Tickets tickets;
   uid_t owner_uid;
   gid_t owner_gid;
   /// st_dev of the mount itself once it is mounted (0 before): files/ refuses to enter it.

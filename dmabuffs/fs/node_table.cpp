@@ -15,16 +15,6 @@ NodePtr NodeTable::find(uint64_t ino) const {
   return found == known_.end() ? nullptr : found->second.node;
 }
 
-NodePtr NodeTable::find_shown(uint64_t shown) const {
-  NodePtr same = find(shown);
-  if (same && same->shown_ino() == shown) return same;
-  const std::shared_lock lock(mutex_);
-  for (const auto& [ino, known] : known_) {
-    if (known.node->shown_ino() == shown) return known.node;
-  }
-  return nullptr;
-}
-
 void NodeTable::remember(const NodePtr& node) {
   const std::unique_lock lock(mutex_);
   Known& known = known_[node->ino()];

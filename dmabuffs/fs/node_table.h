@@ -13,9 +13,6 @@ class NodeTable {
   explicit NodeTable(NodePtr root);
   /// nullptr when the kernel does not know it.
   [[nodiscard]] NodePtr find(uint64_t ino) const;
-  /// By st_ino as a program sees it (files/ shows other numbers than its node ids); nullptr: none known to
-  /// the kernel.
-  [[nodiscard]] NodePtr find_shown(uint64_t shown) const;
   /// The kernel gets one more reference (an entry reply).
   void remember(const NodePtr& node);
   /// The kernel drops `count`; returns the node when that was the last, so that the caller frees it where he

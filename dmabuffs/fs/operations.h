@@ -50,6 +50,7 @@ void with_node(fuse_req_t request, fuse_ino_t ino, Work&& work) {
 struct Handle final : KernelHandle {
   NodePtr node;
   OpenPtr file;
+  int flags = 0;  ///< of open(2)
   bool passthrough = false;
   std::mutex mutex;
   PieceSize piece;  ///< of copies into it; guarded by mutex

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 // The control socket of a real mount, spoken to as docs/control-socket.md says: files of the mount as ends.
 #include <fcntl.h>
-#include <grp.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "catch.h"
 #include "dmabuffs/fs/control_address.h"
 #include "dmabuffs/fs/control_message.h"
+#include "dmabuffs/fs/control_ticket.h"
 
 using namespace dmabuffs;
 
@@ -67,8 +70,8 @@ struct Mount {
   }
 };
 
-UniqueFd open_path(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+UniqueFd open_file(const std::string& path, int mode = O_RDWR) {
+  UniqueFd fd(::open(path.c_str(), mode | O_CLOEXEC));
   REQUIRE(fd);
   return fd;
 }
@@ -89,24 +92,32 @@ std::string code_of(const Json& reply) {
   return text_of(reply, "code").value_or("");
 }
 
-const Json kInside{{"op", "copy"}, {"from", {{"path_fd", 0}}}, {"to", {{"path_fd", 1}}}};
+/// The ticket of an open file; empty without one, and then errno says why.
+std::string ticket(const UniqueFd& file) {
+  TicketBits bits;
+  return ::ioctl(file.get(), kTicketRequest, bits.data()) == 0 ? to_text(bits) : "";
+}
+
+Json inside(const UniqueFd& from, const UniqueFd& to) {
+  return {{"op", "copy"}, {"from", {{"ticket", ticket(from)}}}, {"to", {{"ticket", ticket(to)}}}};
+}
 
 }  // namespace
 
-TEST_CASE("the control socket copies between files of the mount that are named by O_PATH descriptors") {
+TEST_CASE("the control socket copies between files of the mount that are named by tickets") {
   const Mount mount;
   const std::string text(300001, 'z');
   write_file(mount.heap + "/a", text);
   write_file(mount.heap + "/b", "");
   write_file(mount.work + "/data/file", "");
-  const UniqueFd a = open_path(mount.heap + "/a"), b = open_path(mount.heap + "/b");
-  const UniqueFd file = open_path(mount.at + "/files/data/file");
+  const UniqueFd a = open_file(mount.heap + "/a"), b = open_file(mount.heap + "/b", O_WRONLY);
+  const UniqueFd file = open_file(mount.at + "/files/data/file");
   const UniqueFd client = mount.connect();
-  CHECK(flag_of(ask(client, kInside, {a.get(), file.get()}), "ok"));
+  CHECK(flag_of(ask(client, inside(a, file)), "ok"));
   CHECK(content(mount.work + "/data/file") == text);
-  CHECK(flag_of(ask(client, kInside, {file.get(), b.get()}), "ok"));
+  CHECK(flag_of(ask(client, inside(file, b)), "ok"));
   CHECK(content(mount.heap + "/b") == text);
-  CHECK(code_of(ask(client, kInside, {a.get(), a.get()})) == "EINVAL");
+  CHECK(code_of(ask(client, inside(a, a))) == "EINVAL");
 }
 
 TEST_CASE("the control socket tells the files of the mount apart") {
@@ -117,38 +128,74 @@ TEST_CASE("the control socket tells the files of the mount apart") {
     const std::string name = std::to_string(i);
     write_file(mount.work + "/data/" + name, "file " + name);
     write_file(mount.heap + "/" + name, "");
-    const UniqueFd from = open_path(mount.at + "/files/data/" + name),
-                   to = open_path(mount.heap + "/" + name);
-    CHECK(flag_of(ask(client, kInside, {from.get(), to.get()}), "ok"));
+    const UniqueFd from = open_file(mount.at + "/files/data/" + name),
+                   to = open_file(mount.heap + "/" + name);
+    CHECK(flag_of(ask(client, inside(from, to)), "ok"));
     CHECK(content(mount.heap + "/" + name) == "file " + name);
   }
 }
 
-TEST_CASE("the control socket refuses what is no file of the mount, and open files of it") {
+TEST_CASE("a ticket is good once, and while its file is open") {
+  const Mount mount;
+  write_file(mount.heap + "/a", "x");
+  const UniqueFd client = mount.connect();
+  UniqueFd a = open_file(mount.heap + "/a");
+  const auto info = [&](const std::string& text) {
+    return ask(client, {{"op", "info"}, {"file", {{"ticket", text}}}});
+  };
+  const std::string one = ticket(a), two = ticket(a);
+  CHECK(one.size() == 32);
+  CHECK(one != two);
+  CHECK(flag_of(info(one), "ok"));
+  CHECK(code_of(info(one)) == "ESTALE");
+  CHECK(code_of(info(std::string(32, '0'))) == "ESTALE");
+  a.reset();
+  // The daemon hears of the close a moment after it.
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  CHECK(code_of(info(two)) == "ESTALE");
+}
+
+TEST_CASE("a ticket gives what its descriptor may do, and no more") {
+  const Mount mount;
+  write_file(mount.heap + "/a", "kept");
+  write_file(mount.heap + "/b", "other");
+  const UniqueFd client = mount.connect();
+  const UniqueFd reading = open_file(mount.heap + "/a", O_RDONLY),
+                 writing = open_file(mount.heap + "/a", O_WRONLY);
+  const UniqueFd b = open_file(mount.heap + "/b"),
+                 appending = open_file(mount.heap + "/b", O_WRONLY | O_APPEND);
+  CHECK(code_of(ask(client, inside(b, reading))) == "EBADF");
+  CHECK(code_of(ask(client, inside(writing, b))) == "EBADF");
+  CHECK(code_of(ask(client, inside(reading, appending))) == "EINVAL");
+  CHECK(content(mount.heap + "/a") == "kept");
+  CHECK(content(mount.heap + "/b") == "other");
+}
+
+TEST_CASE("only an open regular file of the mount has a ticket") {
   const Mount mount;
   write_file(mount.heap + "/a", "x");
   write_file(mount.work + "/out", "");
-  const UniqueFd outside = open_path(mount.work + "/out"), a = open_path(mount.heap + "/a");
-  const UniqueFd client = mount.connect();
-  CHECK(code_of(ask(client, kInside, {a.get(), outside.get()})) == "EXDEV");
-  const UniqueFd directory = open_path(mount.heap);
-  CHECK_FALSE(flag_of(ask(client, kInside, {directory.get(), a.get()}), "ok"));
-  const UniqueFd status = open_path(mount.at + "/status");
-  CHECK(code_of(ask(client, kInside, {status.get(), a.get()})) == "EOPNOTSUPP");
-  CHECK(code_of(ask(client, kInside, {a.get(), status.get()})) == "EACCES");
-  // Closing it again asks the daemon for a FLUSH: it must not wait for itself.
-  const UniqueFd own(::open((mount.heap + "/a").c_str(), O_RDWR | O_CLOEXEC));
-  const Json passed{{"op", "copy"}, {"from", {{"fd", 0}}}, {"to", {{"path_fd", 1}}}};
-  CHECK(code_of(ask(client, passed, {own.get(), a.get()})) == "EXDEV");
-  CHECK(code_of(ask(client, kInside, {own.get(), a.get()})) == "EBADF");
+  CHECK(ticket(open_file(mount.work + "/out")).empty());
+  CHECK(errno == ENOTTY);
+  CHECK(ticket(open_file(mount.heap, O_RDONLY | O_DIRECTORY)).empty());
+  CHECK(errno == ENOTTY);
+  // To walk to a file is no right to it.
+  CHECK(ticket(open_file(mount.heap + "/a", O_PATH)).empty());
+  CHECK(errno == EBADF);
+  const UniqueFd status = open_file(mount.at + "/status", O_RDONLY), a = open_file(mount.heap + "/a");
+  CHECK(code_of(ask(mount.connect(), inside(status, a))) == "EOPNOTSUPP");
+  // Closing a passed descriptor of the mount asks the daemon for a FLUSH: it must not wait for itself.
+  const Json passed{{"op", "copy"}, {"from", {{"fd", 0}}}, {"to", {{"ticket", ticket(a)}}}};
+  const UniqueFd own = open_file(mount.heap + "/a");
+  CHECK_FALSE(flag_of(ask(mount.connect(), passed, {own.get()}), "ok"));
   CHECK(content(mount.heap + "/a") == "x");
 }
 
 TEST_CASE("the control socket's info and status are those of the mount") {
   const Mount mount;
   write_file(mount.heap + "/a", "12345");
-  const UniqueFd a = open_path(mount.heap + "/a"), client = mount.connect();
-  const Json reply = ask(client, {{"op", "info"}, {"file", {{"path_fd", 0}}}}, {a.get()});
+  const UniqueFd a = open_file(mount.heap + "/a", O_RDONLY), client = mount.connect();
+  const Json reply = ask(client, {{"op", "info"}, {"file", {{"ticket", ticket(a)}}}});
   REQUIRE(flag_of(reply, "ok"));
   CHECK(text_of(reply["info"], "path") == std::string("heaps/memfd/a"));
   CHECK(number_of(reply["info"], "size") == uint64_t{5});
@@ -162,45 +209,4 @@ TEST_CASE("the control socket's info and status are those of the mount") {
   CHECK(::pread(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
   CHECK(Json::parse(text)["buffers"].size() == 1);
   CHECK(::ftruncate(fd, 0) != 0);
-}
-
-TEST_CASE("an O_PATH descriptor alone gives no right to a buffer") {
-  if (::geteuid() != 0) return;  // only root can become somebody else
-  const Mount mount("allow_other");
-  write_file(mount.heap + "/secret", "secret");
-  write_file(mount.work + "/data/theirs", "");
-  REQUIRE(::chmod((mount.heap + "/secret").c_str(), 0600) == 0);
-  REQUIRE(::chmod((mount.work + "/data/theirs").c_str(), 0666) == 0);
-  const UniqueFd secret = open_path(mount.heap + "/secret");
-  const UniqueFd theirs = open_path(mount.at + "/files/data/theirs");
-  const std::string socket = Json::parse(content(mount.at + "/status"))["socket"].get<std::string>();
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(1);
-    const auto client = connect_to(socket);
-    if (!client) ::_exit(2);
-    const bool reading = code_of(ask(*client, kInside, {secret.get(), theirs.get()})) == "EACCES";
-    const bool writing = code_of(ask(*client, kInside, {theirs.get(), secret.get()})) == "EACCES";
-    ::_exit(reading && writing ? 0 : 3);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WEXITSTATUS(status) == 0);
-  CHECK(content(mount.work + "/data/theirs").empty());
-  CHECK(content(mount.heap + "/secret") == "secret");
-}
-
-TEST_CASE("the control socket writes nothing into a read-only mount") {
-  Mount mount;
-  const std::string path = mount.work + "/data/file";
-  write_file(path, "kept");
-  REQUIRE(run({DMABUFFS_BINARY, "umount", mount.at}) == 0);
-  REQUIRE(run({DMABUFFS_BINARY, "mount", "--files", "data=" + mount.work + "/data", "-o", "ro", mount.at}) ==
-          0);
-  write_file(mount.work + "/from", "other");
-  const UniqueFd from(::open((mount.work + "/from").c_str(), O_RDONLY | O_CLOEXEC));
-  const UniqueFd to = open_path(mount.at + "/files/data/file"), client = mount.connect();
-  const Json request{{"op", "copy"}, {"from", {{"fd", 0}}}, {"to", {{"path_fd", 1}}}};
-  CHECK(code_of(ask(client, request, {from.get(), to.get()})) == "EROFS");
-  CHECK(content(path) == "kept");
 }

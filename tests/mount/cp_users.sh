@@ -49,6 +49,50 @@ as "$DMABUFFS" cp -p "$T/theirs/setuid" "$T/theirs/kept" && as "$DMABUFFS" cp -p
 check 'cp -p of another'\''s setuid file makes none of his own' \
     test "$(stat -c '%u %a' "$T/theirs/kept" "$heap/theirs/kept" | xargs)" = '65534 755 65534 755'
 
+# What open(2) would not let through, the socket does not either.
+bare() { setpriv --inh-caps=-all --bounding-set=-all "$@"; }
+install -m 600 -o 65534 -g 65534 "$T/theirs/a" "$heap/private"
+run bare "$DMABUFFS" cp "$outside/secret" "$heap/private"
+says 'uid 0 without capabilities writes into nobody'\''s buffer' 1 'Permission denied'
+run bare "$DMABUFFS" cp "$heap/private" "$T/stolen"
+says 'nor reads it' 1 'Permission denied'
+run bare "$DMABUFFS" info "$heap/private"
+says 'nor asks about it' 1 'Permission denied'
+check 'the buffer keeps its bytes' cmp "$T/theirs/a" "$heap/private"
+mkdir "$T/ro"
+if mount --bind "$mnt" "$T/ro" && mount -o remount,bind,ro "$T/ro"; then
+    run "$DMABUFFS" cp "$outside/secret" "$T/ro/heaps/memfd/private"
+    says 'nothing is written by a read-only bind mount' 1 'Read-only file system'
+    check 'the buffer keeps its bytes' cmp "$T/theirs/a" "$heap/private"
+    run "$DMABUFFS" cp "$T/ro/heaps/memfd/private" "$T/by-ro"
+    check 'but read' cmp "$T/theirs/a" "$T/by-ro"
+    umount "$T/ro"
+fi
+
+# dmabuffs cp works wherever cp does, and says why it read and wrote.
+chmod 666 "$heap/private"
+run unshare -U "$DMABUFFS" cp -v "$heap/private" "$outside/by-nobody"
+says 'in a user namespace the buffer is read' 0 'read and written: '
+check 'with every byte' cmp "$T/theirs/a" "$outside/by-nobody"
+run as unshare -Ur "$DMABUFFS" cp --json "$heap/private" "$T/theirs/ns"
+check 'also where he is root' cmp "$T/theirs/a" "$T/theirs/ns"
+own=$T/theirs/own
+as mkdir "$own"
+if as env -u XDG_RUNTIME_DIR "$DMABUFFS" mount "$own"; then
+    as cp "$T/theirs/a" "$own/heaps/memfd/a"
+    run as env -u XDG_RUNTIME_DIR "$DMABUFFS" cp --json "$own/heaps/memfd/a" "$heap/theirs/from-own"
+    check 'from his own mount to root'\''s' cmp "$T/theirs/a" "$heap/theirs/from-own"
+    check 'which says why it was read and written' quiet jq -e '.reasons | length > 0' <<<"$out"
+    run as env -u XDG_RUNTIME_DIR "$DMABUFFS" cp "$heap/theirs/a" "$own/heaps/memfd/back"
+    check 'and back' as cmp "$T/theirs/a" "$own/heaps/memfd/back"
+    run as env -u XDG_RUNTIME_DIR "$DMABUFFS" cp "$heap/private" "$own/heaps/memfd/back"
+    check 'also over a file that is there' as cmp "$T/theirs/a" "$own/heaps/memfd/back"
+    as env -u XDG_RUNTIME_DIR "$DMABUFFS" umount "$own"
+else
+    echo 'not ok - an ordinary user mounts'
+    failed=1
+fi
+
 # A FUSE file system the daemon does not know to be harmless: another mount of this program.
 mkdir "$T/second"
 "$DMABUFFS" mount -o allow_other "$T/second"
