@@ -10,9 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <sstream>
 
+#include "dmabuffs/cli/child_process.h"
+#include "dmabuffs/cli/mount_daemon.h"
 #include "dmabuffs/cli/mount_table.h"
 #include "dmabuffs/fs/control.h"
 #include "dmabuffs/fs/control_address.h"
@@ -46,7 +49,7 @@ Result<std::string> read_file(const std::string& path) {
 }
 
 /// Whoever passes descriptors must know whom to.
-Result<void> check_daemon(int socket, const MountPoint& mount) {
+Result<pid_t> check_daemon(int socket, const MountPoint& mount) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
@@ -54,7 +57,7 @@ Result<void> check_daemon(int socket, const MountPoint& mount) {
   if (peer.uid != mount.owner && peer.uid != 0)
     return fail(EPERM, mount.path + ": its control socket is held by uid " + std::to_string(peer.uid) +
                            ", not by the mount's owner");
-  return {};
+  return peer.pid;
 }
 
 int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
@@ -106,6 +109,28 @@ Result<MountPoint> mount_of(const std::string& path) {
   return *mount;
 }
 
+Result<void> check_answers(const std::string& path) {
+  const auto mounts = dmabuffs_mounts();
+  if (!mounts || mounts->empty()) return {};
+  auto child = ChildProcess::start(SIGKILL, [&path] {
+    struct stat ignored {};
+    return ::stat(path.c_str(), &ignored);
+  });
+  if (!child) return {};
+  if (child->ended_within(static_cast<int>(std::chrono::milliseconds(kHelloPatience).count()))) {
+    child->reap();
+    return {};
+  }
+  child->signal(SIGKILL);
+  for (const MountPoint& mount : *mounts) {
+    const MountDaemon daemon({0, 0, mount.device, mount.path, "", mount.owner});
+    if (!daemon.answers())
+      return fail(ETIMEDOUT,
+                  path + ": no answer; of the mount at " + mount.path + ": " + silence_of(daemon.pid()));
+  }
+  return {};  // something else is slow
+}
+
 Result<std::string> ControlClient::told_by_status(const MountPoint& mount) {
   auto text = read_file(mount.path + "/status");
   if (!text) return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
@@ -120,8 +145,9 @@ Result<ControlClient> ControlClient::connect_at(std::string path, const MountPoi
   auto socket = connect_to(path);
   if (!socket)
     return fail(socket.error().code, mount.path + ": no connection to its daemon: " + socket.error().message);
-  if (auto checked = check_daemon(socket->get(), mount); !checked) return pass(std::move(checked));
-  return ControlClient(std::move(*socket), std::move(path));
+  auto daemon = check_daemon(socket->get(), mount);
+  if (!daemon) return pass(std::move(daemon));
+  return ControlClient(std::move(*socket), std::move(path), *daemon);
 }
 
 Result<void> ControlClient::check_serves(const MountPoint& mount) {
@@ -129,7 +155,7 @@ Result<void> ControlClient::check_serves(const MountPoint& mount) {
   waiting.patience = kHelloPatience;
   const auto hello = request({{"op", "hello"}}, {}, waiting);
   if (!hello && hello.error().code == ETIMEDOUT)
-    return fail(ETIMEDOUT, mount.path + ": its daemon does not answer; is it stopped? (" + path_ + ")");
+    return fail(ETIMEDOUT, mount.path + ": " + silence_of(daemon_));
   if (!hello) return fail(hello.error().code, mount.path + ": " + hello.error().message);
   if (!flag_of(hello->body, "ok")) {
     const Error error = error_of(hello->body);
@@ -167,8 +193,7 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
     return last && *last ? std::move(**last) : Result<Message>(Failure(sent.error()));
   }
   bool cancelled = false;
-  Clock::time_point give_up = Clock::time_point::max();
-  if (waiting.patience != std::chrono::milliseconds::max()) give_up = Clock::now() + waiting.patience;
+  Clock::time_point give_up = Clock::now() + waiting.patience;
   while (Clock::now() < give_up) {
     const auto limit = std::chrono::milliseconds(200);
     const int ready = wait_readable(socket_.get(), cancelled ? -1 : waiting.interrupt, limit);
@@ -183,12 +208,13 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
     if (!message) return pass(std::move(message));
     if (!message->has_value()) return fail(ECONNRESET, "the mount's daemon has ended the connection");
     const Json& body = (*message)->body;
+    if (!cancelled) give_up = Clock::now() + waiting.patience;
     const auto progress = body.find("progress");
     if (progress == body.end()) return std::move(**message);
     if (waiting.progress && progress->is_object())
       waiting.progress(number_of(*progress, "bytes").value_or(0), number_of(*progress, "total").value_or(0));
   }
-  return cancelled ? fail(EINTR, "interrupted") : fail(ETIMEDOUT, "no answer");
+  return cancelled ? fail(EINTR, "interrupted") : fail(ETIMEDOUT, silence_of(daemon_));
 }
 
 Result<std::string> ticket_of(int fd, const std::string& name) {

@@ -34,6 +34,10 @@ const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t d
 /// The mount that `path` (which exists) lies in. ENODEV naming the path when it lies in none; ENOTCONN with
 /// the remedy when the mount's daemon has died.
 Result<MountPoint> mount_of(const std::string& path);
+/// Before something is done to `path` that could wait for ever: ETIMEDOUT where to look at it takes ten
+/// seconds and the daemon of a mount does not answer, whom it names. The caller must have one thread.
+Result<void> check_answers(const std::string& path);
+
 /// A connection to one mount's daemon.
 class ControlClient {
  public:
@@ -48,14 +52,16 @@ class ControlClient {
     /// second.
     int interrupt = -1;
     std::function<void(uint64_t bytes, uint64_t total)> progress = nullptr;
-    std::chrono::milliseconds patience = std::chrono::milliseconds::max();
+    std::chrono::milliseconds patience = std::chrono::seconds(30);  ///< with silence
   };
   /// Sends one request and waits for its reply, which may say {"ok":false}. `fds` stay the caller's. EINTR:
-  /// it was interrupted and no reply came. ETIMEDOUT: none came in time. EPIPE: the daemon has gone.
+  /// it was interrupted and no reply came. ETIMEDOUT, naming the daemon: it was silent
+  /// for that long. EPIPE: the daemon has gone.
   Result<Message> request(const Json& request, std::span<const int> fds, const Waiting& waiting);
 
  private:
-  ControlClient(UniqueFd socket, std::string path) : socket_(std::move(socket)), path_(std::move(path)) {}
+  ControlClient(UniqueFd socket, std::string path, pid_t daemon)
+      : socket_(std::move(socket)), path_(std::move(path)), daemon_(daemon) {}
   static Result<ControlClient> connect_at(std::string path, const MountPoint& mount);
   static Result<std::string> told_by_status(const MountPoint& mount);
   /// ESTALE: the daemon says that it serves another mount. ETIMEDOUT: it says nothing.
@@ -63,6 +69,7 @@ class ControlClient {
 
   UniqueFd socket_;
   std::string path_;
+  pid_t daemon_;
 };
 
 /// The ticket for the file of a mount that `fd` has open: how the daemon is told of it. ENOTTY: of no regular

@@ -202,6 +202,8 @@ int Cp::run() {
 int run_cp(const CpOptions& options) {
   auto mounts = dmabuffs_mounts();
   if (!mounts) return report(mounts.error().message);
+  for (const std::string& path : options.paths)
+    if (auto answers = check_answers(path); !answers) return report("cp: " + answers.error().message);
   std::signal(SIGXFSZ, SIG_IGN);  // ulimit -f: an error that names the file instead of death
   return Cp(options, std::move(*mounts)).run();
 }

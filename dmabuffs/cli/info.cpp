@@ -26,6 +26,7 @@ Result<ControlClient*> client_of(Clients& clients, const MountPoint& mount) {
 }
 
 Result<Json> ask(Clients& clients, const std::string& path) {
+  if (auto answers = check_answers(path); !answers) return Failure(answers.error());
   const auto mount = mount_of(path);
   if (!mount) return Failure(mount.error());
   auto client = client_of(clients, *mount);

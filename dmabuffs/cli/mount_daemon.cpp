@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "dmabuffs/fs/control_address.h"
@@ -76,8 +77,21 @@ MountDaemon::MountDaemon(const MountEntry& mount) {
     // One that hangs may well be the one.
     pid_ = listener.pid;
     pidfd_ = std::move(listener.pidfd);
+    answers_ = listener.serves == Serves::ThisMount;
     if (listener.serves == Serves::ThisMount) return;
   }
+}
+
+std::string silence_of(pid_t daemon) {
+  if (daemon <= 0) return "its daemon does not answer";
+  const std::string number = std::to_string(daemon);
+  std::ifstream about("/proc/" + number + "/stat");
+  std::string line;
+  std::getline(about, line);
+  const size_t name_end = line.rfind(") ");
+  const bool stopped = name_end != std::string::npos && line.substr(name_end + 2, 1) == "T";
+  if (!stopped) return "its daemon (process " + number + ") does not answer";
+  return "its daemon (process " + number + ") is stopped; `kill -CONT " + number + "` lets it go on";
 }
 
 bool MountDaemon::ended_within(int milliseconds) const {

@@ -88,6 +88,7 @@ void print_transfers(const Json& status) {
 }  // namespace
 
 int run_status(const std::string& path, bool json) {
+  if (auto answers = check_answers(path); !answers) return report(answers.error().message);
   const auto mount = mount_of(path);
   if (!mount) return report(mount.error().message);
   const std::string name = mount->path + "/status";

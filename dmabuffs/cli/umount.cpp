@@ -22,6 +22,7 @@ namespace dmabuffs::cli {
 namespace {
 
 constexpr int kDaemonPatience = 10'000;  // milliseconds for the daemon to end
+constexpr int kHangingPatience = 1'000;  // for one that did not answer before
 constexpr size_t kHoldersShown = 5;
 
 /// The dmabuffs mount at `path`, however it is spelled.
@@ -105,7 +106,7 @@ std::optional<MountEntry> mount_inside(const MountEntry& mount) {
   return found == table->end() ? std::nullopt : std::optional(*found);
 }
 
-Error busy(const MountEntry& mount) {
+Error busy(const MountEntry& mount, const MountDaemon& daemon) {
   if (const auto inside = mount_inside(mount))
     return {EBUSY, mount.path + ": busy; a mount of type " + inside->type + " lies inside, at " +
                        inside->path + ": umount that first"};
@@ -115,7 +116,10 @@ Error busy(const MountEntry& mount) {
   const bool alone = holders.size() == 1 && self(holders.front());
   holders.erase(std::remove_if(holders.begin(), holders.end(), self), holders.end());
   std::string users;
-  if (holders.empty())
+  // Who waits for it inside open(2) holds the mount without a trace in /proc.
+  if (holders.empty() && !daemon.answers())
+    users = "who waits for it: " + silence_of(daemon.pid());
+  else if (holders.empty())
     users = alone ? "this command's own input or output" : "a process that only root can see";
   for (size_t i = 0; i < std::min(holders.size(), kHoldersShown); ++i)
     users += (i == 0 ? "" : ", ") + description(holders[i]);
@@ -141,11 +145,15 @@ Result<void> take_away(const std::string& path, bool lazy) {
   const MountDaemon daemon(*mount);
   auto done = unmount(*mount, lazy);
   if (!done && done.error().code == EBUSY) {
-    if (!is_dead(mount->path)) return Failure(busy(*mount));
+    if (!is_dead(mount->path)) return Failure(busy(*mount, daemon));
     lazy = true;
     done = unmount(*mount, lazy);
   }
   if (!done) return done;
+  if (!daemon.answers() && !daemon.ended_within(kHangingPatience)) {
+    report("umount: " + mount->path + ": unmounted, but " + silence_of(daemon.pid()));
+    return {};
+  }
   const bool in_use = lazy && !find_holders(mount->device, 1).empty();
   if (in_use || is_still_mounted(mount->device) || daemon.ended_within(kDaemonPatience)) return {};
   report("umount: " + mount->path + ": unmounted, but its daemon (process " + std::to_string(daemon.pid()) +

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@ namespace dmabuffs {
 namespace {
 
 constexpr int kBacklog = 64;
+constexpr timeval kPatience{10, 0};               // a stopped daemon takes no connection
 constexpr std::string_view kUnfinished = ".new";  // bound, but not yet listening
 
 std::pair<std::string, std::string> split(const std::string& path) {
@@ -181,6 +183,7 @@ Result<UniqueFd> connect_to(const std::string& path) {
   if (!fd) return fd;
   auto address = Address::of(path);
   if (!address) return pass(std::move(address));
+  ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
   if (::connect(fd->get(), address->get(), Address::size()) != 0) return fail_errno(errno, path);
   return fd;
 }

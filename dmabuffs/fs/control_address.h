@@ -34,7 +34,8 @@ Result<ListeningSocket> listen_at(const std::string& mountpoint, uid_t owner, bo
 /// Removes the file if it is still the one that listen_at made.
 void remove_socket(const ListeningSocket& socket);
 
-/// ENOENT, ECONNREFUSED (nobody listens), EACCES.
+/// ENOENT, ECONNREFUSED (nobody listens), EACCES; EAGAIN: for ten seconds nobody has taken the connections
+/// that wait there. To send waits no longer either.
 Result<UniqueFd> connect_to(const std::string& path);
 
 }  // namespace dmabuffs
