@@ -14,6 +14,7 @@
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/fs/control_address.h"
 #include "dmabuffs/fs/control_connection.h"
+#include "dmabuffs/fs/descriptor_gate.h"
 
 namespace dmabuffs {
 
@@ -42,8 +43,13 @@ class AllSignalsBlocked {
 
 class Listener : public ControlSocket {
  public:
-  Listener(MountContext& context, FindNode find, ListeningSocket socket, UniqueFd stop)
-      : context_(context), find_(std::move(find)), socket_(std::move(socket)), stop_(std::move(stop)) {}
+  Listener(MountContext& context, FindNode find, ListeningSocket socket, UniqueFd stop,
+           std::unique_ptr<DescriptorGate> gate)
+      : context_(context),
+        find_(std::move(find)),
+        gate_(std::move(gate)),
+        socket_(std::move(socket)),
+        stop_(std::move(stop)) {}
   ~Listener() override { stop(); }
 
   void start() override {
@@ -120,15 +126,15 @@ class Listener : public ControlSocket {
   }
 
   void start_thread(Client& client, UniqueFd socket, Peer peer) {
-    client.thread =
-        std::thread([this, &client, socket = std::move(socket), peer = std::move(peer)]() mutable {
-          try {
-            ControlConnection(context_, find_, std::move(socket), std::move(peer), stop_.get()).serve();
-          } catch (const std::exception& error) {
-            log_warning(std::string("control socket: a connection ended: ") + error.what());
-          }
-          client.ended.store(true);
-        });
+    client.thread = std::thread([this, &client, socket = std::move(socket),
+                                 peer = std::move(peer)]() mutable {
+      try {
+        ControlConnection(context_, find_, *gate_, std::move(socket), std::move(peer), stop_.get()).serve();
+      } catch (const std::exception& error) {
+        log_warning(std::string("control socket: a connection ended: ") + error.what());
+      }
+      client.ended.store(true);
+    });
   }
 
   [[nodiscard]] std::optional<Error> refusal(const Peer& peer) const {
@@ -156,6 +162,7 @@ class Listener : public ControlSocket {
 
   MountContext& context_;
   FindNode find_;
+  std::unique_ptr<DescriptorGate> gate_;
   ListeningSocket socket_;
   UniqueFd stop_;
   UniqueFd spare_ = open_spare();  // the acceptor's, see turn_away()
@@ -168,10 +175,13 @@ class Listener : public ControlSocket {
 Result<std::unique_ptr<ControlSocket>> ControlSocket::make(MountContext& context, FindNode find) {
   UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return fail_errno(errno, "control socket");
+  auto gate = DescriptorGate::make();
+  if (!gate) return pass(std::move(gate));
   auto socket = listen_at(context.settings.mountpoint, context.owner_uid, context.settings.allow_other);
   if (!socket) return pass(std::move(socket));
   context.control_socket = socket->path;
-  return std::make_unique<Listener>(context, std::move(find), std::move(*socket), std::move(stop));
+  return std::make_unique<Listener>(context, std::move(find), std::move(*socket), std::move(stop),
+                                    std::move(*gate));
 }
 
 }  // namespace dmabuffs

@@ -22,6 +22,15 @@ bool can_go_on(const Error& error) {
   return error.code == EBADMSG || error.code == EMSGSIZE;
 }
 
+/// Whether the request names files by descriptors.
+bool passes_files(const Json& request) {
+  const auto names_one = [&request](const char* end) {
+    const auto found = request.find(end);
+    return found != request.end() && found->is_object() && found->contains("fd");
+  };
+  return text_of(request, "op") == "copy" && (names_one("from") || names_one("to"));
+}
+
 /// The text in a sealed memory file: longer than a message can be.
 Result<UniqueFd> in_memory(const std::string& text) {
   UniqueFd fd(::memfd_create("dmabuffs-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -51,7 +60,7 @@ ControlConnection::Wake ControlConnection::wait(int event, int milliseconds) con
 void ControlConnection::serve() {
   ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendLimit, sizeof kSendLimit);
   while (wait(-1, kSilenceMs) == Wake::Message) {
-    auto message = receive_message(socket_.get());
+    auto message = next(true);
     if (!message && !can_go_on(message.error())) return;
     if (!message) {
       if (!reply(error_reply(message.error()))) return;
@@ -59,6 +68,35 @@ void ControlConnection::serve() {
     }
     if (!message->has_value() || !answer(std::move(**message))) return;
   }
+}
+
+/// Descriptors that came with it stay in it while it is looked at; the gate takes them, wanted or not.
+Result<std::optional<Message>> ControlConnection::next(bool files_wanted) {
+  bool has_fds = false;
+  auto message = peek_message(socket_.get(), has_fds);
+  if (message ? !message->has_value() : !can_go_on(message.error())) return message;
+  if (!has_fds) {
+    drop_message(socket_.get());
+    return message;
+  }
+  auto fds = gate_.take(socket_.get(), peer_.uid, is_trusted(peer_, context_), stop_);
+  const bool wanted = message && files_wanted && passes_files((*message)->body);
+  if (wanted && fds) (*message)->fds = std::move(*fds);
+  // What the gate did not take is still there, and would be met again.
+  if (!fds && (wanted || fds.error().code == EBUSY || fds.error().code == ECANCELED)) {
+    (void)reply(error_reply(fds.error()));
+    return fail(ECONNABORTED, fds.error().message);
+  }
+  return message;
+}
+
+/// What was not read may hold descriptors, and to let go of the last reference to a file can hang, too.
+ControlConnection::~ControlConnection() {
+  ::shutdown(socket_.get(), SHUT_RD);
+  bool has_fds = false;
+  const auto left = peek_message(socket_.get(), has_fds);
+  if (has_fds || (left ? left->has_value() : left.error().code != EAGAIN))
+    gate_.close(std::move(socket_), peer_.uid);
 }
 
 bool ControlConnection::reply(const Json& body, std::span<const int> fds) {
@@ -131,7 +169,7 @@ bool ControlConnection::watch(ControlCopy& running, bool progress) {
 }
 
 bool ControlConnection::hear(ControlCopy& running) {
-  auto message = receive_message(socket_.get());
+  auto message = next(false);
   if (!message) return can_go_on(message.error()) && reply(error_reply(message.error()));
   if (!message->has_value()) return false;
   if (text_of((*message)->body, "op") == "cancel") {

@@ -70,22 +70,6 @@ Result<void> check_access_mode(int fd, Access access) {
   return check_mode(flags, access, "passed descriptor");
 }
 
-/// A user's own FUSE file system may hang whoever touches a file in it (statfs(2) is a request, too), so only
-/// those the daemon serves anyway may pass one. A mount that this process can't see may be such a one.
-Result<void> check_file_system(const ControlScope& scope, const struct statx& st) {
-  if (is_trusted(scope.peer, scope.context)) return {};
-  const std::string type = scope.context.mount_types.type_of(st.stx_mnt_id);
-  if (type.empty())
-    return fail(EOPNOTSUPP,
-                "passed descriptor: of a mount that the daemon does not see, so it is read and written");
-  if (is_fuse(type))
-    return fail(
-        EOPNOTSUPP,
-        "passed descriptor: on a FUSE file system, which this mount takes from its owner only, so it is "
-        "read and written");
-  return {};
-}
-
 /// The transfer writes with the daemon's rights, which leave these bits where his own would not.
 void drop_privilege_bits_for(const Peer& peer, int fd) {
   if (::geteuid() == 0 && peer.uid != 0) drop_privilege_bits(fd);
@@ -113,7 +97,6 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
   if (!S_ISREG(st->stx_mode) && !S_ISBLK(st->stx_mode))
     return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
   if (auto mode = check_access_mode(made.descriptor.get(), access); !mode) return pass(std::move(mode));
-  if (auto fs = check_file_system(scope, *st); !fs) return pass(std::move(fs));
   if (end.contains("direct_fd")) {
     auto second = take(end, "direct_fd", fds);
     if (!second) return pass(std::move(second));

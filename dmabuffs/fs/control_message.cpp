@@ -21,10 +21,10 @@ union ControlBytes {
 
 /// recvmsg(2). ECONNRESET (the other side closed with a message of ours unread) comes once and before its
 /// last words, which may say why it closed: so it is asked again.
-ssize_t take(int socket, msghdr& header) {
+ssize_t take(int socket, msghdr& header, int flags) {
   bool reset = false;
   while (true) {
-    const ssize_t got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    const ssize_t got = ::recvmsg(socket, &header, flags);
     if (got >= 0 || (errno != EINTR && errno != ECONNRESET) || (errno == ECONNRESET && reset)) return got;
     reset = reset || errno == ECONNRESET;
   }
@@ -77,32 +77,53 @@ Result<void> send_message(int socket, const Json& body, std::span<const int> fds
   return {};
 }
 
-Result<std::optional<Message>> receive_message(int socket) {
+namespace {
+
+/// With no room for descriptors (`control` null) the kernel leaves them alone.
+Result<std::optional<Message>> receive(int socket, ControlBytes* control, int flags, bool& left_fds) {
   std::string text(kMaxMessageBytes, '\0');
   iovec part{text.data(), text.size()};
-  ControlBytes control{};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  header.msg_control = control.bytes.data();
-  header.msg_controllen = control.bytes.size();
-  const ssize_t got = take(socket, header);
+  if (control != nullptr) {
+    header.msg_control = control->bytes.data();
+    header.msg_controllen = control->bytes.size();
+  }
+  const ssize_t got = take(socket, header, flags);
   if (got < 0) {
     if (errno == ECONNRESET) return std::nullopt;
     return fail_errno(errno, "control socket");
   }
   Message message;
   message.fds = take_descriptors(header);  // first of all: from here on they are closed whatever happens
+  left_fds = (header.msg_flags & MSG_CTRUNC) != 0;
   if (got == 0) return std::nullopt;
   if (header.msg_flags & MSG_TRUNC)
     return fail(EMSGSIZE, "control message: more than " + std::to_string(kMaxMessageBytes) + " bytes");
-  if (header.msg_flags & MSG_CTRUNC)
+  if (control != nullptr && left_fds)
     return fail(EMSGSIZE, "control message: more than " + std::to_string(kMaxMessageFds) +
                               " descriptors, or more than this process may hold open");
   text.resize(static_cast<size_t>(got));
   message.body = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!message.body.is_object()) return fail(EBADMSG, "control message: not a JSON object");
   return message;
+}
+
+}  // namespace
+
+Result<std::optional<Message>> receive_message(int socket) {
+  ControlBytes control{};
+  bool left_fds = false;
+  return receive(socket, &control, MSG_CMSG_CLOEXEC, left_fds);
+}
+
+Result<std::optional<Message>> peek_message(int socket, bool& has_fds) {
+  return receive(socket, nullptr, MSG_PEEK | MSG_DONTWAIT, has_fds);
+}
+
+void drop_message(int socket) {
+  (void)::recv(socket, nullptr, 0, MSG_DONTWAIT);
 }
 
 std::optional<std::string> text_of(const Json& object, const char* key) {

@@ -38,6 +38,11 @@ Result<void> send_message(int socket, const Json& body, std::span<const int> fds
 /// (too many bytes or descriptors) leave the connection usable: the message is consumed and its descriptors
 /// are closed.
 Result<std::optional<Message>> receive_message(int socket);
+/// Looks at the next message and leaves it where it is, and the descriptors that came with it (`has_fds`)
+/// neither taken nor closed: a stranger's may hang whoever closes it (fs/descriptor_gate.h).
+Result<std::optional<Message>> peek_message(int socket, bool& has_fds);
+/// Takes a message without descriptors away.
+void drop_message(int socket);
 
 /// The members of an object from an untrusted sender: nullopt where it is missing or of another type.
 std::optional<std::string> text_of(const Json& object, const char* key);

@@ -22,7 +22,7 @@ class FilesNode final : public Node {
   ~FilesNode() override;
 
   [[nodiscard]] const HostIdentity& identity() const { return identity_; }
-  [[nodiscard]] uint64_t shown_ino() const { return shown_; }
+  [[nodiscard]] uint64_t shown_ino() const override { return shown_; }
   /// The name of what --files shows is the mount's own, and leads nowhere else.
   [[nodiscard]] double name_timeout() const override { return root_ ? 1 : 0; }
   [[nodiscard]] bool asks_others() const override { return true; }

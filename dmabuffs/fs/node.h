@@ -102,6 +102,8 @@ class Node : public std::enable_shared_from_this<Node> {
   /// FUSE node id and st_ino (in files/ st_ino is another: a node's id ends with it, a file's number does
   /// not).
   [[nodiscard]] uint64_t ino() const { return ino_; }
+  /// st_ino as programs see it, where that is not the node id.
+  [[nodiscard]] virtual uint64_t shown_ino() const { return ino_; }
   /// Seconds the kernel may keep the attributes / the name (as an entry of its directory).
   [[nodiscard]] virtual double timeout() const { return 0; }
   [[nodiscard]] virtual double name_timeout() const { return timeout(); }
