@@ -91,6 +91,9 @@ int run_status(const std::string& path, bool json) {
   if (auto answers = check_answers(path); !answers) return report(answers.error().message);
   const auto mount = mount_of(path);
   if (!mount) return report(mount.error().message);
+  // The kernel may still know the mount's own attributes, which the daemon did not give just now.
+  const auto client = ControlClient::connect(*mount);
+  if (!client && client.error().code == ETIMEDOUT) return report(client.error().message);
   const std::string name = mount->path + "/status";
   std::ifstream file(name);
   if (!file) return report(path_error(errno, name).value().message);
