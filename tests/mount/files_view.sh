@@ -114,7 +114,7 @@ before=$(find "$data" -printf '%P %m %s %T@\n' | sort)
 check 'what is shown for reading only is read' test "$(cat "$kept/room/file")" = text
 check 'and copied from' cp "$kept/random" "$mnt/heaps/memfd/buffer"
 while read -r -a words; do
-    out=$(LC_ALL=C "${words[@]/#@/$kept/}" 2>&1)
+    out=$(LC_ALL=C "${words[@]/#@/$kept/}" 2>&1 </dev/null)
     check "it refuses ${words[*]} with EROFS" grep -q 'Read-only file system' <<<"$out"
 done <<'END'
 tee @room/file
