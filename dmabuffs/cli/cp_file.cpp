@@ -135,6 +135,12 @@ Result<void> FileCopier::copy(const std::string& from_name, const std::string& t
   CopyTally mine;
   auto moved = move(*from, *to, mine);
   tally.add(mine);
+  if (!moved && moved.error().code == ETIMEDOUT) {
+    // To look at it or to close it is a request, which the daemon would not answer: the error goes first.
+    (void)from->fd.release();
+    (void)to->fd.release();
+    return moved;
+  }
   if (!moved && to->created && mine.bytes == 0) take_back(*to);
   if (!moved) return moved;
   return finish(*from, *to);

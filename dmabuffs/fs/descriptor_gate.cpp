@@ -150,6 +150,13 @@ Result<std::vector<UniqueFd>> DescriptorGate::take(int client, uid_t user, bool 
   if (ready <= 0)
     return fail(EOPNOTSUPP, std::string("passed descriptor: its file system does not answer") + kReadIt);
   auto reply = receive_message(end->get());
+  // Most end at once, and are not looked at again then.
+  constexpr int kQuickMs = 100;
+  pollfd ended{end->get(), 0, 0};
+  if (::poll(&ended, 1, kQuickMs) > 0) {
+    const std::lock_guard lock(mutex_);
+    taking_.remove_if([](const Taking& taking) { return hung_up(taking.end.get()); });
+  }
   if (!reply) return pass(std::move(reply));
   if (!reply->has_value()) return fail(ENOMEM, "passed descriptors: no process to take them");
   if (!flag_of((*reply)->body, "ok")) return Failure(error_of((*reply)->body));

@@ -75,12 +75,11 @@ TEST_CASE("files: ranges of one file that overlap are refused, though it came in
   CHECK_FALSE(engine.copy(copy).error);
 }
 
-TEST_CASE("files: pages of a sparse buffer that can't be had are an error, not a signal") {
+TEST_CASE("files: pages of a buffer that can't be had are an error, not a signal") {
   const DiskDirectory disk;
   Buffers buffers;
   Workshop shop{Crew(0), BouncePool(4 * kMiB), {}};
-  const auto buffer = buffers.make();
-  REQUIRE(buffer->resize(4 * kMiB));
+  const auto buffer = buffers.make(Bytes(4 * kMiB));  // no hole, which would read as zeros without a page
   const auto lease = buffer->lease({0, 4 * kMiB}, Access::Read, 0);
   REQUIRE(lease);
   REQUIRE((*lease)->needs_populate());
