@@ -87,10 +87,12 @@ ln -s one "$outside/up/link"
 mkdir "$outside/down" && cp -r "$outside/up" "$outside/down" && ln -sfn two "$outside/up/link"
 check 'cp -r a second time replaces symbolic links' cp -r "$outside/up" "$outside/down"
 check 'by what they are now' test "$(readlink "$outside/down/up/link")" = two
-run cp -r "$outside/up/link" "$heap/a"
-says 'a symbolic link does not replace a buffer' 1 'symbolic link'
-run cp -rf "$outside/up/link" "$heap/a"
-check 'also with -f' test -s "$heap/a"
+cp "$outside/up/one" "$heap/replaced"
+cp -r "$outside/up/link" "$heap/replaced"
+is 'a symbolic link takes the place of a buffer' "$(readlink "$heap/replaced")" two
+cp -r "$heap/replaced" "$outside/back"
+is 'and is copied out again' "$(readlink "$outside/back")" two
+rm "$heap/replaced" "$outside/back"
 printf 2 >"$outside/up/two"
 run cp -r "$outside/up/link" "$outside/up/two"
 says 'nor the file it leads to' 1 'are the same file'
