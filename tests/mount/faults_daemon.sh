@@ -67,7 +67,7 @@ pid=$(daemon)
 kill -STOP "$pid"
 run within 30 "$DMABUFFS" socket "$mnt"
 kill -CONT "$pid"
-says 'a stopped daemon is told, not waited for' 1 'does not answer; is it stopped?'
+says 'a stopped daemon is told, not waited for' 1 "(process $pid) is stopped"
 "$DMABUFFS" umount "$mnt"
 
 mount_it -o no_auto_unmount
