@@ -2,7 +2,7 @@
 # Sourced by the tests of `dmabuffs cp`: a mount (with a space in its name), and the words of a test.
 set -u
 data=$T/data mnt="$T/a mount" outside=$T/outside
-heap=$mnt/heaps/memfd
+heap=$mnt/heaps/memfd files=$mnt/files/data
 failed=0
 
 check() { # NAME COMMAND...
@@ -30,6 +30,8 @@ mount_it() { # OPTION...
 # shellcheck disable=SC2329  # called by the trap
 finish() {
     "$DMABUFFS" umount "$mnt" || failed=1
+    ((ended)) || { echo 'not ok - the test comes to its end'; failed=1; }
     exit $failed
 }
+ended=0 # each test says so in its last line: a name that is not set ends a script as if all were well
 trap finish EXIT

@@ -82,3 +82,4 @@ for ((i = 0; i < 100; ++i)); do
 done
 check 'and its daemon ends, with all that it held' ended
 mount_it
+ended=1

@@ -55,3 +55,4 @@ check 'which is there' test -S "$out"
 check 'and is its owner'\''s alone' test "$(stat -c %a "$out")" = 600
 run "$DMABUFFS" socket "$outside"
 says 'socket names what is no mount' 1 "$outside: not in a dmabuffs mount"
+ended=1

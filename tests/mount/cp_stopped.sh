@@ -47,3 +47,4 @@ done
 check 'a copy whose daemon is stopped says so' grep -qF "$remedy" "$T/said"
 kill -CONT "$daemon"
 check 'and fails' refuses wait "$copying"
+ended=1

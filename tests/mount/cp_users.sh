@@ -105,3 +105,4 @@ check 'and the reason is told' quiet jq -e '[.reasons[].why | contains("FUSE")] 
 run as "$DMABUFFS" cp --require-direct "$T/second/heaps/memfd/a" "$heap/theirs/direct"
 says 'and refused where direct is required' 1 'FUSE'
 check 'without an empty file' test ! -e "$heap/theirs/direct"
+ended=1

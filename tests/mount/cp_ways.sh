@@ -155,3 +155,4 @@ run cp --wrong "$outside/a" "$heap/a"
 says 'cp knows no other options' 2 ''
 run cp -a "$outside/a" "$heap/a"
 says 'for one of cp(1) it says what to use' 2 'use -rp'
+ended=1

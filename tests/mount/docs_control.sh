@@ -9,3 +9,4 @@ sed -n '/^    import fcntl/,$s/^    //p' "$(dirname "$0")/../../docs/control-soc
 run python3 "$T/example.py"
 says 'it copies' 0 "'bytes': 1000000"
 check 'every byte' cmp "$outside/model.bin" "$heap/model"
+ended=1
