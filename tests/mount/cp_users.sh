@@ -71,11 +71,15 @@ fi
 
 # dmabuffs cp works wherever cp does, and says why it read and wrote.
 chmod 666 "$heap/private"
-run unshare -U "$DMABUFFS" cp -v "$heap/private" "$outside/by-nobody"
-says 'in a user namespace the buffer is read' 0 'read and written: '
-check 'with every byte' cmp "$T/theirs/a" "$outside/by-nobody"
-run as unshare -Ur "$DMABUFFS" cp --json "$heap/private" "$T/theirs/ns"
-check 'also where he is root' cmp "$T/theirs/a" "$T/theirs/ns"
+if as unshare -Ur true 2>/dev/null; then # not in a chroot
+    run unshare -U "$DMABUFFS" cp -v "$heap/private" "$outside/by-nobody"
+    says 'in a user namespace the buffer is read' 0 'read and written: '
+    check 'with every byte' cmp "$T/theirs/a" "$outside/by-nobody"
+    run as unshare -Ur "$DMABUFFS" cp --json "$heap/private" "$T/theirs/ns"
+    check 'also where he is root' cmp "$T/theirs/a" "$T/theirs/ns"
+else
+    echo 'skip - no user namespaces here'
+fi
 own=$T/theirs/own
 as mkdir "$own"
 if as env -u XDG_RUNTIME_DIR "$DMABUFFS" mount "$own"; then
