@@ -24,9 +24,10 @@ Result<void> check_name(const std::string& name) {
 /// for it.
 class ThreadUmask {
  public:
-  explicit ThreadUmask(mode_t mask) {
+  explicit ThreadUmask(mode_t mask) : mask_(mask) {
     // From the first time on this thread has a umask (and a working directory) of its own.
-    thread_local const bool own = ::unshare(CLONE_FS) == 0;
+    thread_local bool own = false;
+    own = own || ::unshare(CLONE_FS) == 0;
     if (own) before_ = ::umask(mask);
   }
   ~ThreadUmask() {
@@ -34,8 +35,12 @@ class ThreadUmask {
   }
   ThreadUmask(const ThreadUmask&) = delete;
   ThreadUmask& operator=(const ThreadUmask&) = delete;
+  /// What to ask the host for. Where the thread could not have a umask (memory, seccomp) the mask holds even
+  /// against a default ACL.
+  [[nodiscard]] mode_t of(mode_t mode) const { return before_ ? mode : mode & ~mask_; }
 
  private:
+  const mode_t mask_;
   std::optional<mode_t> before_;
 };
 
@@ -79,16 +84,17 @@ Result<Node::Created> FilesNode::create(const Caller& caller, const std::string&
                                         int flags) {
   const ThreadUmask umask(caller.umask);
   const Credentials opener = room_->opener(caller);
-  const auto rights = room_->act_to_change(opener);
+  auto rights = room_->act_to_change(opener);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  auto created = create_in((*here)->get(), opener, name, mode, flags);
+  auto created = create_in((*here)->get(), opener, name, umask.of(mode), flags);
   if (created || created.error().code != EEXIST || (flags & O_EXCL)) return created;
   // Somebody else made it since the kernel looked. Only what is known to be a regular file is opened.
   auto node = room_->find(self(), (*here)->get(), name);
   if (!node) return pass(std::move(node));
   if (!S_ISREG((*node)->identity().type)) return fail_errno(ESTALE, name);
+  { const auto ended = std::move(*rights); }  // it takes them anew, which only the daemon itself may
   auto open = (*node)->open_inode(opener, flags);
   if (!open) return pass(std::move(open));
   return Created{std::move(*node), std::move(*open)};
@@ -115,7 +121,7 @@ Result<NodePtr> FilesNode::mknod(const Caller& caller, const std::string& name, 
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  if (::mknodat((*here)->get(), name.c_str(), mode, device) != 0) return fail_errno(errno, name);
+  if (::mknodat((*here)->get(), name.c_str(), umask.of(mode), device) != 0) return fail_errno(errno, name);
   return as_node(room_->find(self(), (*here)->get(), name));
 }
 
@@ -126,7 +132,7 @@ Result<NodePtr> FilesNode::mkdir(const Caller& caller, const std::string& name, 
   const auto here = directory(name);
   if (!here) return Failure(here.error());
   if (auto may = room_->check_depth(*this, nullptr, name); !may) return pass(std::move(may));
-  if (::mkdirat((*here)->get(), name.c_str(), mode & 07777) != 0) return fail_errno(errno, name);
+  if (::mkdirat((*here)->get(), name.c_str(), umask.of(mode) & 07777) != 0) return fail_errno(errno, name);
   return as_node(room_->find(self(), (*here)->get(), name));
 }
 

@@ -20,12 +20,12 @@ constexpr size_t kDeepest = 1 << 12;
 /// Longer than from a lookup to what is done with it, and than programs keep a file only to look at it.
 constexpr std::chrono::seconds kPatience{2};
 
-/// Half of what the process may have open is for nodes, the rest for open files, buffers and transfers. Each
-/// keeps an inode of the host in memory.
+/// An eighth of what the process may have open is for nodes, the rest for buffers (see Shares), open files
+/// and transfers. Each keeps an inode of the host in memory.
 size_t room_for_nodes(const MountContext& context) {
   struct rlimit limit {};
   ::getrlimit(RLIMIT_NOFILE, &limit);
-  return std::min<size_t>(1 << 14, limit.rlim_cur / 4 / std::max<size_t>(1, context.settings.files.size()));
+  return std::min<size_t>(1 << 14, limit.rlim_cur / 16 / std::max<size_t>(1, context.settings.files.size()));
 }
 
 }  // namespace

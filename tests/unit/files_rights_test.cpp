@@ -205,6 +205,21 @@ TEST_CASE("with allow_other what a user makes is his") {
   CHECK(host.root->unlink(alice.caller(), "file"));
 }
 
+TEST_CASE(
+    "with allow_other a file that the host made since the kernel looked is opened with the rights of who "
+    "asks") {
+  Host host(settings_for_everyone());
+  const Bystander bob(kBob, kBob, {});
+  REQUIRE(::chmod(host.tree.path("").c_str(), 01777) == 0);
+  put(host.tree.path("bobs"), "mine");
+  own(host.tree.path("bobs"), kBob, kBob, 0600);
+  put(host.tree.path("roots"), "not his");
+  own(host.tree.path("roots"), 0, 0, 0600);
+  CHECK(host.root->create(bob.caller(), "bobs", 0600, O_RDWR | O_CREAT));
+  CHECK(code(host.root->create(bob.caller(), "roots", 0600, O_RDWR | O_CREAT)) == EACCES);
+  CHECK(::setfsuid(-1) == 0);
+}
+
 TEST_CASE("root without capabilities gets none from the daemon") {
   Host host(settings_for_everyone());
   put(host.tree.path("bobs"), "mine");
