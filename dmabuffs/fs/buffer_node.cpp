@@ -101,9 +101,19 @@ void BufferFile::closed() {
   }
   idle->idle();
   const BufferInfo about = idle->info();
-  if (about.size > 0 || about.capacity > 0) return;
+  if (about.size > 0 || about.capacity > 0) {
+    const std::lock_guard lock(mutex_);
+    had_bytes_ = true;
+    return;
+  }
   idle.reset();
   drop_empty_buffer();
+}
+
+/// A mapping by passthrough outlives the close(2) of what it was made by, so the daemon never hears of its
+/// end; where it is of the memfd itself that has to stay the file. (A dma-buf that was mapped is not let go.)
+bool BufferFile::may_be_mapped() const {
+  return context_.passthrough.enabled() && !heap_->is_dmabuf() && had_bytes_;
 }
 
 void BufferFile::drop_empty_buffer() {
@@ -111,7 +121,7 @@ void BufferFile::drop_empty_buffer() {
   const std::lock_guard lock(mutex_);
   // Its times are the file's from here on. Who opened it meanwhile goes on using it.
   const BufferInfo about = buffer_ ? buffer_->info() : BufferInfo{};
-  if (!buffer_ || open_ > 0 || about.size > 0 || about.capacity > 0) return;
+  if (!buffer_ || open_ > 0 || about.size > 0 || about.capacity > 0 || may_be_mapped()) return;
   struct stat own {};
   if (const int keeper = time_keeper(*buffer_); keeper >= 0 && ::fstat(keeper, &own) == 0) {
     attributes_.atime = own.st_atim;
@@ -189,6 +199,7 @@ void BufferFile::closing() {
 void BufferFile::contents_changed() {
   const std::lock_guard lock(mutex_);
   if (buffer_) buffer_->touch();
+  had_bytes_ = true;
   attributes_.touch();
 }
 

@@ -48,6 +48,7 @@ class BufferFile : public HeapEntry {
  private:
   [[nodiscard]] std::shared_ptr<Buffer> buffer() const;
   Result<void> make_buffer();
+  [[nodiscard]] bool may_be_mapped() const;
   void drop_empty_buffer();
   /// Changes what its attributes take of the share.
   Result<void> hold_attributes(size_t bytes);
@@ -61,6 +62,7 @@ class BufferFile : public HeapEntry {
   struct timespec keeper_made_ {};  // ctime of the inode that keeps the times when it was new
   std::map<std::string, std::string> xattrs_;
   size_t xattr_bytes_ = 0;
+  bool had_bytes_ = false;  // since it was made; what is written by passthrough is seen at the last close
   unsigned open_ = 0;
 };
 

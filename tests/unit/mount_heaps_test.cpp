@@ -100,6 +100,36 @@ TEST_CASE("an empty buffer takes no descriptor, and has its times whether it is 
   CHECK(open_descriptors() == before + 1);
 }
 
+TEST_CASE("with passthrough a memfd that somebody may have mapped stays the file's when that is emptied") {
+  Tree tree;
+  tree.context.passthrough.enable({});
+  const NodePtr file = tree.top->mknod(tree.me, "file", S_IFREG | 0644, 0).value();
+  const auto inode = [](const OpenPtr& open) {
+    struct stat st {};
+    REQUIRE(::fstat(open->passthrough_fd(), &st) == 0);
+    return st.st_ino;
+  };
+  const auto resize = [&](uint64_t size) {
+    AttributeChange change;
+    change.size = size;
+    REQUIRE(file->setattr(tree.me, change, nullptr));
+  };
+  OpenPtr open = file->open(tree.me, O_RDWR).value();
+  const ino_t first = inode(open);
+  SECTION("after the close") {
+    resize(4096);
+    open.reset();
+    resize(0);
+  }
+  SECTION("before it") {
+    resize(4096);
+    resize(0);
+    open.reset();
+  }
+  open = file->open(tree.me, O_RDWR).value();
+  CHECK(inode(open) == first);
+}
+
 TEST_CASE("a user's buffers and names end at that user's share") {
   Tree tree;
   const Caller other{tree.me.uid + 1, 0, 0, 0};
