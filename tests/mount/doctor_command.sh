@@ -48,7 +48,6 @@ if ((EUID == 0)); then
         check "$1: 1" [ "$status" == 1 ]
         check "$1: in one line" bash -c 'grep -A 3 "^No mount can be made: " "$1" | tr -s " \n" " " | grep -qF -- "$2"' - "$T/out" "$2"
     }
-    chmod 0666 /dev/fuse # as udev makes it
     no_mount 'root without CAP_SYS_ADMIN' 'CAP_SYS_ADMIN' setpriv --bounding-set -sys_admin --inh-caps -sys_admin
     no_mount 'a user whose set-user-ID programs have no effect' no_new_privs \
         setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs
