@@ -27,8 +27,9 @@ class UseLock {
   bool writer_ = false;
 };
 
-/// Counts who holds a UseLock (not who waits for it: whoever holds it meanwhile may do so for long) for no longer
-/// than the bytes of one request take to copy: nobody needs to leave a thread that must stay free because of that.
+/// Counts who holds a UseLock (not who waits for it: whoever holds it meanwhile may do so for long) for no
+/// longer than the bytes of one request take to copy: nobody needs to leave a thread that must stay free
+/// because of that.
 class ShortUse {
  public:
   explicit ShortUse(std::atomic<unsigned>& count) : count_(count) { ++count_; }

@@ -22,8 +22,8 @@ equals 'the other way, too' "$(move --heap system_moves --direct --fill "$disk/x
     "ok $size direct sg"
 check 'with every byte' cmp "$disk/out" "$disk/x"
 for heap in unknown system_module drm_moves system_no_{attach,pages,references} system_half system_short_pages; do
-    equals "$heap: refused" "$(move --heap $heap "$disk/x")" 'EOPNOTSUPP 0'
-    equals "$heap: the other way, too" "$(move --heap $heap --to-file "$disk/y" 0:0:$size)" 'EOPNOTSUPP 0'
+    equals "$heap: refused" "$(move --heap "$heap" "$disk/x")" 'EOPNOTSUPP 0'
+    equals "$heap: the other way, too" "$(move --heap "$heap" --to-file "$disk/y" 0:0:$size)" 'EOPNOTSUPP 0'
 done
 equals 'system_no_access: the error of the exporter' "$(move --heap system_no_access "$disk/x")" 'EIO 0'
 T=$disk check 'files over such dma-bufs' "$tools/kernel-tests" '[foreign]'

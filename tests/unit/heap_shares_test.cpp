@@ -45,11 +45,9 @@ TEST_CASE("names take no memory that the machine lacks") {
 TEST_CASE("a dma-buf's name is cut between characters") {
   CHECK(cut_dmabuf_name("short") == "short");
   CHECK(cut_dmabuf_name(std::string(40, 'x')) == std::string(31, 'x'));
-  const std::
-      string
-          umlauts =
-              "x\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
-              "\u00e4";  // 33 bytes
+  const std::string umlauts =
+      "x\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
+      "\u00e4";  // 33 bytes
   CHECK(cut_dmabuf_name(umlauts) == umlauts.substr(0, 31));
   CHECK(cut_dmabuf_name("y" + umlauts) == ("y" + umlauts).substr(0, 30));
   CHECK(cut_dmabuf_name(std::string(30, 'x') + "\U0001F600") == std::string(30, 'x'));
