@@ -86,7 +86,7 @@ for heap in udmabuf system; do
     check "$heap: the memory of a removed buffer is kept" test "$kept" -ge $((8 * mib))
     cp "$mnt/files/d/short" "$dir/new"
     check "$heap: a load of as many pages is given it" test "$(recycled)" -le $((kept - 8 * mib))
-    clean_of_old() { [[ -s $1 ]] && ! grep -q "$marker" "$1" && ! peek "$1" | grep -q "$marker"; }
+    clean_of_old() { [[ -s $1 ]] && ! grep -q "$marker" "$1" && ! peek "$1" | grep "$marker" >/dev/null; }
     check "$heap: a file loaded into memory of a removed one has its own bytes" holds "$disk/short" "$dir/new"
     truncate -s $((8 * mib)) "$dir/new"
     check "$heap: made longer, none of the old ones come to light" clean_of_old "$dir/new"

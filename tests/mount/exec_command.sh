@@ -28,7 +28,7 @@ mkdir -m 700 "$XDG_RUNTIME_DIR"
 mkdir "$T/data"
 head -c 300001 /dev/urandom >"$T/data/in"
 run=("$DMABUFFS" exec)
-left_over() { find "$XDG_RUNTIME_DIR" -name 'dmabuffs-exec.*' | grep -q . || grep -q "$XDG_RUNTIME_DIR/dmabuffs-exec" /proc/self/mountinfo; }
+left_over() { find "$XDG_RUNTIME_DIR" -name 'dmabuffs-exec.*' | grep . >/dev/null || grep -q "$XDG_RUNTIME_DIR/dmabuffs-exec" /proc/self/mountinfo; }
 clean() { ! left_over; }
 # Daemons of this test's own mounts.
 daemon_runs() { pgrep -f -- "-o private,no_auto_unmount .*$XDG_RUNTIME_DIR/dmabuffs-exec" >/dev/null; }

@@ -22,7 +22,7 @@ ln -s "$DMABUFFS" "$T/mount.dmabuffs"
 entry() { awk -v at="$mnt" '$5 == at' /proc/self/mountinfo; }
 mounted() { [[ $(entry) ]]; }
 not_mounted() { ! mounted; }
-is_named() { entry | grep -q "fuse.dmabuffs $1 "; }
+is_named() { [[ $(entry) == *"fuse.dmabuffs $1 "* ]]; }
 
 check 'mount.dmabuffs SOURCE MOUNTPOINT -o OPTIONS mounts' "$T/mount.dmabuffs" a-name "$mnt" -n -v \
     -o "rw,nofail,x-systemd.automount,nosuid,size=64M,files=d=$T/da\\,ta"

@@ -4,7 +4,7 @@
 # timeout: 400
 source "$(dirname "$0")/lib.sh"
 available() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
-if ldd "$DMABUFFS" | grep -q 'libtsan'; then
+if [[ ${DMABUFFS_SANITIZER-} == tsan ]]; then
     echo 'skip - the thread sanitizer takes four bytes more for each that is read'
     exit 77
 fi
