@@ -64,6 +64,9 @@ check 'a link to a directory is a mount point' "$DMABUFFS" mount "$T/link"
 check 'which is what it points to' is_mounted "$place"
 "$DMABUFFS" umount "$T/link"
 mount_it
+echo 1 >"$heap/one"
+check 'the summary comes first, then the buffers' bash -c '"$1" status "$2" | tail -n 1 | grep -q "^heaps/memfd/one "' - "$DMABUFFS" "$mnt"
+rm "$heap/one"
 run bash -c '"$1" status "$2" >/dev/full' - "$DMABUFFS" "$mnt"
 says 'output that is lost is a failure' 1 'standard output'
 run "$DMABUFFS" mount "$mnt"
