@@ -113,12 +113,7 @@ void add_cp(CLI::App& app, Action& action) {
   // No space: CLI11 2.4 refuses it in a name.
   command->add_option("SRC...DST", options->paths, "Files to copy, then where to: a file or a directory")
       ->required();
-  command->callback([&action, options] {
-    action = [options] {
-      if (options->paths.size() > 1) return run_cp(*options);
-      return misuse("cp", "no destination behind '" + options->paths.front() + "'");
-    };
-  });
+  command->callback([&action, options] { action = [options] { return run_cp(*options); }; });
 }
 
 void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
