@@ -28,8 +28,11 @@ std::string version() {
 /// What is wrong comes before what is missing: CLI11 would name the operand that a misspelt option kept it
 /// from finding.
 std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
-  std::string help = "dmabuffs";
-  for (const CLI::App* chosen : app->get_subcommands()) help += " " + chosen->get_name();
+  std::string help = "dmabuffs", place = "dmabuffs: ";
+  for (const CLI::App* chosen : app->get_subcommands()) {
+    help += " " + chosen->get_name();
+    place += chosen->get_name() + ": ";
+  }
   const std::vector<std::string> unknown = app->remaining(/*recurse=*/true);
   std::string wrong = error.what();
   if (!unknown.empty())
@@ -37,7 +40,7 @@ std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
              : app->get_subcommands().empty() ? "there is no command "
                                               : "one word too many: ") +
             unknown.front();
-  return "dmabuffs: " + wrong + "\nTry '" + help + " --help'.\n";
+  return place + wrong + "\nTry '" + help + " --help'.\n";
 }
 
 /// Options whose value is one word, and which may be given again.
@@ -109,8 +112,7 @@ void add_cp(CLI::App& app, Action& action) {
   command->add_flag("-v,--verbose", options->verbose, "Print each file and the path its bytes took");
   // No space: CLI11 2.4 refuses it in a name.
   command->add_option("SRC...DST", options->paths, "Files to copy, then where to: a file or a directory")
-      ->required()
-      ->expected(2, 1 << 20);
+      ->required();
   command->callback([&action, options] { action = [options] { return run_cp(*options); }; });
 }
 
@@ -181,6 +183,10 @@ int run(int argc, char** argv) {
     if (asked("-V") || asked("--version")) return print(version() + "\n");
     words = from_mount_helper(argc, argv);
     if (words.empty()) return 0;
+  }
+  if (!words.empty() && words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
   }
   std::vector<std::string> command = cut_command(words);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);

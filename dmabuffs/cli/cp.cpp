@@ -200,6 +200,7 @@ int Cp::run() {
 }  // namespace
 
 int run_cp(const CpOptions& options) {
+  if (options.paths.size() < 2) return misuse("cp", "no destination behind '" + options.paths.front() + "'");
   auto mounts = dmabuffs_mounts();
   if (!mounts) return report(mounts.error().message);
   for (const std::string& path : options.paths)

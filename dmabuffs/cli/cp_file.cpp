@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <filesystem>
+
 #include "dmabuffs/cli/cp_interrupt.h"
 #include "dmabuffs/cli/format.h"
 #include "dmabuffs/fs/files_numbers.h"
@@ -107,6 +109,9 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
     side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     side.created = true;
   }
+  // As cp(1): where that file would come to lie is seldom what was meant.
+  if (std::error_code failed; !side.fd && errno == EEXIST && std::filesystem::is_symlink(name, failed))
+    return fail(EEXIST, "not writing '" + from.name + "' through the dangling symbolic link '" + name + "'");
   if (!side.fd) return not_created(errno, name);
   if (auto looked = look(side); !looked) return pass(std::move(looked));
   made_.emplace(side.st.st_dev, side.st.st_ino);

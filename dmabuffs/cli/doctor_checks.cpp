@@ -25,6 +25,8 @@ Check huge_pages(const Machine& machine) {
   const uint64_t ram = MemoryGauge(machine.root).ram();
   const uint64_t available = pages.available();
   if (available > 0) return {"huge-pages", CheckState::Ok, size_text(available) + " can be had", ""};
+  if (!machine.exists("/dev/udmabuf"))
+    return {"huge-pages", CheckState::Ok, "off; only udmabuf, which is not here, would use them", ""};
   return {"huge-pages", CheckState::Warn,
           pages.configured() ? "all in use or held back by the cgroup: udmabuf buffers get 4 KiB "
                                "pages, direct I/O is slower"
@@ -49,7 +51,10 @@ Check descriptors(const Machine& machine) {
 }
 
 Check memory(const Machine& machine) {
-  const MemoryRoom room = MemoryGauge(machine.root).room();
+  const MemoryGauge gauge(machine.root);
+  MemoryRoom room = gauge.room();
+  if (const uint64_t most = gauge.ram() / 2; most < room.bytes)
+    room = {most, "half of RAM, a mount's size unless it has another (-o size=)", ""};
   const std::string detail =
       size_text(room.bytes) + " for new buffers" + (room.why.empty() ? "" : ": " + room.why);
   return {"memory", room.bytes >= kEnoughMemory ? CheckState::Ok : CheckState::Warn, detail, ""};

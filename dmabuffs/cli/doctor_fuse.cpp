@@ -62,7 +62,10 @@ Check passthrough(const Machine& machine) {
           ""};
 }
 
-Check mount(const Machine& machine) {
+/// What is missing of the `earlier` checks, with its remedy; else what a trial said.
+Check mount(const Machine& machine, const std::vector<Check>& earlier) {
+  for (const Check& check : earlier)
+    if (check.state == CheckState::Missing) return {"mount", check.state, check.detail, check.fix};
   if (!machine.no_mount.empty()) return {"mount", CheckState::Missing, machine.no_mount, ""};
   return {"mount", CheckState::Ok, machine.may_mount ? "allowed" : "allowed, by fusermount3", ""};
 }
@@ -92,7 +95,7 @@ void check_fuse(const Machine& machine, std::vector<Check>& checks) {
   checks.push_back(device(machine));
   checks.push_back(helper(machine));
   checks.push_back(allow_other(machine));
-  checks.push_back(mount(machine));
+  checks.push_back(mount(machine, checks));
   container(machine, checks);
   checks.push_back(private_mount(machine));
   checks.push_back(passthrough(machine));

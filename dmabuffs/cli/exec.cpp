@@ -84,7 +84,8 @@ int execute(std::vector<std::string>& command) {
   argv.push_back(nullptr);
   ::execvp(argv[0], argv.data());
   const int code = errno;
-  report((command[0].empty() ? "''" : command[0]) + ": " + std::strerror(code));
+  report("exec: " + (command[0].empty() ? "''" : command[0]) + ": " +
+         (code == ENOENT ? "not found" : std::strerror(code)));
   return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
 }
 

@@ -145,6 +145,9 @@ Result<Mountpoint> prepare_mountpoint(const std::string& given) {
 }
 
 std::string why_not_mounted(const MountSettings& settings) {
+  constexpr const char* kRemedy = "`dmabuffs doctor` says what is missing";
+  if (::access("/dev/fuse", R_OK | W_OK) != 0)
+    return std::string("/dev/fuse: ") + std::strerror(errno) + "; " + kRemedy;
   if (::geteuid() != 0 && !settings.private_mount) {
     if (std::string why = why_not_his(settings.mountpoint); !why.empty()) return why;
     if ((settings.allow_other || settings.allow_root) &&
@@ -152,7 +155,7 @@ std::string why_not_mounted(const MountSettings& settings) {
       return std::string("-o ") + (settings.allow_root ? "allow_root" : "allow_other") +
              " is for ordinary users only where root has put the line user_allow_other into /etc/fuse.conf";
   }
-  return "`dmabuffs doctor` says what is missing";
+  return kRemedy;
 }
 
 bool lets_users_allow_other(const std::string& fuse_conf) {

@@ -107,8 +107,8 @@ int run_status(const std::string& path, bool json) {
   }
   print_heading(status);
   print_heaps(status);
-  print_buffers(status);
   print_transfers(status);
+  print_buffers(status);  // last: there may be thousands
   return 0;
 }
 

@@ -52,6 +52,16 @@ if ((EUID == 0)); then
     no_mount 'a user whose set-user-ID programs have no effect' no_new_privs \
         setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs
     no_mount 'a container without /dev/fuse' '/dev/fuse' "$DMABUFFS" exec -- sh -c 'mount -t tmpfs none /dev && exec "$@"' -
+    closed=(unshare -m sh -c 'rm -f "$1" && mknod -m 600 "$1" c 10 229 && mount --bind "$1" /dev/fuse && shift &&
+        exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' - "$T/fuse")
+    no_mount 'a user where /dev/fuse is closed' '/dev/fuse: permission denied' "${closed[@]}"
+    "${closed[@]}" "$DMABUFFS" doctor --json >"$T/json.closed"
+    check 'whose mount is missing, with the remedy' jq -e '(.mount | not) and any(.checks[]; .name == "mount" and
+        .state == "missing" and .fix == "chmod 0666 /dev/fuse")' "$T/json.closed"
+    install -d -o 65534 "$T/his"
+    chmod 711 "$T"
+    "${closed[@]}" "$DMABUFFS" mount -o allow_other "$T/his" 2>"$T/err"
+    check 'which mount names, and not allow_other' grep -q "can't be mounted: /dev/fuse: Permission denied" "$T/err"
     if [[ $(jq -r '.checks[] | select(.name == "exec").state' "$T/json") == ok ]]; then
         # A chroot whose / is no mount point, with all that the program needs
         mkdir -p "$T/root"/{dev,proc,tmp,usr} "$T/root/$(dirname "$DMABUFFS")"

@@ -64,6 +64,9 @@ check 'a link to a directory is a mount point' "$DMABUFFS" mount "$T/link"
 check 'which is what it points to' is_mounted "$place"
 "$DMABUFFS" umount "$T/link"
 mount_it
+echo 1 >"$heap/one"
+check 'the summary comes first, then the buffers' bash -c '"$1" status "$2" | tail -n 1 | grep -q "^heaps/memfd/one "' - "$DMABUFFS" "$mnt"
+rm "$heap/one"
 run bash -c '"$1" status "$2" >/dev/full' - "$DMABUFFS" "$mnt"
 says 'output that is lost is a failure' 1 'standard output'
 run "$DMABUFFS" mount "$mnt"
@@ -84,6 +87,16 @@ run "$DMABUFFS" cp "$T/file" "$mnt/heaps/"
 says 'nor into heaps/' 1 'buffers live below heaps/HEAP/'
 run "$DMABUFFS" nonsense
 says 'a command there is not: 2' 2 'no command nonsense'
+run "$DMABUFFS" cp "$T/file"
+says 'cp with one operand: 2' 2 "cp: no destination behind '$T/file'"
+run "$DMABUFFS" unmount
+says 'a command that lacks its operand: 2' 2 'umount: MOUNTPOINT is required'
+is 'help COMMAND is COMMAND --help' "$("$DMABUFFS" help exec)" "$("$DMABUFFS" exec --help)"
+is 'and help alone --help' "$("$DMABUFFS" help)" "$("$DMABUFFS" --help)"
+ln -s nowhere "$T/dangling"
+run "$DMABUFFS" cp "$T/file" "$T/dangling"
+says 'nothing is copied through a dangling link' 1 "not writing '$T/file' through the dangling symbolic link '$T/dangling'"
+check 'whose target is not made' test ! -e "$T/nowhere"
 for command in mount umount cp exec info status socket doctor; do
     run "$DMABUFFS" $command --version
     says "$command --version" 0 'dmabuffs '

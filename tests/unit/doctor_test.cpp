@@ -109,6 +109,8 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
   SECTION("/dev/fuse may not be opened") {
     made.denied.insert("/dev/fuse");
     CHECK(made.check("fuse").fix == "chmod 0666 /dev/fuse");
+    CHECK(made.check("mount").state == CheckState::Missing);
+    CHECK(made.check("mount").fix == "chmod 0666 /dev/fuse");
   }
   SECTION("/dev/fuse is not there") {
     made.remove("/dev/fuse");
@@ -224,8 +226,18 @@ TEST_CASE("doctor: udmabuf's limits are measured against half of RAM") {
 TEST_CASE("doctor: huge pages that are off get the sysctl for half of RAM") {
   MadeUp made;
   made.put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "0\n");
+  CHECK(made.check("huge-pages").state == CheckState::Ok);  // without udmabuf, which alone would use them
+  CHECK(made.check("huge-pages").fix.empty());
+  made.udmabuf("64");
   CHECK(made.check("huge-pages").state == CheckState::Warn);
   CHECK(made.check("huge-pages").fix == "sysctl -w vm.nr_overcommit_hugepages=2048");
+}
+
+TEST_CASE("doctor: new buffers get what a mount holds by default, half of RAM, or less where there is less") {
+  MadeUp made;
+  CHECK(contains(made.check("memory").detail, "4.0 GiB for new buffers: half of RAM"));
+  made.put("/proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 2097152 kB\n");
+  CHECK(contains(made.check("memory").detail, "GiB available"));
 }
 
 TEST_CASE("doctor: passthrough names each thing it lacks") {
