@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/transfer/chunks.h"
+#include "dmabuffs/transfer/crew.h"
 
 namespace dmabuffs {
 
