@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/// The one error style of the project: a function that can fail returns Result<T>. It is turned into an errno
-/// at one place per FUSE callback (fs/reply.h) and into a message at one place per command (cli/main).
+/// The one error style of the project: a function that can fail returns Result<T>. It becomes an errno where
+/// a FUSE request is answered (reply_error()), and a message where a command ends (main.cpp).
 #pragma once
 #include <cerrno>
 #include <cstring>
 #include <string>
 #include <tl/expected.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace dmabuffs {
@@ -36,6 +37,13 @@ inline Result<void> check_call(int returned, const char* what) {
   return {};
 }
 
+namespace detail {
+template <class T>
+T value_of(Result<T>&& result) {
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+}  // namespace detail
+
 /// Passes the error of a Result of another type on.
 template <class T>
 Failure pass(Result<T>&& failed) {
@@ -43,3 +51,12 @@ Failure pass(Result<T>&& failed) {
 }
 
 }  // namespace dmabuffs
+
+/// The value of a Result; where there is none, the calling function returns its error. A statement
+/// expression, which g++ and clang++ have.
+#define TRY(...)                                                        \
+  ({                                                                    \
+    auto tried_ = __VA_ARGS__;                                          \
+    if (!tried_) return ::dmabuffs::Failure(std::move(tried_).error()); \
+    ::dmabuffs::detail::value_of(std::move(tried_));                    \
+  })

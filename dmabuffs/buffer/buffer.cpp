@@ -31,9 +31,8 @@ std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recyc
 }
 
 Result<void> Buffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const auto written = write(offset, from);
-  if (!written) return Failure(written.error());
-  accept(*written);
+  const auto written = TRY(write(offset, from));
+  accept(written);
   return {};
 }
 

@@ -94,14 +94,12 @@ Result<size_t> DmaBuffer::read(uint64_t offset, std::span<std::byte> to) {
 }
 
 Result<bool> DmaBuffer::look_at(uint64_t offset, size_t length, const Look& look) {
-  const auto bracket = begin_access(Access::Read);
-  if (!bracket) return Failure(bracket.error());
-  const auto bytes = storage_->map();
-  if (!bytes) return Failure(bytes.error());
-  const auto source = bytes->subspan(offset, length);
+  const auto bracket = TRY(begin_access(Access::Read));
+  const auto bytes = TRY(storage_->map());
+  const auto source = bytes.subspan(offset, length);
   if (storage_->growable()) {
     // A page not there yet would be allocated by the access, where failing is SIGBUS.
-    if (auto there = populate(source); !there) return pass(std::move(there));
+    TRY(populate(source));
   }
   look(source);
   return true;
@@ -136,14 +134,12 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
     if (offset >= capacity()) return pass(std::move(room));
     from = from.first(capacity() - offset);  // what still fits; the next write meets the error
   }
-  const auto bracket = begin_access(Access::Write);
-  if (!bracket) return Failure(bracket.error());
-  const auto bytes = storage_->map();
-  if (!bytes) return Failure(bytes.error());
-  if (auto gap = clean(*bytes, offset); !gap) return pass(std::move(gap));
-  const auto target = bytes->subspan(offset, from.size());
+  const auto bracket = TRY(begin_access(Access::Write));
+  const auto bytes = TRY(storage_->map());
+  TRY(clean(bytes, offset));
+  const auto target = bytes.subspan(offset, from.size());
   if (storage_->growable()) {
-    if (auto there = populate(target); !there) return pass(std::move(there));
+    TRY(populate(target));
   }
   const auto count = [&] {
     set_size(std::max(size_, offset + from.size()));
@@ -183,13 +179,11 @@ Result<void> DmaBuffer::allocate(Range range, bool keep_size) {
 Result<void> DmaBuffer::extend(uint64_t capacity, uint64_t size) {
   if (capacity == 0) return {};
   if (identity_fixed() && capacity > this->capacity()) return Failure(busy());
-  if (auto published = publish(capacity); !published) return published;
+  TRY(publish(capacity));
   if (others_may_write() && size > size_) {
-    const auto bracket = begin_access(Access::Write);
-    if (!bracket) return Failure(bracket.error());
-    const auto bytes = storage_->map();
-    if (!bytes) return Failure(bytes.error());
-    if (auto zeros = clean(*bytes, size); !zeros) return zeros;
+    const auto bracket = TRY(begin_access(Access::Write));
+    const auto bytes = TRY(storage_->map());
+    TRY(clean(bytes, size));
   }
   set_size(size);
   return {};
@@ -212,26 +206,22 @@ Result<void> DmaBuffer::shrink(uint64_t size) {
     }
     // No memory for the smaller copy: it keeps what it has.
   }
-  const auto bracket = begin_access(Access::Write);
-  if (!bracket) return Failure(bracket.error());
-  const auto bytes = storage_->map();
-  if (!bytes) return Failure(bytes.error());
+  const auto bracket = TRY(begin_access(Access::Write));
+  const auto bytes = TRY(storage_->map());
   const uint64_t cut = size_ - size;
   set_size(size);
-  return zero_bytes(bytes->subspan(size, cut));
+  return zero_bytes(bytes.subspan(size, cut));
 }
 
 Result<void> DmaBuffer::zero(Range range) {
   const std::unique_lock use(use_);
-  if (auto whole = gather_rest(); !whole) return whole;
+  TRY(gather_rest());
   const uint64_t end = std::min(size_, capacity());  // the file may grow meanwhile
   if (range.offset >= end || range.length == 0) return {};
   const uint64_t length = std::min(range.length, end - range.offset);
-  const auto bracket = begin_access(Access::Write);
-  if (!bracket) return Failure(bracket.error());
-  const auto bytes = storage_->map();
-  if (!bytes) return Failure(bytes.error());
-  return zero_bytes(bytes->subspan(range.offset, length));
+  const auto bracket = TRY(begin_access(Access::Write));
+  const auto bytes = TRY(storage_->map());
+  return zero_bytes(bytes.subspan(range.offset, length));
 }
 
 Result<void> DmaBuffer::flush() {

@@ -42,15 +42,12 @@ class DmaLease final : public Lease {
     } else if (window_.end() > std::min(buffer_.current_size(), buffer_.capacity())) {
       return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
     }
-    auto bracket = buffer_.begin_access(access);
-    if (!bracket) return pass(std::move(bracket));
-    bracket_ = std::move(*bracket);
-    const auto all = buffer_.storage_->map();
-    if (!all) return Failure(all.error());
+    bracket_ = TRY(buffer_.begin_access(access));
+    const auto all = TRY(buffer_.storage_->map());
     if (access == Access::Write) {
-      if (auto gap = buffer_.clean(*all, window_.offset); !gap) return gap;
+      TRY(buffer_.clean(all, window_.offset));
     }
-    bytes_ = all->subspan(window_.offset, window_.length);
+    bytes_ = all.subspan(window_.offset, window_.length);
     return {};
   }
 
@@ -111,7 +108,7 @@ Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uin
     lease.reset();
     const std::unique_lock use(use_);
     if (!lacks(window)) continue;
-    if (auto whole = gather_rest(); !whole) return pass(std::move(whole));
+    TRY(gather_rest());
   }
 }
 

@@ -71,10 +71,9 @@ void DmaBuffer::adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged) 
 
 Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
   if (heap_->growable()) return heap_->create(bytes, uid_);
-  auto staging = MemfdStorage::make(heap_->budget(), uid_, name(), heap_->name());
-  if (!staging) return pass(std::move(staging));
-  if (auto sized = (*staging)->resize(round_up(bytes, kPage)); !sized) return pass(std::move(sized));
-  return std::move(*staging);
+  auto staging = TRY(MemfdStorage::make(heap_->budget(), uid_, name(), heap_->name()));
+  TRY(staging->resize(round_up(bytes, kPage)));
+  return staging;
 }
 
 Result<std::unique_ptr<Storage>> DmaBuffer::memory_beside(uint64_t bytes) {
@@ -103,11 +102,10 @@ Result<void> DmaBuffer::make_room(uint64_t end) {
     return grow(end);
   }
   if (shown_) return make_room_shown(end);
-  auto fresh = growable_memory(end);
-  if (!fresh) return pass(std::move(fresh));
-  if (auto copied = copy_content(**fresh, size_); !copied) return copied;
+  auto fresh = TRY(growable_memory(end));
+  TRY(copy_content(*fresh, size_));
   returns_ += size_ > 0;
-  adopt(std::move(*fresh), Phase::Filling, !heap_->growable());
+  adopt(std::move(fresh), Phase::Filling, !heap_->growable());
   return {};
 }
 
@@ -154,7 +152,7 @@ Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
   auto fresh = heap_->create(with_slack(end), uid_);
   if (!fresh) fresh = heap_->create(end, uid_);
   if (!fresh) return pass(std::move(fresh));
-  if (auto copied = copy_content(**fresh, size_); !copied) return copied;
+  TRY(copy_content(**fresh, size_));
   adopt(std::move(*fresh), Phase::Filling, false);
   return {};
 }
@@ -165,46 +163,42 @@ Result<Buffer::Loaded> DmaBuffer::load(const Heap::Source& source, uint64_t most
   if (phase_ != Phase::Empty || current_size() > 0 ||
       recycler_.has(heap_->name(), uid_, heap_->capacity_for(source.length)))
     return Buffer::load(source, most);
-  auto loaded = heap_->load(source, uid_);
-  if (!loaded) return pass(std::move(loaded));
-  const uint64_t bytes = std::min(loaded->bytes, most);
-  if (bytes == 0) return Loaded{0, loaded->direct};
-  if (auto hidden = hide(*loaded->storage); !hidden) return pass(std::move(hidden));
-  adopt(std::move(loaded->storage), Phase::Filling, false);
+  auto loaded = TRY(heap_->load(source, uid_));
+  const uint64_t bytes = std::min(loaded.bytes, most);
+  if (bytes == 0) return Loaded{0, loaded.direct};
+  TRY(hide(*loaded.storage));
+  adopt(std::move(loaded.storage), Phase::Filling, false);
   note_written({0, bytes});
   set_size(bytes);
   if (size_ < bytes) {
     release();
     return fail(EIO, name() + ": its file did not take the bytes");
   }
-  taint({bytes, loaded->bytes - bytes});  // the file has grown, or the unit of its I/O is larger
+  taint({bytes, loaded.bytes - bytes});  // the file has grown, or the unit of its I/O is larger
   if (auto published = publish_written(); !published) {
     set_size(0);
     release();
     return pass(std::move(published));
   }
-  return Loaded{bytes, loaded->direct};
+  return Loaded{bytes, loaded.direct};
 }
 
 Result<void> DmaBuffer::copy_content(Storage& fresh, uint64_t bytes) {
   if (bytes == 0) return {};
-  const auto source_bracket = begin_access(Access::Read);
-  if (!source_bracket) return Failure(source_bracket.error());
+  const auto source_bracket = TRY(begin_access(Access::Read));
   Result<CpuAccess> target_bracket;
   if (fresh.dmabuf_fd() >= 0) {
     target_bracket = CpuAccess::begin(fresh.dmabuf_fd(), Access::Write, name(), fence_limit_);
     if (!target_bracket) return Failure(target_bracket.error());
   }
-  const auto source = storage_->map();
-  if (!source) return Failure(source.error());
-  const auto target = fresh.map();
-  if (!target) return Failure(target.error());
+  const auto source = TRY(storage_->map());
+  const auto target = TRY(fresh.map());
   const bool populated = !fresh.growable();
-  return in_parts(target->first(bytes), [&](std::span<std::byte> part, uint64_t offset) -> Result<void> {
+  return in_parts(target.first(bytes), [&](std::span<std::byte> part, uint64_t offset) -> Result<void> {
     if (!populated) {
-      if (auto there = populate(part); !there) return there;
+      TRY(populate(part));
     }
-    std::memcpy(part.data(), source->data() + offset, part.size());
+    std::memcpy(part.data(), source.data() + offset, part.size());
     return {};
   });
 }
@@ -242,7 +236,7 @@ uint64_t DmaBuffer::with_slack(uint64_t bytes) const {
 Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
   const uint64_t before = capacity();
   if (wanted != before) {
-    if (auto resized = storage_->resize(wanted); !resized) return resized;
+    TRY(storage_->resize(wanted));
     clip_old_bytes();
     present_end_ = std::min(present_end_, capacity());
   }
@@ -261,41 +255,36 @@ Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
 Result<void> DmaBuffer::publish_pages() {
   // Without anything to touch it is not mapped: that takes a good part of the time a fast load takes.
   if (!storage_->growable() && old_bytes_.length == 0) return storage_->publish(name());
-  const auto bytes = storage_->map();
-  if (!bytes) return Failure(bytes.error());
+  const auto bytes = TRY(storage_->map());
   if (storage_->growable()) {
     // From a huge page's start, so that none is asked for in part.
     const uint64_t missing = round_down(std::min(present_end_, capacity()), kHugePage);
-    if (auto there = populate_all(bytes->subspan(missing)); !there) return there;
+    TRY(populate_all(bytes.subspan(missing)));
   }
   if (old_bytes_.length > 0) {
-    const auto bracket = begin_access(Access::Write);
-    if (!bracket) return Failure(bracket.error());
-    if (auto cleaned = clean(*bytes, capacity()); !cleaned) return cleaned;
+    const auto bracket = TRY(begin_access(Access::Write));
+    TRY(clean(bytes, capacity()));
   }
   return storage_->publish(name());
 }
 
 Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
-  auto fresh = memory_beside(bytes);
-  if (!fresh) return pass(std::move(fresh));
-  if ((*fresh)->growable()) {
-    const auto pages = (*fresh)->map();
-    if (!pages) return Failure(pages.error());
-    if (auto there = populate_all(*pages); !there) return there;
+  auto fresh = TRY(memory_beside(bytes));
+  if (fresh->growable()) {
+    const auto pages = TRY(fresh->map());
+    TRY(populate_all(pages));
   }
   // Before the bytes are moved, which takes longest.
-  if (auto published = (*fresh)->publish(name()); !published) return published;
-  auto moved = staged_ ? copy_staged(**fresh, keep) : copy_content(**fresh, keep);
+  TRY(fresh->publish(name()));
+  auto moved = staged_ ? copy_staged(*fresh, keep) : copy_content(*fresh, keep);
   if (!moved) return moved;
-  if (auto shown = show(**fresh); !shown) return shown;
-  adopt(std::move(*fresh), Phase::Published, false);
+  TRY(show(*fresh));
+  adopt(std::move(fresh), Phase::Published, false);
   return {};
 }
 
 Result<void> DmaBuffer::copy_staged(Storage& fresh, uint64_t bytes) {
-  const auto target = fresh.map();
-  if (!target) return Failure(target.error());
+  const auto target = TRY(fresh.map());
   Result<CpuAccess> bracket;
   if (fresh.dmabuf_fd() >= 0) {
     bracket = CpuAccess::begin(fresh.dmabuf_fd(), Access::Write, name(), fence_limit_);
@@ -303,7 +292,7 @@ Result<void> DmaBuffer::copy_staged(Storage& fresh, uint64_t bytes) {
   }
   auto& staging = static_cast<MemfdStorage&>(*storage_);
   staging.unmap();
-  return in_parts(target->first(bytes), [&](std::span<std::byte> part, uint64_t offset) {
+  return in_parts(target.first(bytes), [&](std::span<std::byte> part, uint64_t offset) {
     return read_all(staging.memfd(), offset, part);
   });
 }
@@ -331,15 +320,14 @@ Result<void> DmaBuffer::clean(std::span<std::byte> bytes, uint64_t end) {
   }
   const uint64_t stop = std::min(end, old_bytes_.end());
   if (stop <= old_bytes_.offset) return {};
-  if (auto zeros = zero_bytes(bytes.subspan(old_bytes_.offset, stop - old_bytes_.offset)); !zeros)
-    return zeros;
+  TRY(zero_bytes(bytes.subspan(old_bytes_.offset, stop - old_bytes_.offset)));
   old_bytes_ = {stop, old_bytes_.end() - stop};
   return {};
 }
 
 Result<void> DmaBuffer::zero_bytes(std::span<std::byte> bytes) {
   if (storage_->growable()) {
-    if (auto there = populate(bytes); !there) return there;
+    TRY(populate(bytes));
   }
   std::ranges::fill(bytes, std::byte{0});
   return {};

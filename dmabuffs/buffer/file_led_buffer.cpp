@@ -79,8 +79,7 @@ void FileLedBuffer::set_size(uint64_t size) {
 Result<size_t> FileLedBuffer::read(uint64_t offset, std::span<std::byte> to) {
   const std::shared_lock use(use_);
   // The kernel would wait for a device without a limit.
-  const auto bracket = storage_ ? begin_access(Access::Read) : CpuAccess();
-  if (!bracket) return Failure(bracket.error());
+  const auto bracket = TRY(storage_ ? begin_access(Access::Read) : CpuAccess());
   size_t done = 0;
   while (done < to.size() && offset <= kLargestBuffer) {
     const ssize_t got =
@@ -95,8 +94,7 @@ Result<size_t> FileLedBuffer::read(uint64_t offset, std::span<std::byte> to) {
 
 Result<size_t> FileLedBuffer::write_file(int64_t offset, std::span<const std::byte> from) {
   if (from.empty()) return 0;
-  const auto bracket = storage_ ? begin_access(Access::Write) : CpuAccess();
-  if (!bracket) return Failure(bracket.error());
+  const auto bracket = TRY(storage_ ? begin_access(Access::Write) : CpuAccess());
   size_t done = 0;
   while (done < from.size()) {
     const iovec part{const_cast<std::byte*>(from.data() + done), from.size() - done};
@@ -151,11 +149,10 @@ Result<void> FileLedBuffer::resize(uint64_t size) {
   const bool cut = size < size_;
   // Longer: first the memory, which there may be none of. Shorter: the bytes are cut whatever comes of this.
   if (!cut) {
-    if (auto gathered = gather(size, 0); !gathered) return gathered;
+    TRY(gather(size, 0));
   }
   {
-    const auto bracket = storage_ ? begin_access(Access::Write) : CpuAccess();
-    if (!bracket) return Failure(bracket.error());
+    const auto bracket = TRY(storage_ ? begin_access(Access::Write) : CpuAccess());
     if (::ftruncate(file_.fd.get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, name());
   }
   ask_size();
@@ -214,7 +211,7 @@ Result<std::unique_ptr<Storage>> FileLedBuffer::memory_to_gather(uint64_t capaci
   }
   auto fresh = memory_beside(capacity);
   if (!fresh) return fresh;
-  if (auto published = (*fresh)->publish(name()); !published) return pass(std::move(published));
+  TRY((*fresh)->publish(name()));
   return fresh;
 }
 
@@ -262,8 +259,7 @@ Result<void> FileLedBuffer::bind_all(const Storage& target, uint64_t length, boo
   using Shown = KernelModule::Shown;
   // The kernel would wait for a device without a limit.
   const Access access = &target == storage_.get() ? Access::Write : Access::Read;
-  const auto bracket = storage_ ? begin_access(access) : CpuAccess();
-  if (!bracket) return Failure(bracket.error());
+  const auto bracket = TRY(storage_ ? begin_access(access) : CpuAccess());
   const Shown shown = hidden ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
   const auto bound = file_.module->bind_keeping(file_.fd.get(), target.dmabuf_fd(), length, shown);
   if (bound) return {};
@@ -292,10 +288,9 @@ Result<void> FileLedBuffer::make_room_for_load(uint64_t end) {
     return identity_fixed() ? Failure(busy()) : gather(end, 0);
   }
   bool dirty = false;
-  auto fresh = memory_to_gather(end, dirty);
-  if (!fresh) return pass(std::move(fresh));
-  if (auto hidden = hide(**fresh); !hidden) return hidden;
-  adopt(std::move(*fresh), Phase::Filling, false);
+  auto fresh = TRY(memory_to_gather(end, dirty));
+  TRY(hide(*fresh));
+  adopt(std::move(fresh), Phase::Filling, false);
   if (dirty) old_bytes_ = {0, capacity()};
   ask_size();
   return {};

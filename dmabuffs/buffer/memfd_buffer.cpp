@@ -89,9 +89,8 @@ Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look)
   const auto size = static_cast<uint64_t>(st.st_size);
   if (offset >= size || length == 0) return false;
   if (may_be_sparse(st)) return false;  // pread(2) allocates no holes
-  const auto mapping = readable(size);
-  if (!mapping) return Failure(mapping.error());
-  look((*mapping)->bytes().subspan(offset, std::min<uint64_t>(length, size - offset)));
+  const auto mapping = TRY(readable(size));
+  look(mapping->bytes().subspan(offset, std::min<uint64_t>(length, size - offset)));
   return true;
 }
 
@@ -150,7 +149,7 @@ Result<void> MemfdBuffer::resize(uint64_t size) {
   const std::unique_lock use(use_);
   drop_ahead();
   if (size > file_size()) {
-    if (auto reserved = reserve_to(size); !reserved) return reserved;
+    TRY(reserve_to(size));
   } else {
     allocated_end_ = 0;  // ftruncate gives that back too
   }
@@ -164,7 +163,7 @@ Result<void> MemfdBuffer::allocate(Range range, bool keep_size) {
   if (!fits(range)) return fail(EFBIG, name() + too_large());
   if (range.length == 0) return {};
   const std::unique_lock use(use_);
-  if (auto reserved = reserve_to(range.end()); !reserved) return reserved;
+  TRY(reserve_to(range.end()));
   const int code = fallocate_all(memfd_.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, range);
   if (code == 0) allocated_end_ = std::max(allocated_end_, range.end());
   fit_reservation_locked();

@@ -31,7 +31,7 @@ class MemfdLease final : public Lease {
     if (window_.end() > buffer_.file_size()) {
       if (access_ == Access::Read)
         return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
-      if (auto extended = extend(expected_end); !extended) return extended;
+      TRY(extend(expected_end));
     }
     const uint64_t start = round_down(window_.offset, kPage);
     const int protection = access_ == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
@@ -40,7 +40,7 @@ class MemfdLease final : public Lease {
     mapping_ = std::move(*mapping);
     uint64_t end = window_.end();
     if (access_ == Access::Read) {
-      if (auto covered = cover_holes(start, end); !covered) return covered;
+      TRY(cover_holes(start, end));
     }
     bytes_ = mapping_.bytes().subspan(window_.offset - start, end - window_.offset);
     return {};
@@ -86,7 +86,7 @@ class MemfdLease final : public Lease {
         at = hole + kPage;  // written since
         continue;
       }
-      if (auto zeros = mapping_.place_zeros(hole - start, round_up(at, kPage) - hole); !zeros) return zeros;
+      TRY(mapping_.place_zeros(hole - start, round_up(at, kPage) - hole));
     }
     return {};
   }
@@ -98,7 +98,7 @@ class MemfdLease final : public Lease {
     exclusive_ = std::unique_lock(buffer_.use_);
     buffer_.drop_ahead();
     // The whole load now: what can't be held is better refused before bytes move.
-    if (auto reserved = buffer_.reserve_to(std::max(window_.end(), expected_end)); !reserved) return reserved;
+    TRY(buffer_.reserve_to(std::max(window_.end(), expected_end)));
     const std::lock_guard facts(buffer_.facts_mutex_);
     const uint64_t before = buffer_.file_size();
     if (window_.end() <= before) return {};
@@ -149,7 +149,7 @@ Result<std::unique_ptr<Lease>> MemfdBuffer::lease(Range window, Access access, u
   if (!fits(window) || !fits({0, expected_end})) return fail(EFBIG, name() + too_large());
   if (window.length == 0) return fail(EINVAL, name() + ": an empty range can't be leased");
   auto lease = std::make_unique<MemfdLease>(*this, window, access);
-  if (auto begun = lease->begin(expected_end); !begun) return pass(std::move(begun));
+  TRY(lease->begin(expected_end));
   return lease;
 }
 

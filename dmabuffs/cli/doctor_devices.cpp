@@ -8,7 +8,7 @@
 #include "dmabuffs/cli/doctor_nodes.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/memory_gauge.h"
-#include "dmabuffs/transfer/counters.h"
+#include "dmabuffs/transfer/planner.h"
 
 namespace dmabuffs::cli {
 namespace {
@@ -107,12 +107,11 @@ std::vector<HeapReport> heaps(const Machine& machine) {
       report.reason = node + ": permission denied";
     } else {
       report.reason = heap->not_pinnable_reason();
-      if (report.reason.empty())
-        report.path = to_string(Path::PinnedDirect);
-      else if (by_kernel)
-        report.path = to_string(Path::KernelDirect);
-      else
-        report.path = to_string(Path::BounceDirect);
+      Situation aligned;
+      aligned.length = kMiB;
+      aligned.not_pinnable_reason = report.reason;
+      if (by_kernel) aligned.not_by_kernel_reason.clear();
+      report.path = to_string(plan(aligned).parts.front().path);
       if (by_kernel) report.reason.clear();
     }
     if (!report.is_dmabuf) report.reason = "ordinary memory, no dma-buf: devices can't import it";

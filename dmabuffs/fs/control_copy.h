@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/// The `copy` operation of the control socket: one file, in pieces, on a thread of its own.
+/// The `copy` operation of the control socket: one file, on a thread of its own.
 #pragma once
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "dmabuffs/fs/control_end.h"
+#include "dmabuffs/transfer/transfer.h"
 
 namespace dmabuffs {
 
@@ -23,26 +25,23 @@ class ControlCopy {
   /// Takes the event back; true when the copy has ended.
   bool acknowledge();
   [[nodiscard]] uint64_t done() const { return done_.load(); }
-  [[nodiscard]] uint64_t total() const { return length_; }
+  [[nodiscard]] uint64_t total() const { return total_; }
   /// The running piece ends soon, with what it has stored.
   void cancel() { cancel_.cancel(); }
   /// After the end: the final reply.
   [[nodiscard]] Json reply() const;
 
  private:
-  ControlCopy(MountContext& context, OpenEnd from, OpenEnd to)
-      : context_(context), from_(std::move(from)), to_(std::move(to)) {}
-  [[nodiscard]] Result<void> check_direct(uint64_t there) const;
+  ControlCopy(OpenEnd from, OpenEnd to) : from_(std::move(from)), to_(std::move(to)) {}
+  Result<void> prepare(MountContext& context, const Json& request);
   void run();
-  void move_pieces();
+  void add(const Outcome& piece);
   void finish_destination();
-  void add(const Outcome& outcome);
 
-  MountContext& context_;
   OpenEnd from_, to_;
-  uint64_t length_ = 0;
-  bool require_direct_ = false;
   CancelToken cancel_;
+  std::optional<Transfer> transfer_;
+  uint64_t total_ = 0;
   std::atomic<uint64_t> done_{0};
   std::atomic<bool> ended_{false};
   Outcome sum_;  // the thread's until ended_

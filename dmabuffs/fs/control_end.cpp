@@ -59,7 +59,7 @@ Result<OpenEnd> open_ticket_end(const ControlScope& scope, const Json& end, Acce
   made.open = std::move(file->open);
   made.end = std::move(*transfer);
   made.size = static_cast<uint64_t>(st->st_size);
-  if (const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&made.end)) made.size = (*buffer)->size();
+  if (made.end.buffer() != nullptr) made.size = made.end.buffer()->size();
   return made;
 }
 
@@ -141,17 +141,6 @@ Result<OpenEnd> open_end(const ControlScope& scope, const Json& end, Access acce
     made->offset = *offset;
   }
   return made;
-}
-
-bool same_file(const OpenEnd& a, const OpenEnd& b) {
-  const auto* buffer_a = std::get_if<std::shared_ptr<Buffer>>(&a.end);
-  const auto* buffer_b = std::get_if<std::shared_ptr<Buffer>>(&b.end);
-  if (buffer_a || buffer_b) return buffer_a && buffer_b && *buffer_a == *buffer_b;
-  struct stat first {
-  }, second{};
-  if (::fstat(std::get<0>(a.end)->fd(), &first) != 0 || ::fstat(std::get<0>(b.end)->fd(), &second) != 0)
-    return false;
-  return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 }  // namespace dmabuffs

@@ -39,7 +39,4 @@ struct OpenEnd {
 Result<OpenEnd> open_end(const ControlScope& scope, const Json& end, Access access,
                          std::vector<UniqueFd>& fds);
 
-/// True when both ends are the same file or buffer.
-bool same_file(const OpenEnd& a, const OpenEnd& b);
-
 }  // namespace dmabuffs

@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
 // copy_file_range: the request behind a plain `cp` between two files of the mount.
-#include <sys/stat.h>
-
-#include <algorithm>
-#include <chrono>
-
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/fs/operations.h"
-#include "dmabuffs/transfer/request.h"
 
 namespace dmabuffs {
 
 namespace {
-
-uint64_t size_of(const End& end) {
-  if (const auto* buffer = std::get_if<std::shared_ptr<Buffer>>(&end)) return (*buffer)->size();
-  struct stat st {};
-  if (::fstat(std::get<std::shared_ptr<FileEnd>>(end)->fd(), &st) != 0) return 0;
-  return static_cast<uint64_t>(st.st_size);
-}
 
 /// Has an interrupt of the request cancel the transfer, as long as it lives: so until just before the answer,
 /// after which the token goes.
@@ -52,7 +39,7 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_start, fuse_f
   auto to = to_file->transfer_end(Access::Write);
   if (!to) return reply_error(request, to.error());
 
-  const uint64_t size = size_of(*from);
+  const uint64_t size = from->size().value_or(0);
   const uint64_t left = size > from_offset ? size - from_offset : 0;
   if (left == 0) return (void)fuse_reply_write(request, 0);
   Copy copy;
@@ -60,24 +47,20 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_start, fuse_f
   copy.from_offset = from_offset;
   copy.to = std::move(*to);
   copy.to_offset = to_offset;
-  copy.length = std::min(length, left);
-  expect_rest_of_source(copy, length, left);
-  {
-    const std::lock_guard lock(to_handle.mutex);
-    copy.length = piece_length(session.context().engine, to_handle.piece, copy);
-  }
   copy.require_direct = session.context().settings.require_direct;
   copy.cancel = cancel.get();
-
-  const auto start = std::chrono::steady_clock::now();
+  const auto pace = [&to_handle] {
+    const std::lock_guard lock(to_handle.mutex);
+    return to_handle.piece;
+  };
+  PieceSize piece = pace();
   const Outcome outcome = [&] {
     const Interruptible interruptible(request, *cancel);
-    return session.context().engine.copy(copy);
+    return Transfer::of_request(session.context().engine, std::move(copy), length, left).next(piece);
   }();
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   {
     const std::lock_guard lock(to_handle.mutex);
-    to_handle.piece.took(outcome.bytes, took.count());
+    to_handle.piece = piece;
   }
   if (outcome.error) {
     log_warning("copy: " + outcome.error->message);

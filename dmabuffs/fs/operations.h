@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "dmabuffs/fs/dispatch.h"
+#include "dmabuffs/transfer/transfer.h"
 
 namespace dmabuffs {
 

@@ -62,7 +62,7 @@ Result<void> Reservation::resize(uint64_t bytes, bool from_huge_pool) {
   const uint64_t more = bytes > bytes_ ? bytes - bytes_ : 0;
   const uint64_t less = bytes < bytes_ ? bytes_ - bytes : 0;
   if (more > 0) {
-    if (auto taken = budget_->take(uid_, more, from_huge_pool); !taken) return pass(std::move(taken));
+    TRY(budget_->take(uid_, more, from_huge_pool));
     if (memfd_ < 0 && !from_huge_pool) coming_ += more;
   } else {
     budget_->give_back(uid_, less);
@@ -120,7 +120,7 @@ bool Budget::relieve() {
 }
 
 Result<Reservation> Budget::reserve(uid_t uid, uint64_t bytes, bool from_huge_pool) {
-  if (auto taken = take(uid, bytes, from_huge_pool); !taken) return pass(std::move(taken));
+  TRY(take(uid, bytes, from_huge_pool));
   return Reservation(this, uid, bytes, from_huge_pool ? 0 : bytes);
 }
 
@@ -132,9 +132,9 @@ Result<void> Budget::take(uid_t uid, uint64_t bytes, bool from_huge_pool) {
 
 Result<void> Budget::take_once(uid_t uid, uint64_t bytes, bool from_huge_pool) {
   const std::lock_guard lock(mutex_);
-  if (auto checked = check_limits(uid, bytes); !checked) return checked;
+  TRY(check_limits(uid, bytes));
   if (!from_huge_pool && bytes > 0) {
-    if (auto checked = check_machine(bytes); !checked) return checked;
+    TRY(check_machine(bytes));
     coming_ += bytes;
     spent_ += bytes;
   }
@@ -145,7 +145,7 @@ Result<void> Budget::take_once(uid_t uid, uint64_t bytes, bool from_huge_pool) {
 
 Result<void> Budget::check(uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  if (auto checked = check_machine(bytes); !checked) return checked;
+  TRY(check_machine(bytes));
   spent_ += bytes;
   return {};
 }

@@ -79,13 +79,10 @@ uint64_t DmaHeap::capacity_for(uint64_t size) const {
 Result<std::unique_ptr<Storage>> DmaHeap::create(uint64_t size, uid_t uid) {
   const uint64_t bytes = capacity_for(size);
   if (bytes == 0) return fail(EINVAL, name_ + ": a dma-buf can't be empty");
-  auto heap = about(name_, open_node(node_));
-  if (!heap) return pass(std::move(heap));
-  auto reservation = about(name_, budget_.reserve(uid, bytes));
-  if (!reservation) return pass(std::move(reservation));
-  auto storage = DmaHeapStorage::make(heap->get(), node_, bytes, std::move(*reservation));
-  if (!storage) return pass(std::move(storage));
-  return std::move(*storage);
+  auto heap = TRY(about(name_, open_node(node_)));
+  auto reservation = TRY(about(name_, budget_.reserve(uid, bytes)));
+  auto storage = TRY(DmaHeapStorage::make(heap.get(), node_, bytes, std::move(reservation)));
+  return storage;
 }
 
 }  // namespace dmabuffs

@@ -19,10 +19,9 @@ uint64_t MemfdHeap::capacity_for(uint64_t size) const {
 }
 
 Result<std::unique_ptr<Storage>> MemfdHeap::create(uint64_t size, uid_t uid) {
-  auto storage = MemfdStorage::make(budget_, uid, "dmabuffs");
-  if (!storage) return pass(std::move(storage));
-  if (auto sized = (*storage)->resize(capacity_for(size)); !sized) return pass(std::move(sized));
-  return std::move(*storage);
+  auto storage = TRY(MemfdStorage::make(budget_, uid, "dmabuffs"));
+  TRY(storage->resize(capacity_for(size)));
+  return storage;
 }
 
 }  // namespace dmabuffs

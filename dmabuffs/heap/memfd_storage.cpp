@@ -14,12 +14,10 @@ namespace dmabuffs {
 
 Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t uid, const std::string& name,
                                                          const std::string& heap) {
-  auto memfd = make_memfd(name, PageSize::Small);
-  if (!memfd) return pass(std::move(memfd));
-  auto reservation = budget.reserve(uid, 0);
-  if (!reservation) return pass(std::move(reservation));
-  reservation->watch(memfd->get());
-  return std::unique_ptr<MemfdStorage>(new MemfdStorage(std::move(*memfd), std::move(*reservation), heap));
+  auto memfd = TRY(make_memfd(name, PageSize::Small));
+  auto reservation = TRY(budget.reserve(uid, 0));
+  reservation.watch(memfd.get());
+  return std::unique_ptr<MemfdStorage>(new MemfdStorage(std::move(memfd), std::move(reservation), heap));
 }
 
 MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap)
@@ -41,7 +39,7 @@ Result<void> MemfdStorage::set_length(uint64_t bytes) {
   const uint64_t before = reservation_.bytes();
   const uint64_t after = round_up(bytes, kPage);
   if (after > before) {
-    if (auto grown = about(heap_, reservation_.resize(after)); !grown) return grown;
+    TRY(about(heap_, reservation_.resize(after)));
   }
   if (after != before) mapping_.reset();  // what lies beyond the file's end would be SIGBUS
   while (::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
@@ -60,9 +58,7 @@ Result<std::span<std::byte>> MemfdStorage::map() {
   const uint64_t capacity = round_up(length_, kPage);
   if (capacity == 0) return std::span<std::byte>{};
   if (!mapping_) {
-    auto mapped = Mapping::of_file(memfd_.get(), 0, capacity, PROT_READ | PROT_WRITE);
-    if (!mapped) return pass(std::move(mapped));
-    mapping_ = std::move(*mapped);
+    mapping_ = TRY(Mapping::of_file(memfd_.get(), 0, capacity, PROT_READ | PROT_WRITE));
   }
   return mapping_.bytes();
 }

@@ -31,24 +31,21 @@ Result<std::unique_ptr<Storage>> ModuleHeap::create(uint64_t size, uid_t uid) {
   const uint64_t bytes = capacity_for(size);
   if (bytes == 0) return fail(EINVAL, name_ + ": a dma-buf can't be empty");
   if (!module_.can_allocate()) return fail(EACCES, name_ + ": " + module_.why_not());
-  auto reservation = about(name_, budget_.reserve(uid, bytes));
-  if (!reservation) return pass(std::move(reservation));
+  auto reservation = TRY(about(name_, budget_.reserve(uid, bytes)));
   auto dmabuf = module_.allocate(bytes);
   if (!dmabuf) return pass(about(name_ + ": " + size_text(bytes), std::move(dmabuf)));
-  reservation->settle();
-  return std::make_unique<DmaHeapStorage>(std::move(*dmabuf), bytes, std::move(*reservation));
+  reservation.settle();
+  return std::make_unique<DmaHeapStorage>(std::move(*dmabuf), bytes, std::move(reservation));
 }
 
 Result<Heap::Loaded> ModuleHeap::load(const Source& source, uid_t uid) {
   const uint64_t bytes = capacity_for(source.length);
-  auto reservation = about(name_, budget_.reserve(uid, bytes));
-  if (!reservation) return pass(std::move(reservation));
+  auto reservation = TRY(about(name_, budget_.reserve(uid, bytes)));
   const ThreadInterrupt interrupt(source.cancel);
-  auto loaded = about(name_, module_.load(source.file, source.offset, source.length));
-  if (!loaded) return pass(std::move(loaded));
-  reservation->settle();
-  return Loaded{std::make_unique<DmaHeapStorage>(std::move(loaded->dmabuf), bytes, std::move(*reservation)),
-                loaded->bytes, loaded->direct};
+  auto loaded = TRY(about(name_, module_.load(source.file, source.offset, source.length)));
+  reservation.settle();
+  return Loaded{std::make_unique<DmaHeapStorage>(std::move(loaded.dmabuf), bytes, std::move(reservation)),
+                loaded.bytes, loaded.direct};
 }
 
 }  // namespace dmabuffs

@@ -52,9 +52,8 @@ Result<void> check_option(const HeapOption& option, HugeUse& huge) {
                   "--heap " + option.name + ": unknown setting " + key + "; only udmabuf has one, huge=");
     if (key != "huge")
       return fail(EINVAL, "--heap udmabuf: unknown setting " + key + "; use huge=auto|never|always");
-    auto parsed = parse_huge(value);
-    if (!parsed) return pass(std::move(parsed));
-    huge = *parsed;
+    auto parsed = TRY(parse_huge(value));
+    huge = parsed;
   }
   return {};
 }
@@ -154,7 +153,7 @@ Result<std::unique_ptr<HeapRegistry>> HeapRegistry::make(Budget& budget, std::ve
   HugeUse huge = HugeUse::Auto;
   std::set<std::string> names;
   for (const HeapOption& option : only) {
-    if (auto checked = check_option(option, huge); !checked) return pass(std::move(checked));
+    TRY(check_option(option, huge));
     if (!names.insert(option.name).second) return fail(EINVAL, "--heap " + option.name + " is given twice");
   }
   return std::make_unique<MachineHeaps>(budget, std::move(only), std::move(places), huge);

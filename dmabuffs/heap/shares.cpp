@@ -32,7 +32,7 @@ Share::~Share() {
 Result<void> Share::resize(uint64_t amount) {
   if (shares_ == nullptr) return {};
   if (amount > amount_) {
-    if (auto more = shares_->add(kind_, uid_, amount - amount_); !more) return more;
+    TRY(shares_->add(kind_, uid_, amount - amount_));
   } else {
     shares_->give_back(kind_, uid_, amount_ - amount);
   }
@@ -48,13 +48,13 @@ Shares::Limits Shares::of_this_process(const Budget& budget, uid_t owner) {
 }
 
 Result<Share> Shares::take(unsigned kind, uid_t uid, uint64_t amount) {
-  if (auto added = add(kind, uid, amount); !added) return pass(std::move(added));
+  TRY(add(kind, uid, amount));
   return Share(this, kind, uid, amount);
 }
 
 Result<void> Shares::add(unsigned kind, uid_t uid, uint64_t amount) {
   if (kind == kNames) {
-    if (auto room = budget_.check(amount); !room) return room;
+    TRY(budget_.check(amount));
   }
   if (uid == owner_) return {};
   const std::lock_guard lock(mutex_);

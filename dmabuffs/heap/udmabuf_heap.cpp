@@ -23,9 +23,8 @@ uint64_t UdmabufHeap::capacity_for(uint64_t size) const {
 }
 
 Result<std::unique_ptr<Storage>> UdmabufHeap::create(uint64_t size, uid_t uid) {
-  auto storage = UdmabufStorage::make(source_, budget_, uid, capacity_for(size));
-  if (!storage) return pass(std::move(storage));
-  return std::move(*storage);
+  auto storage = TRY(UdmabufStorage::make(source_, budget_, uid, capacity_for(size)));
+  return storage;
 }
 
 }  // namespace dmabuffs

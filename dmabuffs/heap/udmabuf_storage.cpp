@@ -42,19 +42,16 @@ Result<void> set_file_size(int memfd, uint64_t bytes) {
 
 Result<std::unique_ptr<UdmabufStorage>> UdmabufStorage::make(const UdmabufSource& source, Budget& budget,
                                                              uid_t uid, uint64_t capacity) {
-  if (auto checked = about(kHeap, source.check_size(capacity)); !checked) return pass(std::move(checked));
-  auto device = about(kHeap, open_node(source.node));
-  if (!device) return pass(std::move(device));
+  TRY(about(kHeap, source.check_size(capacity)));
+  auto device = TRY(about(kHeap, open_node(source.node)));
   Part huge;
   Part small;
   for (Part* part : {&huge, &small}) {
-    auto reservation = about(kHeap, budget.reserve(uid, 0));
-    if (!reservation) return pass(std::move(reservation));
-    part->reservation = std::move(*reservation);
+    part->reservation = TRY(about(kHeap, budget.reserve(uid, 0)));
   }
   std::unique_ptr<UdmabufStorage> storage(
-      new UdmabufStorage(source, budget, std::move(*device), std::move(huge), std::move(small)));
-  if (auto sized = storage->resize(capacity); !sized) return pass(std::move(sized));
+      new UdmabufStorage(source, budget, std::move(device), std::move(huge), std::move(small)));
+  TRY(storage->resize(capacity));
   return storage;
 }
 
@@ -96,7 +93,7 @@ Result<void> UdmabufStorage::set_capacity(uint64_t capacity) {
   if (frozen_) return fail(EBUSY, "a dma-buf can't change its size");
   mapping_.reset();
   if (capacity < total()) return shrink(capacity);
-  if (auto checked = source_.check_size(capacity); !checked) return checked;
+  TRY(source_.check_size(capacity));
   return grow(capacity);
 }
 
@@ -143,7 +140,7 @@ Result<void> UdmabufStorage::shrink(uint64_t capacity) {
   if (capacity >= huge_.bytes) return set_small(capacity - huge_.bytes);
   const uint64_t whole = round_down(capacity, kHugePage);
   const uint64_t tail = capacity - whole;
-  if (auto emptied = set_small(0); !emptied) return emptied;
+  TRY(set_small(0));
   if (tail == 0) {
     cut_huge(whole);
     return {};
@@ -153,10 +150,9 @@ Result<void> UdmabufStorage::shrink(uint64_t capacity) {
     cut_huge(whole);
     return {};
   }
-  if (auto emptied = set_small(0); !emptied) return emptied;
-  auto page = Mapping::of_file(huge_.memfd.get(), whole, kHugePage, PROT_READ | PROT_WRITE);
-  if (!page) return pass(std::move(page));
-  std::fill(page->data() + tail, page->data() + kHugePage, std::byte{0});
+  TRY(set_small(0));
+  auto page = TRY(Mapping::of_file(huge_.memfd.get(), whole, kHugePage, PROT_READ | PROT_WRITE));
+  std::fill(page.data() + tail, page.data() + kHugePage, std::byte{0});
   return {};
 }
 
@@ -165,11 +161,9 @@ Result<void> UdmabufStorage::shrink(uint64_t capacity) {
 Result<void> UdmabufStorage::extend_huge(uint64_t bytes) {
   const uint64_t before = huge_.bytes;
   if (!huge_.memfd) {
-    auto memfd = make_memfd("dmabuffs-huge", PageSize::Huge);
-    if (!memfd) return pass(std::move(memfd));
-    huge_.memfd = std::move(*memfd);
+    huge_.memfd = TRY(make_memfd("dmabuffs-huge", PageSize::Huge));
   }
-  if (auto reserved = reserve_huge(bytes); !reserved) return reserved;
+  TRY(reserve_huge(bytes));
   auto sized = set_file_size(huge_.memfd.get(), bytes);
   for (uint64_t at = before; sized && at < bytes; at += kPromise) {
     // A shared mapping without MAP_NORESERVE reserves the file's pages, and they stay reserved when it is
@@ -216,13 +210,12 @@ Result<void> UdmabufStorage::set_small(uint64_t bytes) {
   const uint64_t before = small_.bytes;
   if (bytes == before) return {};
   if (!small_.memfd) {
-    auto memfd = make_memfd("dmabuffs-small", PageSize::Small);
-    if (!memfd) return pass(std::move(memfd));
-    small_.memfd = std::move(*memfd);
+    auto memfd = TRY(make_memfd("dmabuffs-small", PageSize::Small));
+    small_.memfd = std::move(memfd);
     small_.reservation.watch(small_.memfd.get());
   }
   if (bytes > before) {
-    if (auto grown = small_.reservation.resize(bytes); !grown) return grown;
+    TRY(small_.reservation.resize(bytes));
   }
   if (auto sized = set_file_size(small_.memfd.get(), bytes); !sized) {
     (void)small_.reservation.resize(before);
@@ -235,48 +228,44 @@ Result<void> UdmabufStorage::set_small(uint64_t bytes) {
 /// Moves the first `length` bytes of the 4 KiB part, at most 2 MiB, to [at, at + length) of the huge part;
 /// all of the 4 KiB part reads zero then.
 Result<void> UdmabufStorage::move_small_to_huge(uint64_t at, uint64_t length) {
-  auto to = Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE);
-  if (!to) return pass(std::move(to));
-  if (auto populated = populate(to->bytes()); !populated) return populated;
+  auto to = TRY(Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE));
+  TRY(populate(to.bytes()));
   for (uint64_t done = 0; done < length;) {
     // pread, not a mapping: it reads holes without allocating them.
     const ssize_t got =
-        ::pread(small_.memfd.get(), to->data() + done, length - done, static_cast<off_t>(done));
+        ::pread(small_.memfd.get(), to.data() + done, length - done, static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "memfd");
     done += static_cast<uint64_t>(got);
   }
-  if (auto emptied = set_file_size(small_.memfd.get(), 0); !emptied) return emptied;
+  TRY(set_file_size(small_.memfd.get(), 0));
   return set_file_size(small_.memfd.get(), small_.bytes);
 }
 
 /// Copies [at, at + length) of the huge part, `at` at a huge page's start, to the start of the 4 KiB part.
 Result<void> UdmabufStorage::move_huge_to_small(uint64_t at, uint64_t length) {
-  auto from = Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE);
-  if (!from) return pass(std::move(from));
-  auto to = Mapping::of_file(small_.memfd.get(), 0, length, PROT_READ | PROT_WRITE);
-  if (!to) return pass(std::move(to));
-  if (auto populated = populate(to->bytes()); !populated) return populated;
-  std::copy_n(from->data(), length, to->data());
+  auto from = TRY(Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE));
+  auto to = TRY(Mapping::of_file(small_.memfd.get(), 0, length, PROT_READ | PROT_WRITE));
+  TRY(populate(to.bytes()));
+  std::copy_n(from.data(), length, to.data());
   return {};
 }
 
 Result<std::span<std::byte>> UdmabufStorage::map() {
   const std::lock_guard lock(mutex_);
   if (total() == 0) return std::span<std::byte>{};
-  if (auto mapped = about(kHeap, map_parts()); !mapped) return pass(std::move(mapped));
+  TRY(about(kHeap, map_parts()));
   return mapping_.bytes();
 }
 
 Result<void> UdmabufStorage::map_parts() {
   if (mapping_) return {};
-  auto range = Mapping::reserve(total(), kHugePage);
-  if (!range) return pass(std::move(range));
+  auto range = TRY(Mapping::reserve(total(), kHugePage));
   Result<void> placed;
-  if (huge_.bytes > 0) placed = range->place(0, huge_.memfd.get(), 0, huge_.bytes, PROT_READ | PROT_WRITE);
+  if (huge_.bytes > 0) placed = range.place(0, huge_.memfd.get(), 0, huge_.bytes, PROT_READ | PROT_WRITE);
   if (placed && small_.bytes > 0)
-    placed = range->place(huge_.bytes, small_.memfd.get(), 0, small_.bytes, PROT_READ | PROT_WRITE);
-  if (placed) mapping_ = std::move(*range);
+    placed = range.place(huge_.bytes, small_.memfd.get(), 0, small_.bytes, PROT_READ | PROT_WRITE);
+  if (placed) mapping_ = std::move(range);
   return placed;
 }
 
@@ -292,10 +281,9 @@ Result<void> UdmabufStorage::publish(const std::string& name) {
 
 Result<void> UdmabufStorage::make_dmabuf(const std::string& name) {
   if (total() == 0) return fail(EINVAL, "an empty buffer can't be a dma-buf");
-  if (auto frozen = freeze(); !frozen) return frozen;
-  auto created = create_dmabuf();
-  if (!created) return pass(std::move(created));
-  dmabuf_.reset(*created);
+  TRY(freeze());
+  auto created = TRY(create_dmabuf());
+  dmabuf_.reset(created);
   device_.reset();
   small_.reservation.settle();             // the dma-buf holds every page
   (void)name_dmabuf(dmabuf_.get(), name);  // a label for bufinfo: the buffer is as good without it

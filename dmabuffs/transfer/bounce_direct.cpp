@@ -8,8 +8,7 @@
 
 #include "dmabuffs/base/align.h"
 #include "dmabuffs/base/mapping.h"
-#include "dmabuffs/transfer/paths.h"
-#include "dmabuffs/transfer/planner.h"
+#include "dmabuffs/transfer/file_part.h"
 
 namespace dmabuffs {
 namespace {
@@ -21,8 +20,8 @@ constexpr size_t kUnitsPerHelper = 2;  // one to be read while the other is copi
 /// One thread's share of a read. A chunk is widened to whole blocks, so heads and tails need no care.
 class BounceReader {
  public:
-  BounceReader(IoQueue& queue, BouncePool::Loan& loan, const Stretch& stretch, Chunks& chunks)
-      : queue_(queue), loan_(loan), stretch_(stretch), chunks_(chunks) {}
+  BounceReader(IoQueue& queue, BouncePool::Loan& loan, const FilePart& part, Chunks& chunks)
+      : queue_(queue), loan_(loan), part_(part), chunks_(chunks) {}
 
   void run() {
     for (size_t slot = 0; slot < loan_.count(); ++slot) start_next(slot);
@@ -34,7 +33,7 @@ class BounceReader {
 
  private:
   struct Slot {
-    Range wanted;         // of the stretch
+    Range wanted;         // of the part
     Range blocks;         // of the file
     uint64_t filled = 0;  // bytes of `blocks` that are there
   };
@@ -42,14 +41,14 @@ class BounceReader {
   void start_next(size_t index) {
     const auto chunk = chunks_.take();
     if (!chunk) return;
-    const uint64_t unit = direct_unit(stretch_.file.alignment().reads);
-    slots_[index] = {*chunk, round_outward({stretch_.file_offset + chunk->offset, chunk->length}, unit), 0};
+    const uint64_t unit = direct_unit(part_.file.alignment().reads);
+    slots_[index] = {*chunk, round_outward({part_.file_offset + chunk->offset, chunk->length}, unit), 0};
     submit(index);
   }
 
   void submit(size_t index) {
     const Slot& slot = slots_[index];
-    queue_.read(stretch_.direct_fd, loan_.unit(index).subspan(slot.filled, slot.blocks.length - slot.filled),
+    queue_.read(part_.direct_fd, loan_.unit(index).subspan(slot.filled, slot.blocks.length - slot.filled),
                 slot.blocks.offset + slot.filled, index);
   }
 
@@ -62,7 +61,7 @@ class BounceReader {
     }
     if (result > 0) {
       slot.filled += static_cast<uint64_t>(result);
-      const bool whole_blocks = slot.filled % direct_unit(stretch_.file.alignment().reads) == 0;
+      const bool whole_blocks = slot.filled % direct_unit(part_.file.alignment().reads) == 0;
       if (slot.filled < slot.blocks.length && whole_blocks) {
         submit(index);
         return false;
@@ -71,8 +70,7 @@ class BounceReader {
     const uint64_t kept = copy_out(index);
     if (result < 0) {
       const int code = static_cast<int>(-result);
-      chunks_.stop(slot.wanted.offset + kept, fail_errno(code, stretch_.file.name()).value(),
-                   refusal_of(code));
+      chunks_.stop(slot.wanted.offset + kept, fail_errno(code, part_.file.name()).value(), refusal_of(code));
     } else if (kept < slot.wanted.length) {
       chunks_.stop(slot.wanted.offset + kept);  // the source ends here
     }
@@ -82,11 +80,11 @@ class BounceReader {
   /// Copies what is there to its place; returns how many bytes of the chunk that were.
   uint64_t copy_out(size_t index) {
     const Slot& slot = slots_[index];
-    const uint64_t skip = stretch_.file_offset + slot.wanted.offset - slot.blocks.offset;
+    const uint64_t skip = part_.file_offset + slot.wanted.offset - slot.blocks.offset;
     if (slot.filled <= skip) return 0;
     const uint64_t length = std::min(slot.filled - skip, slot.wanted.length);
-    const auto target = stretch_.memory.subspan(slot.wanted.offset, length);
-    if (stretch_.populate) {
+    const auto target = part_.memory.subspan(slot.wanted.offset, length);
+    if (part_.populate) {
       // A page that can't be had would be a SIGBUS in the copy below.
       if (auto there = populate(target); !there) {
         chunks_.stop(slot.wanted.offset, there.error());
@@ -99,7 +97,7 @@ class BounceReader {
 
   IoQueue& queue_;
   BouncePool::Loan& loan_;
-  const Stretch& stretch_;
+  const FilePart& part_;
   Chunks& chunks_;
   std::array<Slot, kUnitsPerThread> slots_{};
 };
@@ -108,8 +106,8 @@ class BounceReader {
 /// order.
 class BounceWriter {
  public:
-  BounceWriter(IoQueue& queue, BouncePool::Loan& loan, const Stretch& stretch, Chunks& chunks, unsigned depth)
-      : queue_(queue), loan_(loan), stretch_(stretch), chunks_(chunks), depth_(depth) {
+  BounceWriter(IoQueue& queue, BouncePool::Loan& loan, const FilePart& part, Chunks& chunks, unsigned depth)
+      : queue_(queue), loan_(loan), part_(part), chunks_(chunks), depth_(depth) {
     for (size_t slot = 0; slot < loan.count(); ++slot) free_.at(free_count_++) = slot;
   }
 
@@ -129,8 +127,8 @@ class BounceWriter {
     const size_t index = free_[--free_count_];
     rest_[index] = *chunk;
     base_[index] = chunk->offset;
-    const auto source = stretch_.memory.subspan(chunk->offset, chunk->length);
-    if (stretch_.populate) {
+    const auto source = part_.memory.subspan(chunk->offset, chunk->length);
+    if (part_.populate) {
       if (auto there = populate_for_reading(source); !there) chunks_.stop(chunk->offset, there.error());
     }
     if (!chunks_.stopped_before(chunk->offset))
@@ -146,8 +144,8 @@ class BounceWriter {
 
   void submit(size_t index) {
     const Range rest = rest_[index];
-    queue_.write(stretch_.direct_fd, loan_.unit(index).subspan(rest.offset - base_[index], rest.length),
-                 stretch_.file_offset + rest.offset, index);
+    queue_.write(part_.direct_fd, loan_.unit(index).subspan(rest.offset - base_[index], rest.length),
+                 part_.file_offset + rest.offset, index);
   }
 
   void finish_one() {
@@ -160,14 +158,14 @@ class BounceWriter {
       if (rest.length > 0) return submit(done.tag);
     } else {
       const int code = done.result < 0 ? static_cast<int>(-done.result) : EIO;
-      chunks_.stop(rest.offset, fail_errno(code, stretch_.file.name()).value(), refusal_of(code));
+      chunks_.stop(rest.offset, fail_errno(code, part_.file.name()).value(), refusal_of(code));
     }
     free_[free_count_++] = done.tag;
   }
 
   IoQueue& queue_;
   BouncePool::Loan& loan_;
-  const Stretch& stretch_;
+  const FilePart& part_;
   Chunks& chunks_;
   const unsigned depth_;
   std::array<Range, kUnitsPerThread> rest_{};
@@ -178,8 +176,8 @@ class BounceWriter {
 
 /// The leader waits for at least one unit; helpers join with what is to be had at once.
 template <class Work>
-Moved with_units(Workshop& shop, const Stretch& stretch, Chunks& chunks, unsigned workers, const Work& work) {
-  auto leaders = shop.bounce.borrow(kUnitsPerThread, stretch.cancel);
+Moved with_units(Workshop& shop, const FilePart& part, Chunks& chunks, unsigned workers, const Work& work) {
+  auto leaders = shop.bounce.borrow(kUnitsPerThread, part.cancel);
   if (!leaders) return {0, leaders.error(), Moved::Refusal::None};
   shop.crew.run(workers, [&](bool leader) {
     BouncePool::Loan helpers = leader ? BouncePool::Loan() : shop.bounce.try_borrow(kUnitsPerHelper);
@@ -196,7 +194,7 @@ unsigned workers_for(const Workshop& shop, uint64_t length) {
       std::min<uint64_t>(round_up(length, kBounceChunk) / kBounceChunk, shop.crew.size()));
 }
 
-Moved write_part(Workshop& shop, const Stretch& part, bool growing) {
+Moved write_part(Workshop& shop, const FilePart& part, bool growing) {
   Chunks chunks(part.memory.size(), part.file_offset, kBounceChunk, part.cancel);
   const unsigned workers = growing ? 1 : workers_for(shop, part.memory.size());
   const unsigned depth = growing ? 1 : kUnitsPerThread;
@@ -207,30 +205,21 @@ Moved write_part(Workshop& shop, const Stretch& part, bool growing) {
 
 }  // namespace
 
-Moved read_bounced(Workshop& shop, const Stretch& stretch) {
-  Chunks chunks(stretch.memory.size(), stretch.file_offset, kBounceChunk, stretch.cancel);
-  const unsigned workers = workers_for(shop, stretch.memory.size());
-  return with_units(shop, stretch, chunks, workers, [&](IoQueue& queue, BouncePool::Loan& loan) {
-    BounceReader(queue, loan, stretch, chunks).run();
+Moved read_bounced(Workshop& shop, const FilePart& part) {
+  Chunks chunks(part.memory.size(), part.file_offset, kBounceChunk, part.cancel);
+  const unsigned workers = workers_for(shop, part.memory.size());
+  return with_units(shop, part, chunks, workers, [&](IoQueue& queue, BouncePool::Loan& loan) {
+    BounceReader(queue, loan, part, chunks).run();
   });
 }
 
-Moved write_bounced(Workshop& shop, const Stretch& stretch) {
-  const uint64_t end_of_file = stretch.file.size().value_or(0);
-  const uint64_t within = end_of_file > stretch.file_offset ? end_of_file - stretch.file_offset : 0;
-  const uint64_t inside = round_down(std::min<uint64_t>(within, stretch.memory.size()),
-                                     direct_unit(stretch.file.alignment().writes));
+Moved write_bounced(Workshop& shop, const FilePart& part) {
+  const uint64_t inside = part.inside_file(), length = part.memory.size();
   Moved moved;
-  for (const bool growing : {false, true}) {
-    Stretch part = stretch;
-    part.file_offset += growing ? inside : 0;
-    part.memory = growing ? stretch.memory.subspan(inside) : stretch.memory.first(inside);
-    if (part.memory.empty()) continue;
-    const uint64_t before = moved.bytes;
-    moved = write_part(shop, part, growing);
-    moved.bytes += before;
-    if (moved.bytes < before + part.memory.size()) break;
-  }
+  if (inside > 0) moved = write_part(shop, part.slice(0, inside), false);
+  if (moved.bytes < inside || inside == length) return moved;
+  moved = write_part(shop, part.slice(inside, length - inside), true);
+  moved.bytes += inside;
   return moved;
 }
 

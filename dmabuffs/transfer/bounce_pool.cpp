@@ -7,7 +7,7 @@
 #include <chrono>
 
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/transfer/chunks.h"
+#include "dmabuffs/transfer/crew.h"
 
 namespace dmabuffs {
 
@@ -24,13 +24,12 @@ BouncePool::BouncePool(uint64_t bytes) : count_(std::max<uint64_t>(1, bytes / kU
 
 Result<void> BouncePool::allocate() {
   const uint64_t length = count_ * kUnit;
-  auto mapping = Mapping::reserve(round_up(length, kHugePage), kHugePage);
-  if (!mapping) return pass(std::move(mapping));
-  if (::mprotect(mapping->data(), mapping->size(), PROT_READ | PROT_WRITE) != 0) {
+  auto mapping = TRY(Mapping::reserve(round_up(length, kHugePage), kHugePage));
+  if (::mprotect(mapping.data(), mapping.size(), PROT_READ | PROT_WRITE) != 0) {
     return fail_errno(errno, "bounce memory");
   }
-  ::madvise(mapping->data(), mapping->size(), MADV_HUGEPAGE);  // fewer pages to pin; a wish only
-  memory_ = std::move(*mapping);
+  ::madvise(mapping.data(), mapping.size(), MADV_HUGEPAGE);  // fewer pages to pin; a wish only
+  memory_ = std::move(mapping);
   // The lowest units last, so that they are lent first and a single transfer touches as little memory as it
   // can.
   for (size_t index = count_; index > 0; --index) free_.push_back(memory_.data() + (index - 1) * kUnit);
@@ -48,7 +47,7 @@ BouncePool::Loan BouncePool::lend(size_t wanted) {
 Result<BouncePool::Loan> BouncePool::borrow(size_t wanted, const CancelToken* cancel) {
   std::unique_lock lock(mutex_);
   if (!memory_) {
-    if (auto made = allocate(); !made) return pass(std::move(made));
+    TRY(allocate());
   }
   Queue& queue = wanted > 1 ? transfers_ : single_units_;
   const size_t kept = wanted > 1 ? kept_for_single_units(count_) : 0;

@@ -9,22 +9,13 @@ constexpr size_t kReasonKinds = 32;
 constexpr size_t kRefusalsKept = 16;
 }  // namespace
 
-const char* to_string(Path path) {
-  switch (path) {
-    case Path::KernelDirect:
-      return "kernel-direct";
-    case Path::PinnedDirect:
-      return "pinned-direct";
-    case Path::BounceDirect:
-      return "bounce-direct";
-    case Path::Buffered:
-      return "buffered";
-    case Path::MemoryCopy:
-      return "memory-copy";
-    case Path::FileCopy:
-      return "file-copy";
-  }
-  return "unknown";
+void add_reason(std::vector<Reason>& all, const Reason& reason, size_t most) {
+  const auto known = std::ranges::find_if(
+      all, [&](const Reason& other) { return other.path == reason.path && other.why == reason.why; });
+  if (known != all.end())
+    known->bytes += reason.bytes;
+  else if (all.size() < most)
+    all.push_back(reason);
 }
 
 void Counters::add(const PathBytes& bytes, const std::vector<Reason>& reasons) {
@@ -34,16 +25,7 @@ void Counters::add(const PathBytes& bytes, const std::vector<Reason>& reasons) {
     totals_.paths[path].operations += 1;
     totals_.paths[path].bytes += bytes[path];
   }
-  for (const Reason& reason : reasons) {
-    const auto known = std::find_if(totals_.reasons.begin(), totals_.reasons.end(), [&](const Reason& other) {
-      return other.path == reason.path && other.why == reason.why;
-    });
-    if (known != totals_.reasons.end()) {
-      known->bytes += reason.bytes;
-    } else if (totals_.reasons.size() < kReasonKinds) {
-      totals_.reasons.push_back(reason);
-    }
-  }
+  for (const Reason& reason : reasons) add_reason(totals_.reasons, reason, kReasonKinds);
 }
 
 void Counters::refuse(const std::string& message) {

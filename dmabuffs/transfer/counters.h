@@ -4,20 +4,13 @@
 #include <array>
 #include <cstdint>
 #include <ctime>
-#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "dmabuffs/transfer/path.h"
+
 namespace dmabuffs {
-
-enum class Path { KernelDirect, PinnedDirect, BounceDirect, Buffered, MemoryCopy, FileCopy };
-inline constexpr size_t kPathCount = 6;
-/// "kernel-direct", "pinned-direct", "bounce-direct", "buffered", "memory-copy" (buffer to buffer),
-/// "file-copy" (file to file: the host's copy_file_range).
-const char* to_string(Path path);
-
-using PathBytes = std::array<uint64_t, kPathCount>;
 
 /// Why bytes did not take the best path.
 struct Reason {
@@ -25,6 +18,9 @@ struct Reason {
   std::string why;
   uint64_t bytes = 0;
 };
+
+/// Adds to the reasons of the same path and text; a new kind only while there are fewer than `most`.
+void add_reason(std::vector<Reason>& all, const Reason& reason, size_t most);
 
 /// An error, or a refusal, as told to who asked.
 struct Refusal {

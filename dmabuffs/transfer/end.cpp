@@ -112,4 +112,18 @@ Result<uint64_t> FileEnd::size() const {
   return fail(EIO, name_ + ": not a regular file or block device");
 }
 
+Result<uint64_t> End::size() const {
+  if (file_) return file_->size();
+  return buffer_->size();
+}
+
+bool End::same_object(const End& other) const {
+  if (file_ && other.file_) return file_ == other.file_ || file_->same_file(*other.file_);
+  return buffer_ && buffer_ == other.buffer_;
+}
+
+bool End::appends() const {
+  return file_ && (::fcntl(file_->fd(), F_GETFL) & O_APPEND) != 0;
+}
+
 }  // namespace dmabuffs

@@ -8,7 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <variant>
+#include <utility>
 
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
@@ -67,6 +67,27 @@ class FileEnd {
   std::atomic<bool> denied_{false};
 };
 
-using End = std::variant<std::shared_ptr<FileEnd>, std::shared_ptr<Buffer>>;
+/// One end of a copy: a file or a buffer.
+class End {
+ public:
+  End() = default;
+  End(std::shared_ptr<FileEnd> file) : file_(std::move(file)) {}
+  End(std::shared_ptr<Buffer> buffer) : buffer_(std::move(buffer)) {}
+
+  /// Null when it is a buffer.
+  [[nodiscard]] FileEnd* file() const { return file_.get(); }
+  /// Null when it is a file.
+  [[nodiscard]] Buffer* buffer() const { return buffer_.get(); }
+  /// Bytes there are now.
+  [[nodiscard]] Result<uint64_t> size() const;
+  /// Whether both are one buffer, or opens of one file: it may come in by two ways.
+  [[nodiscard]] bool same_object(const End& other) const;
+  /// Whether the kernel would append writes wherever they are meant to go.
+  [[nodiscard]] bool appends() const;
+
+ private:
+  std::shared_ptr<FileEnd> file_;
+  std::shared_ptr<Buffer> buffer_;
+};
 
 }  // namespace dmabuffs

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/file_part.h"
 
 namespace dmabuffs {
 namespace {

@@ -2,8 +2,7 @@
 #include "dmabuffs/transfer/file_piece.h"
 
 #include <algorithm>
-
-#include "dmabuffs/base/align.h"
+#include <utility>
 
 namespace dmabuffs {
 namespace {
@@ -63,11 +62,8 @@ bool FilePiece::goes_by_kernel(Workshop& shop, FileSystems& known, const Setting
 }
 
 Outcome FilePiece::moved_by_kernel(uint64_t bytes, bool direct) {
-  const Path path = direct ? Path::KernelDirect : Path::Buffered;
   Outcome outcome;
-  outcome.bytes = bytes;
-  outcome.paths[static_cast<size_t>(path)] = bytes;
-  if (!direct && bytes > 0) outcome.reasons.push_back({path, kTookTheCache, bytes});
+  outcome.add(Moved{bytes, {}}, direct ? Path::KernelDirect : Path::Buffered, direct ? "" : kTookTheCache);
   return outcome;
 }
 
@@ -106,12 +102,11 @@ bool FilePiece::run_parts(const Plan& plan) {
       setting_.file.deny_direct(why);
       return true;
     }
-    const Moved moved = run_part(part);
-    outcome_.bytes += moved.bytes;
-    const Path path = moved.buffered ? Path::Buffered : part.path;
-    const std::string& why = moved.buffered ? kTookTheCache : part.why;
-    outcome_.paths[static_cast<size_t>(path)] += moved.bytes;
-    if (!why.empty() && moved.bytes > 0) outcome_.reasons.push_back({path, why, moved.bytes});
+    Moved moved = run_part(part);
+    const auto error = std::exchange(moved.error, std::nullopt);  // another path may still move the rest
+    outcome_.add(moved, moved.buffered ? Path::Buffered : part.path,
+                 moved.buffered ? kTookTheCache : part.why);
+    moved.error = error;
     if (moved.bytes < part.length) return explain_shortfall(part, moved);
   }
   return true;
@@ -161,23 +156,15 @@ std::string FilePiece::why_distrusted(Workshop& shop, FileSystems& known, const 
 }
 
 Moved FilePiece::run_part(const Part& part) {
-  const Stretch stretch{setting_.file,
-                        direct_fd_,
-                        setting_.file_offset + outcome_.bytes,
-                        target_.memory.subspan(outcome_.bytes, part.length),
-                        target_.populate,
-                        setting_.cancel,
-                        {target_.dmabuf.fd, target_.dmabuf.offset + outcome_.bytes}};
-  switch (part.path) {
-    case Path::KernelDirect:
-      return setting_.to_buffer ? read_by_kernel(shop_, stretch) : write_by_kernel(shop_, stretch);
-    case Path::PinnedDirect:
-      return setting_.to_buffer ? read_pinned(shop_, stretch) : write_pinned(shop_, stretch);
-    case Path::BounceDirect:
-      return setting_.to_buffer ? read_bounced(shop_, stretch) : write_bounced(shop_, stretch);
-    default:
-      return setting_.to_buffer ? read_buffered(shop_, stretch) : write_buffered(shop_, stretch);
-  }
+  const FilePart bytes{setting_.file,
+                       direct_fd_,
+                       setting_.file_offset + outcome_.bytes,
+                       target_.memory.subspan(outcome_.bytes, part.length),
+                       target_.populate,
+                       setting_.cancel,
+                       {target_.dmabuf.fd, target_.dmabuf.offset + outcome_.bytes}};
+  const FilePath& way = file_path(part.path);
+  return (setting_.to_buffer ? way.read : way.write)(shop_, bytes);
 }
 
 }  // namespace dmabuffs

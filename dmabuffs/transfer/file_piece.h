@@ -4,21 +4,11 @@
 #include <span>
 #include <string>
 
-#include "dmabuffs/transfer/cache_choice.h"
-#include "dmabuffs/transfer/engine.h"
-#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/copy.h"
+#include "dmabuffs/transfer/file_systems.h"
 #include "dmabuffs/transfer/planner.h"
-#include "dmabuffs/transfer/rates.h"
-#include "dmabuffs/transfer/verify.h"
 
 namespace dmabuffs {
-
-/// What an engine learns about file systems as it reads from them.
-struct FileSystems {
-  DirectTrust trust;
-  CacheChoice cache;
-  Rates rates;
-};
 
 /// One piece between a file and memory: has it planned, runs the parts, and plans the rest again when a path
 /// turns out not to work here.

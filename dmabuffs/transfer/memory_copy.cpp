@@ -4,7 +4,7 @@
 
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/file_part.h"
 
 namespace dmabuffs {
 namespace {

@@ -8,8 +8,7 @@
 
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/transfer/paths.h"
-#include "dmabuffs/transfer/planner.h"
+#include "dmabuffs/transfer/file_part.h"
 
 namespace dmabuffs {
 namespace {
@@ -26,8 +25,8 @@ constexpr uint64_t kAppendChunk = uint64_t{16} << 20;
 /// One thread's share: takes chunks, keeps some in flight.
 class Mover {
  public:
-  Mover(IoQueue& queue, const Stretch& stretch, Chunks& chunks, Access access)
-      : queue_(queue), stretch_(stretch), chunks_(chunks), access_(access) {}
+  Mover(IoQueue& queue, const FilePart& part, Chunks& chunks, Access access)
+      : queue_(queue), part_(part), chunks_(chunks), access_(access) {}
 
   void run() {
     for (;;) {
@@ -44,8 +43,8 @@ class Mover {
   bool start_next() {
     const auto chunk = chunks_.take();
     if (!chunk) return false;
-    if (stretch_.populate) {
-      const auto memory = stretch_.memory.subspan(chunk->offset, chunk->length);
+    if (part_.populate) {
+      const auto memory = part_.memory.subspan(chunk->offset, chunk->length);
       if (auto there = writing() ? populate_for_reading(memory) : populate(memory); !there) {
         chunks_.stop(chunk->offset, there.error());
         return false;
@@ -60,12 +59,12 @@ class Mover {
 
   void submit(size_t slot) {
     const Range rest = rest_[slot];
-    const auto memory = stretch_.memory.subspan(rest.offset, rest.length);
-    const uint64_t at = stretch_.file_offset + rest.offset;
+    const auto memory = part_.memory.subspan(rest.offset, rest.length);
+    const uint64_t at = part_.file_offset + rest.offset;
     if (writing()) {
-      queue_.write(stretch_.direct_fd, memory, at, slot);
+      queue_.write(part_.direct_fd, memory, at, slot);
     } else {
-      queue_.read(stretch_.direct_fd, memory, at, slot);
+      queue_.read(part_.direct_fd, memory, at, slot);
     }
   }
 
@@ -76,7 +75,7 @@ class Mover {
     if (done.result <= 0) {
       if (done.result < 0) {
         const int code = static_cast<int>(-done.result);
-        chunks_.stop(rest.offset, fail_errno(code, stretch_.file.name()).value(), refusal_of(code));
+        chunks_.stop(rest.offset, fail_errno(code, part_.file.name()).value(), refusal_of(code));
       } else {
         chunks_.stop(rest.offset);  // the source ends here
       }
@@ -86,41 +85,41 @@ class Mover {
     rest.offset += static_cast<uint64_t>(done.result);
     rest.length -= static_cast<uint64_t>(done.result);
     if (rest.length == 0) return;
-    if (rest.offset % direct_unit(stretch_.file.alignment().offsets(access_)) == 0) return submit(done.tag);
+    if (rest.offset % direct_unit(part_.file.alignment().offsets(access_)) == 0) return submit(done.tag);
     chunks_.stop(rest.offset);  // in the middle of a block: the source was cut short
     rest.length = 0;
   }
 
   IoQueue& queue_;
-  const Stretch& stretch_;
+  const FilePart& part_;
   Chunks& chunks_;
   const Access access_;               // to the file
   std::array<Range, kDepth> rest_{};  // what is still to come of the chunk in each slot
 };
 
-Moved move_in_parallel(Workshop& shop, const Stretch& stretch, Access access) {
-  Chunks chunks(stretch.memory.size(), pinned_phase(stretch, access), kPinnedChunk, stretch.cancel);
-  const uint64_t workers = round_up(stretch.memory.size(), kPinnedChunk) / kPinnedChunk;
+Moved move_in_parallel(Workshop& shop, const FilePart& part, Access access) {
+  Chunks chunks(part.memory.size(), pinned_phase(part, access), kPinnedChunk, part.cancel);
+  const uint64_t workers = round_up(part.memory.size(), kPinnedChunk) / kPinnedChunk;
   shop.crew.run(static_cast<unsigned>(std::min<uint64_t>(workers, shop.crew.size())), [&](bool) {
     const auto queue = shop.queues.borrow();
-    Mover(*queue, stretch, chunks, access).run();
+    Mover(*queue, part, chunks, access).run();
   });
   return chunks.moved();
 }
 
 /// Beyond the end of the file: in order and one at a time, so that the file never has a hole or more than the
 /// data.
-Moved append_in_order(const Stretch& stretch) {
-  Chunks chunks(stretch.memory.size(), 0, kAppendChunk, stretch.cancel);
+Moved append_in_order(const FilePart& part) {
+  Chunks chunks(part.memory.size(), 0, kAppendChunk, part.cancel);
   while (const auto chunk = chunks.take()) {
     Range rest = *chunk;
     while (rest.length > 0) {
-      const ssize_t put = ::pwrite(stretch.direct_fd, stretch.memory.data() + rest.offset, rest.length,
-                                   static_cast<off_t>(stretch.file_offset + rest.offset));
+      const ssize_t put = ::pwrite(part.direct_fd, part.memory.data() + rest.offset, rest.length,
+                                   static_cast<off_t>(part.file_offset + rest.offset));
       if (put < 0 && errno == EINTR) continue;
       if (put <= 0) {
         const int code = put < 0 ? errno : EIO;
-        chunks.stop(rest.offset, fail_errno(code, stretch.file.name()).value(), refusal_of(code));
+        chunks.stop(rest.offset, fail_errno(code, part.file.name()).value(), refusal_of(code));
         break;
       }
       rest.offset += static_cast<uint64_t>(put);
@@ -132,32 +131,21 @@ Moved append_in_order(const Stretch& stretch) {
 
 }  // namespace
 
-uint64_t pinned_phase(const Stretch& stretch, Access access) {
-  return round_down(reinterpret_cast<uintptr_t>(stretch.memory.data()),
-                    direct_unit(stretch.file.alignment().offsets(access)));
+uint64_t pinned_phase(const FilePart& part, Access access) {
+  return round_down(reinterpret_cast<uintptr_t>(part.memory.data()),
+                    direct_unit(part.file.alignment().offsets(access)));
 }
 
-Moved read_pinned(Workshop& shop, const Stretch& stretch) {
-  return move_in_parallel(shop, stretch, Access::Read);
+Moved read_pinned(Workshop& shop, const FilePart& part) {
+  return move_in_parallel(shop, part, Access::Read);
 }
 
-Moved write_pinned(Workshop& shop, const Stretch& stretch) {
-  const uint64_t end_of_file = stretch.file.size().value_or(0);
-  const uint64_t within = end_of_file > stretch.file_offset ? end_of_file - stretch.file_offset : 0;
-  const uint64_t inside = round_down(std::min<uint64_t>(within, stretch.memory.size()),
-                                     direct_unit(stretch.file.alignment().writes));
+Moved write_pinned(Workshop& shop, const FilePart& part) {
+  const uint64_t inside = part.inside_file(), length = part.memory.size();
   Moved moved;
-  if (inside > 0) {
-    Stretch part = stretch;
-    part.memory = stretch.memory.first(inside);
-    moved = move_in_parallel(shop, part, Access::Write);
-    if (moved.bytes < inside) return moved;
-  }
-  if (inside == stretch.memory.size()) return moved;
-  Stretch part = stretch;
-  part.file_offset += inside;
-  part.memory = stretch.memory.subspan(inside);
-  moved = append_in_order(part);
+  if (inside > 0) moved = move_in_parallel(shop, part.slice(0, inside), Access::Write);
+  if (moved.bytes < inside || inside == length) return moved;
+  moved = append_in_order(part.slice(inside, length - inside));
   moved.bytes += inside;
   return moved;
 }

@@ -24,7 +24,7 @@
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/heap.h"
-#include "dmabuffs/transfer/engine.h"
+#include "dmabuffs/transfer/transfer.h"
 
 using namespace dmabuffs;
 
@@ -128,16 +128,10 @@ Times load_by_engine(Engine& engine, const std::shared_ptr<Buffer>& buffer, cons
   Copy copy;
   copy.from = std::make_shared<FileEnd>(file.get(), UniqueFd(), path, true);
   copy.to = buffer;
-  const uint64_t size = copy.expected_end = size_of(file.get());
-  PieceSize piece;
-  while (copy.from_offset < size) {
-    copy.length = piece.next();
-    const Clock piece_clock;
-    const Outcome outcome = engine.copy(copy);
-    if (outcome.error) die(outcome.error->message);
-    piece.took(outcome.bytes, piece_clock.milliseconds().elapsed / 1000);
-    copy.from_offset = copy.to_offset += outcome.bytes;
-  }
+  copy.length = copy.expected_end = size_of(file.get());
+  Transfer(engine, std::move(copy)).run([](const Outcome& piece) {
+    if (piece.error) die(piece.error->message);
+  });
   return clock.milliseconds();
 }
 

@@ -6,7 +6,7 @@
 
 #include "catch.h"
 #include "dmabuffs/base/thread_interrupt.h"
-#include "dmabuffs/transfer/rates.h"
+#include "dmabuffs/transfer/file_systems.h"
 
 using namespace dmabuffs;
 

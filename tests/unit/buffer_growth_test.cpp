@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// What it costs to fill a buffer in many steps, and that no step that fails loses anything.
 #include "buffer_support.h"
-#include "dmabuffs/transfer/request.h"
+#include "dmabuffs/transfer/transfer.h"
 #include "transfer_support.h"
 
 using namespace buffer_test;
@@ -19,11 +19,10 @@ void copy_in_requests(Engine& engine, const transfer_test::TestFile& file,
   copy.to = buffer;
   for (uint64_t at = 0; at < length; at += request) {
     copy.from_offset = copy.to_offset = at;
-    copy.length = std::min(request, length - at);
-    expect_rest_of_source(copy, request, length - at);
-    const Outcome outcome = engine.copy(copy);
+    PieceSize piece;
+    const Outcome outcome = Transfer::of_request(engine, copy, request, length - at).next(piece);
     REQUIRE_FALSE(outcome.error);
-    REQUIRE(outcome.bytes == copy.length);
+    REQUIRE(outcome.bytes == std::min(request, length - at));
   }
 }
 
@@ -59,9 +58,8 @@ TEST_CASE(
       Copy copy;
       copy.from = file.end();
       copy.to = buffer;
-      copy.length = kMiB;
-      expect_rest_of_source(copy, kMiB, bytes.size());
-      const Outcome outcome = engine.copy(copy);
+      PieceSize piece;
+      const Outcome outcome = Transfer::of_request(engine, copy, kMiB, bytes.size()).next(piece);
       REQUIRE_FALSE(outcome.error);
       REQUIRE(outcome.bytes == kMiB);
       REQUIRE(buffer->flush());

@@ -194,14 +194,14 @@ TEST_CASE("a file is an end of a transfer with its direct descriptor") {
   Host host;
   make_file(host, "file", "text");
   auto writer = host.at("file")->open(host.me, O_WRONLY).value();
-  const auto end = std::get<std::shared_ptr<FileEnd>>(writer->transfer_end(Access::Write).value());
+  const End opened = writer->transfer_end(Access::Write).value();
+  FileEnd* const end = opened.file();
   CHECK(end->name() == host.tree.path("file"));
   CHECK(end->size().value() == 4);
   const UniqueFd direct(::open(host.tree.path("file").c_str(), O_WRONLY | O_DIRECT));
   const FileEnd plain(::open(host.tree.path("file").c_str(), O_WRONLY), UniqueFd(), "", true);
   CHECK((end->direct_fd() >= 0) == (plain.direct_fd() >= 0));
-  CHECK(std::get<std::shared_ptr<FileEnd>>(writer->transfer_end(Access::Write).value()) ==
-        end);  // what it learned stays
+  CHECK(writer->transfer_end(Access::Write).value().file() == end);  // what it learned stays
 }
 
 TEST_CASE("passthrough is offered in a private mount only") {

@@ -196,7 +196,8 @@ TEST_CASE("with allow_other what a user makes is his") {
   // that.
   CHECK(write_text(*made.open, 0, "text").value() == 4);
   CHECK(code(made.node->open(alice.caller(), O_WRONLY)) == EACCES);
-  const auto end = std::get<std::shared_ptr<FileEnd>>(made.open->transfer_end(Access::Write).value());
+  const End opened = made.open->transfer_end(Access::Write).value();
+  const FileEnd* end = opened.file();
   const FileEnd plain(::open(host.tree.path("file").c_str(), O_WRONLY), UniqueFd(), "", true);
   CHECK((end->direct_fd() >= 0) == (plain.direct_fd() >= 0));
 

@@ -5,8 +5,7 @@
 
 #include <csignal>
 
-#include "dmabuffs/transfer/cache_choice.h"
-#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/file_systems.h"
 #include "transfer_support.h"
 
 using namespace transfer_test;
@@ -94,9 +93,9 @@ TEST_CASE("files: pages of a buffer that can't be had are an error, not a signal
 
   const TestFile file(disk.path(), "file");
   const auto end = file.end();
-  const Stretch stretch{*end, end->direct_fd(), 0, (*lease)->bytes(), (*lease)->needs_populate(), nullptr};
+  const FilePart part{*end, end->direct_fd(), 0, (*lease)->bytes(), (*lease)->needs_populate(), nullptr};
   for (const auto write : {write_bounced, write_pinned}) {
-    const Moved written = write(shop, stretch);
+    const Moved written = write(shop, part);
     REQUIRE(written.error);
     CHECK(written.bytes == 0);
   }

@@ -19,13 +19,10 @@
 #include "dmabuffs/base/page_cache.h"
 #include "dmabuffs/base/uring.h"
 #include "dmabuffs/transfer/bounce_pool.h"
-#include "dmabuffs/transfer/by_device.h"
-#include "dmabuffs/transfer/cache_choice.h"
-#include "dmabuffs/transfer/chunks.h"
 #include "dmabuffs/transfer/crew.h"
-#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/file_systems.h"
 #include "dmabuffs/transfer/planner.h"
-#include "dmabuffs/transfer/verify.h"
+#include "dmabuffs/transfer/transfer.h"
 #include "transfer_support.h"
 
 using namespace transfer_test;
@@ -178,8 +175,8 @@ TEST_CASE("pinned: memory aligned less than the file is cut where the file is al
   REQUIRE(mapping);
   const uint64_t unit = direct_unit(end->alignment().reads);
   for (const uint64_t shift : {uint64_t{0}, uint64_t{512}, unit, unit + 512}) {
-    const Stretch stretch{*end, -1, 0, mapping->bytes().subspan(shift, 6 * kMiB), false, nullptr};
-    Chunks chunks(stretch.memory.size(), pinned_phase(stretch, Access::Read), kHugePage, nullptr);
+    const FilePart part{*end, -1, 0, mapping->bytes().subspan(shift, 6 * kMiB), false, nullptr};
+    Chunks chunks(part.memory.size(), pinned_phase(part, Access::Read), kHugePage, nullptr);
     while (const auto chunk = chunks.take()) CHECK(chunk->offset % unit == 0);
   }
 }

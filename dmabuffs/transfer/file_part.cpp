@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/transfer/paths.h"
+#include "dmabuffs/transfer/file_part.h"
+
+#include <algorithm>
 
 namespace dmabuffs {
 
@@ -19,6 +21,20 @@ IoQueues::Loan IoQueues::borrow() {
             const std::lock_guard lock(mutex_);
             idle_.push_back(std::move(back));
           }};
+}
+
+FilePart FilePart::slice(uint64_t offset, uint64_t length) const {
+  FilePart slice = *this;
+  slice.file_offset += offset;
+  slice.memory = memory.subspan(offset, length);
+  slice.dmabuf.offset += offset;
+  return slice;
+}
+
+uint64_t FilePart::inside_file() const {
+  const uint64_t end_of_file = file.size().value_or(0);
+  const uint64_t within = end_of_file > file_offset ? end_of_file - file_offset : 0;
+  return round_down(std::min<uint64_t>(within, memory.size()), direct_unit(file.alignment().writes));
 }
 
 Moved::Refusal refusal_of(int error) {

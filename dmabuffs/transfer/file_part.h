@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The paths: each moves one stretch of bytes, as far as it gets, and says how far that was.
+/// A part of a piece, and the functions that move one: each as far as it gets, and says how far that was.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -12,9 +12,9 @@
 #include "dmabuffs/base/uring.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/transfer/bounce_pool.h"
-#include "dmabuffs/transfer/chunks.h"
 #include "dmabuffs/transfer/crew.h"
 #include "dmabuffs/transfer/end.h"
+#include "dmabuffs/transfer/path.h"
 
 namespace dmabuffs {
 
@@ -39,7 +39,7 @@ struct Workshop {
 };
 
 /// Bytes of a file and the memory that goes with them.
-struct Stretch {
+struct FilePart {
   const FileEnd& file;
   int direct_fd;  ///< of the file when the copy was planned: another copy may deny it meanwhile
   uint64_t file_offset;
@@ -47,30 +47,36 @@ struct Stretch {
   bool populate;                ///< pages may not be there yet
   const CancelToken* cancel;
   DmabufRange dmabuf{};  ///< the dma-buf behind the memory, if there is one
+
+  /// `length` bytes of it from `offset` on.
+  [[nodiscard]] FilePart slice(uint64_t offset, uint64_t length) const;
+  /// How much of it, in whole units of direct writes, lies within the file as long as it is now: what lies
+  /// beyond makes it longer.
+  [[nodiscard]] uint64_t inside_file() const;
 };
 
-/// The phase (see Chunks) in which a stretch is cut for direct I/O into its own memory: at huge pages, as
+/// The phase (see Chunks) in which a part is cut for direct I/O into its own memory: at huge pages, as
 /// near as the file's alignment allows. The memory may have less of it than the file. `access`: to the file.
-uint64_t pinned_phase(const Stretch& stretch, Access access);
+uint64_t pinned_phase(const FilePart& part, Access access);
 /// File to memory by direct I/O into the memory's own pages. Offset, length and memory must be aligned.
-Moved read_pinned(Workshop& shop, const Stretch& stretch);
+Moved read_pinned(Workshop& shop, const FilePart& part);
 /// Memory to file, the same way.
-Moved write_pinned(Workshop& shop, const Stretch& stretch);
+Moved write_pinned(Workshop& shop, const FilePart& part);
 
 /// File to dma-buf by the kernel module's direct I/O. Offset and length must be aligned as the file needs it.
-Moved read_by_kernel(Workshop& shop, const Stretch& stretch);
+Moved read_by_kernel(Workshop& shop, const FilePart& part);
 /// Dma-buf to file, the same way.
-Moved write_by_kernel(Workshop& shop, const Stretch& stretch);
+Moved write_by_kernel(Workshop& shop, const FilePart& part);
 
 /// File to memory by direct I/O into bounce memory; any alignment.
-Moved read_bounced(Workshop& shop, const Stretch& stretch);
+Moved read_bounced(Workshop& shop, const FilePart& part);
 /// Memory to file by direct I/O from bounce memory; offset and length must be aligned.
-Moved write_bounced(Workshop& shop, const Stretch& stretch);
+Moved write_bounced(Workshop& shop, const FilePart& part);
 
 /// File to memory through the page cache.
-Moved read_buffered(Workshop& shop, const Stretch& stretch);
+Moved read_buffered(Workshop& shop, const FilePart& part);
 /// Memory to file, the same way.
-Moved write_buffered(Workshop& shop, const Stretch& stretch);
+Moved write_buffered(Workshop& shop, const FilePart& part);
 
 /// One side of a memory-copy.
 struct Memory {
