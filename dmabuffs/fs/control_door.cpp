@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds kCheckPatience{10};
 constexpr timeval kSendLimit{5, 0};  // a client that reads nothing gets its connection closed
-constexpr size_t kMostKept = 1024;
+constexpr size_t kMostKept = 512;
 constexpr int kNoRoomPauseMs = 100;
 constexpr const char* kReadIt = ", so it is read and written by the client";
 
