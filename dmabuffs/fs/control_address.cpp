@@ -107,7 +107,7 @@ Result<ListeningSocket> bind_in(const std::string& directory, const std::string&
   // does not listen yet, and a dead one is replaced at once.
   const std::string fresh = made.path + std::string(kUnfinished);
   ::unlink(fresh.c_str());
-  auto fd = new_socket(0);
+  auto fd = new_socket(SOCK_NONBLOCK);
   if (!fd) return pass(std::move(fd));
   auto address = Address::of(fresh);
   if (!address) return pass(std::move(address));

@@ -15,21 +15,7 @@ namespace {
 
 constexpr int kSilenceMs = 5 * 60 * 1000;  // a forgotten client must not hold a thread for ever
 constexpr int kProgressMs = 500;
-constexpr timeval kSendLimit{5, 0};  // a client that reads nothing gets its connection closed
 constexpr std::array kOperations{"hello", "copy", "info", "status"};
-
-bool can_go_on(const Error& error) {
-  return error.code == EBADMSG || error.code == EMSGSIZE;
-}
-
-/// Whether the request names files by descriptors.
-bool passes_files(const Json& request) {
-  const auto names_one = [&request](const char* end) {
-    const auto found = request.find(end);
-    return found != request.end() && found->is_object() && found->contains("fd");
-  };
-  return text_of(request, "op") == "copy" && (names_one("from") || names_one("to"));
-}
 
 /// The text in a sealed memory file: longer than a message can be.
 Result<UniqueFd> in_memory(const std::string& text) {
@@ -58,45 +44,26 @@ ControlConnection::Wake ControlConnection::wait(int event, int milliseconds) con
 }
 
 void ControlConnection::serve() {
-  ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendLimit, sizeof kSendLimit);
+  if (!reply({{"taken", true}})) return;
   while (wait(-1, kSilenceMs) == Wake::Message) {
-    auto message = next(true);
-    if (!message && !can_go_on(message.error())) return;
+    auto message = next();
     if (!message) {
-      if (!reply(error_reply(message.error()))) return;
-      continue;
+      if (message.error().code == ECONNRESET || !reply(error_reply(message.error()))) return;
+    } else if (!answer(std::move(*message))) {
+      return;
     }
-    if (!message->has_value() || !answer(std::move(**message))) return;
   }
 }
 
-/// Descriptors that came with it stay in it while it is looked at; the gate takes them, wanted or not.
-Result<std::optional<Message>> ControlConnection::next(bool files_wanted) {
-  bool has_fds = false;
-  auto message = peek_message(socket_.get(), has_fds);
-  if (message ? !message->has_value() : !can_go_on(message.error())) return message;
-  if (!has_fds) {
-    drop_message(socket_.get());
-    return message;
-  }
-  auto fds = gate_.take(socket_.get(), peer_.uid, is_trusted(peer_, context_), stop_);
-  const bool wanted = message && files_wanted && passes_files((*message)->body);
-  if (wanted && fds) (*message)->fds = std::move(*fds);
-  // What the gate did not take is still there, and would be met again.
-  if (!fds && (wanted || fds.error().code == EBUSY || fds.error().code == ECANCELED)) {
-    (void)reply(error_reply(fds.error()));
-    return fail(ECONNABORTED, fds.error().message);
-  }
+/// ECONNRESET: the door has closed. Other errors are for the client.
+Result<Message> ControlConnection::next() {
+  Message message;
+  const auto text = receive_text(socket_.get(), message.fds);
+  if (!text && text.error().code == EMSGSIZE) return Failure(text.error());
+  if (!text || !text->has_value()) return fail(ECONNRESET, "control socket: closed");
+  message.body = Json::parse(**text, nullptr, /*allow_exceptions=*/false);
+  if (message.body.is_array()) return Failure(error_of(message.body.at(0)));
   return message;
-}
-
-/// What was not read may hold descriptors, and to let go of the last reference to a file can hang, too.
-ControlConnection::~ControlConnection() {
-  ::shutdown(socket_.get(), SHUT_RD);
-  bool has_fds = false;
-  const auto left = peek_message(socket_.get(), has_fds);
-  if (has_fds || (left ? left->has_value() : left.error().code != EAGAIN))
-    gate_.close(std::move(socket_), peer_.uid);
 }
 
 bool ControlConnection::reply(const Json& body, std::span<const int> fds) {
@@ -169,10 +136,9 @@ bool ControlConnection::watch(ControlCopy& running, bool progress) {
 }
 
 bool ControlConnection::hear(ControlCopy& running) {
-  auto message = next(false);
-  if (!message) return can_go_on(message.error()) && reply(error_reply(message.error()));
-  if (!message->has_value()) return false;
-  if (text_of((*message)->body, "op") == "cancel") {
+  const auto message = next();
+  if (!message) return message.error().code != ECONNRESET && reply(error_reply(message.error()));
+  if (text_of(message->body, "op") == "cancel") {
     running.cancel();
     return true;
   }

@@ -14,24 +14,26 @@ namespace {
 // A reply must fit a message whatever name a client put into it.
 constexpr size_t kMaxErrorText = 4096;
 
+constexpr size_t kMostFds = 253;  // SCM_MAX_FD: what finds no room the kernel would close
+
 union ControlBytes {
   cmsghdr align;
-  std::array<char, CMSG_SPACE(sizeof(int) * kMaxMessageFds)> bytes;
+  std::array<char, CMSG_SPACE(sizeof(int) * kMostFds)> bytes;
 };
 
 /// recvmsg(2). ECONNRESET (the other side closed with a message of ours unread) comes once and before its
 /// last words, which may say why it closed: so it is asked again.
-ssize_t take(int socket, msghdr& header, int flags) {
+ssize_t take(int socket, msghdr& header) {
   bool reset = false;
   while (true) {
-    const ssize_t got = ::recvmsg(socket, &header, flags);
+    const ssize_t got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
     if (got >= 0 || (errno != EINTR && errno != ECONNRESET) || (errno == ECONNRESET && reset)) return got;
     reset = reset || errno == ECONNRESET;
   }
 }
 
-std::vector<UniqueFd> take_descriptors(msghdr& header) {
-  std::vector<UniqueFd> fds;
+size_t take_descriptors(msghdr& header, std::vector<UniqueFd>& fds) {
+  size_t taken = 0;
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -40,8 +42,9 @@ std::vector<UniqueFd> take_descriptors(msghdr& header) {
       std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
       fds.emplace_back(fd);
     }
+    taken += count;
   }
-  return fds;
+  return taken;
 }
 
 }  // namespace
@@ -51,11 +54,14 @@ std::string to_text(const Json& json, int indent) {
 }
 
 Result<void> send_message(int socket, const Json& body, std::span<const int> fds, bool wait) {
-  std::string text = to_text(body);
+  return send_text(socket, to_text(body), fds, wait);
+}
+
+Result<void> send_text(int socket, const std::string& text, std::span<const int> fds, bool wait) {
   if (text.size() > kMaxMessageBytes || fds.size() > kMaxMessageFds)
     return fail(EMSGSIZE, "control message: " + std::to_string(text.size()) + " bytes and " +
                               std::to_string(fds.size()) + " descriptors are too many for one message");
-  iovec part{text.data(), text.size()};
+  iovec part{const_cast<char*>(text.data()), text.size()};
   ControlBytes control{};
   msghdr header{};
   header.msg_iov = &part;
@@ -77,53 +83,46 @@ Result<void> send_message(int socket, const Json& body, std::span<const int> fds
   return {};
 }
 
-namespace {
-
-/// With no room for descriptors (`control` null) the kernel leaves them alone.
-Result<std::optional<Message>> receive(int socket, ControlBytes* control, int flags, bool& left_fds) {
+Result<std::optional<std::string>> receive_text(int socket, std::vector<UniqueFd>& fds) {
   std::string text(kMaxMessageBytes, '\0');
   iovec part{text.data(), text.size()};
+  ControlBytes control{};
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  if (control != nullptr) {
-    header.msg_control = control->bytes.data();
-    header.msg_controllen = control->bytes.size();
-  }
-  const ssize_t got = take(socket, header, flags);
+  header.msg_control = control.bytes.data();
+  header.msg_controllen = control.bytes.size();
+  const ssize_t got = take(socket, header);
   if (got < 0) {
     if (errno == ECONNRESET) return std::nullopt;
     return fail_errno(errno, "control socket");
   }
-  Message message;
-  message.fds = take_descriptors(header);  // first of all: from here on they are closed whatever happens
-  left_fds = (header.msg_flags & MSG_CTRUNC) != 0;
+  const size_t count = take_descriptors(header, fds);
   if (got == 0) return std::nullopt;
   if (header.msg_flags & MSG_TRUNC)
     return fail(EMSGSIZE, "control message: more than " + std::to_string(kMaxMessageBytes) + " bytes");
-  if (control != nullptr && left_fds)
+  if (count > kMaxMessageFds || (header.msg_flags & MSG_CTRUNC) != 0)
     return fail(EMSGSIZE, "control message: more than " + std::to_string(kMaxMessageFds) +
                               " descriptors, or more than this process may hold open");
   text.resize(static_cast<size_t>(got));
-  message.body = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!message.body.is_object()) return fail(EBADMSG, "control message: not a JSON object");
-  return message;
+  return text;
 }
 
-}  // namespace
+Result<Json> parse_message(const std::string& text) {
+  Json body = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return fail(EBADMSG, "control message: not a JSON object");
+  return body;
+}
 
 Result<std::optional<Message>> receive_message(int socket) {
-  ControlBytes control{};
-  bool left_fds = false;
-  return receive(socket, &control, MSG_CMSG_CLOEXEC, left_fds);
-}
-
-Result<std::optional<Message>> peek_message(int socket, bool& has_fds) {
-  return receive(socket, nullptr, MSG_PEEK | MSG_DONTWAIT, has_fds);
-}
-
-void drop_message(int socket) {
-  (void)::recv(socket, nullptr, 0, MSG_DONTWAIT);
+  Message message;
+  auto text = receive_text(socket, message.fds);
+  if (!text) return pass(std::move(text));
+  if (!text->has_value()) return std::nullopt;
+  auto body = parse_message(**text);
+  if (!body) return pass(std::move(body));
+  message.body = std::move(*body);
+  return message;
 }
 
 std::optional<std::string> text_of(const Json& object, const char* key) {

@@ -32,17 +32,18 @@ std::string to_text(const Json& json, int indent = -1);
 
 /// Sends one message; `fds` stay the caller's. With `wait` false a full queue is EAGAIN. EMSGSIZE: too long;
 /// EPIPE: the other side has gone.
+Result<void> send_text(int socket, const std::string& text, std::span<const int> fds = {}, bool wait = true);
 Result<void> send_message(int socket, const Json& body, std::span<const int> fds = {}, bool wait = true);
 
 /// Takes the next message; nullopt when the other side has closed. EBADMSG (not a JSON object) and EMSGSIZE
 /// (too many bytes or descriptors) leave the connection usable: the message is consumed and its descriptors
 /// are closed.
 Result<std::optional<Message>> receive_message(int socket);
-/// Looks at the next message and leaves it where it is, and the descriptors that came with it (`has_fds`)
-/// neither taken nor closed: a stranger's may hang whoever closes it (fs/descriptor_gate.h).
-Result<std::optional<Message>> peek_message(int socket, bool& has_fds);
-/// Takes a message without descriptors away.
-void drop_message(int socket);
+/// As it came, its descriptors put behind `fds`, of EMSGSIZE also: a stranger's may hang whoever closes it
+/// (fs/control_door.h).
+Result<std::optional<std::string>> receive_text(int socket, std::vector<UniqueFd>& fds);
+/// EBADMSG: not a JSON object.
+Result<Json> parse_message(const std::string& text);
 
 /// The members of an object from an untrusted sender: nullopt where it is missing or of another type.
 std::optional<std::string> text_of(const Json& object, const char* key);

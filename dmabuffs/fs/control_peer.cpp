@@ -10,14 +10,17 @@ Result<Peer> peer_of(int socket) {
   socklen_t length = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0)
     return fail_errno(errno, "credentials of the control socket's client");
-  Peer peer{credentials.uid, credentials.gid, credentials.pid, {}};
-  length = 0;
-  // ERANGE tells the length that is needed.
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, nullptr, &length) == 0 || length == 0) return peer;
-  peer.groups.resize(length / sizeof(gid_t));
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, peer.groups.data(), &length) != 0)
-    return fail_errno(errno, "groups of the control socket's client");
-  return peer;
+  return Peer{credentials.uid, credentials.gid, credentials.pid};
+}
+
+Json to_json(const Peer& peer) {
+  return {{"uid", peer.uid}, {"gid", peer.gid}, {"pid", peer.pid}};
+}
+
+Peer peer_in(const Json& message) {
+  const auto number = [&message](const char* key) { return number_of(message, key).value_or(UINT32_MAX); };
+  return {static_cast<uid_t>(number("uid")), static_cast<gid_t>(number("gid")),
+          static_cast<pid_t>(number("pid"))};
 }
 
 bool is_trusted(const Peer& peer, const MountContext& context) {

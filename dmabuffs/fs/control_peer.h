@@ -3,9 +3,8 @@
 #pragma once
 #include <sys/types.h>
 
-#include <vector>
-
 #include "dmabuffs/base/result.h"
+#include "dmabuffs/fs/control_message.h"
 #include "dmabuffs/fs/mount.h"
 
 namespace dmabuffs {
@@ -14,13 +13,15 @@ struct Peer {
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
-  std::vector<gid_t> groups;
 
   [[nodiscard]] Caller caller() const { return Caller{uid, gid, pid, 0}; }
 };
 
-/// SO_PEERCRED and SO_PEERGROUPS: the credentials of the moment of connect(2).
+/// SO_PEERCRED: the credentials of the moment of connect(2).
 Result<Peer> peer_of(int socket);
+/// As the processes of the control socket tell each other.
+Json to_json(const Peer& peer);
+Peer peer_in(const Json& message);
 
 /// Without allow_other: the mount's owner and root only.
 bool may_connect(const Peer& peer, const MountContext& context);

@@ -11,6 +11,7 @@ MountContext::MountContext(MountSettings s)
       shares(budget, Shares::of_this_process(budget, ::geteuid())),
       recycler(settings.recycle, 30, [gauge = MemoryGauge()] { return gauge.room().bytes == 0; }),
       engine({}),
+      tickets(::geteuid()),
       owner_uid(::geteuid()),
       owner_gid(::getegid()) {
   // The wait is for a thread that unmaps and frees: gigabytes in a fraction of a second, if it has a CPU.

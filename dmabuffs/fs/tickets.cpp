@@ -16,7 +16,8 @@ Result<TicketBits> Tickets::issue(uid_t user, const OpenedFile& file, Clock::tim
                 [now](const auto& entry) { return entry.second.end <= now || entry.second.open.expired(); });
   const auto of_user = std::count_if(out_.begin(), out_.end(),
                                      [user](const auto& entry) { return entry.second.user == user; });
-  if (out_.size() >= kMax || static_cast<size_t>(of_user) >= kMaxOfUser)
+  const size_t most = user == 0 || user == owner_ ? kMax : kMaxOfStrangers;
+  if (out_.size() >= most || static_cast<size_t>(of_user) >= kMaxOfUser)
     return fail(EBUSY, "ticket: too many are out; try again in some seconds");
   out_.emplace(to_text(bits), Ticket{user, file.node, file.open, file.flags, now + kLife});
   return bits;

@@ -20,6 +20,7 @@ class Tickets {
   using Clock = std::chrono::steady_clock;
   static constexpr size_t kMaxOfUser = 256;
   static constexpr size_t kMax = 4096;
+  static constexpr size_t kMaxOfStrangers = kMax / 4 * 3;
   static constexpr std::chrono::seconds kLife{10};
 
   struct OpenedFile {
@@ -28,7 +29,9 @@ class Tickets {
     int flags = 0;  ///< of open(2)
   };
 
-  /// EBUSY: too many are out. Keeps nothing open.
+  explicit Tickets(uid_t owner) : owner_(owner) {}
+
+  /// EBUSY: too many are out; a quarter is kept for the mount's owner and root. Keeps nothing open.
   Result<TicketBits> issue(uid_t user, const OpenedFile& file, Clock::time_point now = Clock::now());
   /// ESTALE: never given, used already, too old, or its file is closed.
   Result<OpenedFile> redeem(const std::string& text, Clock::time_point now = Clock::now());
@@ -41,6 +44,7 @@ class Tickets {
     int flags;
     Clock::time_point end;
   };
+  const uid_t owner_;
   std::mutex mutex_;
   std::map<std::string, Ticket> out_;
 };

@@ -40,7 +40,10 @@ for i in range(int(count)):
         target = os.open(to, os.O_WRONLY)
         ticket = fcntl.ioctl(target, 0x8010DB01, bytes(16)).hex()
         body.update({"from": {"fd": 0}, "to": {"ticket": ticket}})
-    socket.send_fds(s, [json.dumps(body).encode()], [fd])
+    try:
+        socket.send_fds(s, [json.dumps(body).encode()], [fd])
+    except BrokenPipeError:  # refused, which is said before
+        pass
     try:
         said = s.recv(65536)
     except ConnectionResetError:  # comes before the last words of a daemon that left something unread
@@ -61,8 +64,8 @@ PY
 }
 socket=$("$DMABUFFS" socket "$mnt")
 chmod 666 "$heap/to"
-pass_it 65534 '{"op":"hello"}' 20
-check 'a message that uses no descriptor is answered whatever came with it' test "$out" = 20
+pass_it 65534 '{"op":"hello"}' 10
+check 'a message that uses no descriptor is answered whatever came with it' test "$out" = 10
 pass_it 65534 '{"op":"copy"}' 40
 check 'a file on FUSE is refused to a stranger' test "$out" = 40
 pass_it 0 '{"op":"copy"}' 10

@@ -210,6 +210,35 @@ TEST_CASE("the control socket survives requests that make no sense") {
   CHECK(flag_of(ask(client, {{"op", "hello"}}), "ok"));
 }
 
+TEST_CASE("messages that are refused are answered in their turn, once") {
+  const Server server;
+  const UniqueFd client = server.connect();
+  const std::vector<int> pair{client.get(), client.get()};
+  REQUIRE(send_message(client.get(), {{"op", "hello"}}));
+  REQUIRE(::send(client.get(), "[1]", 3, 0) == 3);
+  REQUIRE(send_message(client.get(), kCopy, pair));
+  REQUIRE(send_message(client.get(), {{"op", "hello"}}, {&pair[0], 1}));
+  CHECK(flag_of(next(client), "ok"));
+  CHECK(code_of(next(client)) == "EBADMSG");
+  CHECK(code_of(next(client)) == "EINVAL");
+  CHECK(flag_of(next(client), "ok"));
+  CHECK(code_of(ask(client, {{"op", "fly"}})) == "EOPNOTSUPP");
+}
+
+TEST_CASE("descriptors that no request asks for are borne until there are too many") {
+  const Server server;
+  const UniqueFd client = server.connect();
+  const UniqueFd unwanted(::open("/", O_PATH | O_CLOEXEC));
+  const std::vector<int> fds(kMaxMessageFds, unwanted.get());
+  REQUIRE(flag_of(ask(client, {{"op", "hello"}}), "ok"));
+  const size_t before = open_descriptors();
+  for (int i = 0; i < 32; ++i) REQUIRE(flag_of(ask(client, {{"op", "hello"}}, fds), "ok"));
+  CHECK(open_descriptors() == before);  // not in this process
+  REQUIRE(send_message(client.get(), {{"op", "hello"}}, fds));
+  CHECK_FALSE(receive_message(client.get())->has_value());
+  CHECK(flag_of(ask(server.connect(), {{"op", "hello"}}), "ok"));
+}
+
 TEST_CASE("the control socket takes no open file of its own mount") {
   const Server server;
   const UniqueFd from(::open(server.file("from", "x").c_str(), O_RDONLY | O_CLOEXEC));

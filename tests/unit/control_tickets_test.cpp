@@ -15,6 +15,8 @@ struct SomeFile : OpenFile {
   Result<End> transfer_end(Access) override { return fail(EOPNOTSUPP, ""); }
 };
 
+constexpr uid_t kOwner = 1000;
+
 Tickets::OpenedFile some_file() {
   return {std::make_shared<SomeNode>(), std::make_shared<SomeFile>(), 1};
 }
@@ -22,7 +24,7 @@ Tickets::OpenedFile some_file() {
 }  // namespace
 
 TEST_CASE("a ticket stands for its open file, once") {
-  Tickets tickets;
+  Tickets tickets(kOwner);
   auto file = some_file();
   const auto bits = tickets.issue(5, file);
   REQUIRE(bits);
@@ -35,7 +37,7 @@ TEST_CASE("a ticket stands for its open file, once") {
 }
 
 TEST_CASE("a ticket that is old, or whose file is closed, is none") {
-  Tickets tickets;
+  Tickets tickets(kOwner);
   auto file = some_file();
   const auto now = Tickets::Clock::now();
   CHECK(tickets.redeem(to_text(*tickets.issue(5, file, now)), now + Tickets::kLife).error().code == ESTALE);
@@ -45,7 +47,7 @@ TEST_CASE("a ticket that is old, or whose file is closed, is none") {
 }
 
 TEST_CASE("tickets are bounded for each user, and none is lost for another's") {
-  Tickets tickets;
+  Tickets tickets(kOwner);
   auto file = some_file();
   const auto now = Tickets::Clock::now();
   const auto first = tickets.issue(5, file, now);
@@ -59,4 +61,9 @@ TEST_CASE("tickets are bounded for each user, and none is lost for another's") {
   for (uid_t user = 100; user < 200; ++user)
     for (size_t i = 0; i < Tickets::kMaxOfUser; ++i) (void)tickets.issue(user, file, now + Tickets::kLife);
   CHECK(tickets.issue(7, file, now + Tickets::kLife).error().code == EBUSY);
+  // The last quarter is the owner's and root's.
+  for (const uid_t user : {kOwner, uid_t{0}}) {
+    for (size_t i = 0; i < Tickets::kMaxOfUser; ++i) REQUIRE(tickets.issue(user, file, now + Tickets::kLife));
+    CHECK(tickets.issue(user, file, now + Tickets::kLife).error().code == EBUSY);
+  }
 }
