@@ -79,7 +79,7 @@ struct df_new {
 	int fd;
 };
 
-int df_new_descriptor(struct df_new *new, struct file *file, u32 flags);
+int df_new_descriptor(struct df_new *new, struct file *file, u32 flags, s32 *fd);
 
 /* A buffer of our exporter; its pages lie in slots of DF_SLOT_BYTES. */
 struct df_buffer;
