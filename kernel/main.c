@@ -165,7 +165,7 @@ static const struct file_operations df_operations = {
 	.llseek = noop_llseek,
 };
 
-/* What it gives, its caller could have without it: the files and dma-bufs are his. */
+/* What it gives, its caller could have without it: the files and dma-bufs are its own. */
 static struct miscdevice df_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "dmabuf_file",

@@ -132,7 +132,6 @@ int df_pages_get(struct df_pages *pages, struct dma_buf *dmabuf)
 	memset(pages, 0, sizeof(*pages));
 	pages->dmabuf = dmabuf;
 	pages->own = df_buffer_of(dmabuf);
-	pages->how = pages->own ? DMABUF_FILE_HOW_OWN_PAGES : DMABUF_FILE_HOW_SG;
 	if (pages->own)
 		return 0;
 	error = df_is_known(dmabuf) ? df_pages_attach(pages) : -EOPNOTSUPP;

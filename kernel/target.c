@@ -131,7 +131,6 @@ refuse:
 void df_target_put(struct df_target *target)
 {
 	fput(target->file);
-	target->file = NULL;
 }
 
 /**

@@ -375,7 +375,7 @@ static int df_transfer_with(struct dmabuf_file_transfer *arg, struct dma_buf *dm
 		goto out;
 	error = df_begin_access(dmabuf, access);
 	if (!error) {
-		arg->how = pages.how;
+		arg->how = pages.own ? DMABUF_FILE_HOW_OWN_PAGES : DMABUF_FILE_HOW_SG;
 		error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
 				&arg->bytes);
 		if (arg->bytes)	/* the next call meets the error again */
