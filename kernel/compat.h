@@ -7,6 +7,7 @@
 #define DMABUF_FILE_COMPAT_H
 
 #include <linux/device.h>
+#include <linux/stat.h>
 #include <linux/version.h>
 
 #if KERNEL_VERSION(6, 13, 0) <= LINUX_VERSION_CODE
@@ -22,11 +23,10 @@
 #define df_fileattr fileattr
 #endif
 
-/* Renamed in 6.18. */
-#if KERNEL_VERSION(6, 18, 0) <= LINUX_VERSION_CODE
-#define df_drop_inode inode_just_drop
-#else
-#define df_drop_inode generic_delete_inode
+/* New in 6.14; before that reads need what writes do. */
+#ifndef STATX_DIO_READ_ALIGN
+#define STATX_DIO_READ_ALIGN 0
+#define dio_read_offset_align dio_offset_align
 #endif
 
 static inline void df_never_sync(struct device *device)

@@ -241,7 +241,6 @@ int df_buffer_export(struct df_buffer *buffer, u32 fd_flags, struct df_new *new,
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 	struct dma_buf *dmabuf;
-	int made;
 
 	info.ops = &df_buf_ops;
 	info.size = buffer->size;
@@ -252,9 +251,5 @@ int df_buffer_export(struct df_buffer *buffer, u32 fd_flags, struct df_new *new,
 		df_buffer_free(buffer);
 		return PTR_ERR(dmabuf);
 	}
-	made = df_new_descriptor(new, dmabuf->file, fd_flags);
-	if (made < 0)
-		return made;
-	*fd = made;
-	return 0;
+	return df_new_descriptor(new, dmabuf->file, fd_flags, fd);
 }

@@ -214,14 +214,12 @@ static ssize_t df_write_part(struct kiocb *iocb, struct iov_iter *from, bool may
 	*next = DF_DONE;
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	if (may_grow) {
-		if (!down_write_killable(&state->lock)) {
-			result = df_write_locked(iocb, from, dmabuf, true, next);
+	if (!(may_grow ? down_write_killable(&state->lock) : down_read_killable(&state->lock))) {
+		result = df_write_locked(iocb, from, dmabuf, may_grow, next);
+		if (may_grow)
 			up_write(&state->lock);
-		}
-	} else if (!down_read_killable(&state->lock)) {
-		result = df_write_locked(iocb, from, dmabuf, false, next);
-		up_read(&state->lock);
+		else
+			up_read(&state->lock);
 	}
 	df_access_end(dmabuf, DMA_BIDIRECTIONAL);
 	return result;

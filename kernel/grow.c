@@ -35,13 +35,6 @@ static bool df_lacks(u64 bytes)
 	return df_memory_lacks(bytes, totalram_pages() / 32);
 }
 
-static int df_slot_fill(struct df_slot *slot)
-{
-	if (slot->bytes == DF_SLOT_BYTES && df_lacks(slot->bytes))
-		return -ENOMEM;
-	return df_slot_alloc(slot, 0);
-}
-
 /* Makes the last slot larger, or adds one. */
 static int df_grow_slot(struct df_buffer *buffer, size_t size)
 {
@@ -53,7 +46,9 @@ static int df_grow_slot(struct df_buffer *buffer, size_t size)
 
 	/* A small file takes little memory, and any other one large pages. */
 	slot.bytes = wanted > SZ_64K ? DF_SLOT_BYTES : PAGE_SIZE << get_order(wanted);
-	error = df_make_place(buffer) ?: df_slot_fill(&slot);
+	if (slot.bytes == DF_SLOT_BYTES && df_lacks(slot.bytes))
+		return -ENOMEM;
+	error = df_make_place(buffer) ?: df_slot_alloc(&slot, 0);
 	if (error)
 		return error;
 	for (done = 0; replaces && done < buffer->slots[index].bytes; done += PAGE_SIZE)

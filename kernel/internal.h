@@ -38,7 +38,6 @@ struct df_pages {
 	struct dma_buf_attachment *attachment;
 	struct df_buffer *own;		/* of our own exporter, ... */
 	struct sg_table *table;		/* ... else in the attachment's table */
-	u32 how;			/* DMABUF_FILE_HOW_SG, _OWN_PAGES */
 	struct page **index;		/* every page, after df_pages_index() */
 	struct scatterlist *sg;		/* where the last range ended ... */
 	size_t sg_start;		/* ... and where that entry begins */
@@ -79,7 +78,7 @@ struct df_new {
 	int fd;
 };
 
-int df_new_descriptor(struct df_new *new, struct file *file, u32 flags);
+int df_new_descriptor(struct df_new *new, struct file *file, u32 flags, s32 *fd);
 
 /* A buffer of our exporter; its pages lie in slots of DF_SLOT_BYTES. */
 struct df_buffer;

@@ -71,7 +71,7 @@ static void df_zero_rest(struct df_buffer *buffer, struct dmabuf_file_segment *s
 }
 
 static int df_load_into(struct df_buffer *buffer, const struct df_target *target,
-			struct dmabuf_file_load *arg, const struct dmabuf_file_segment *segments)
+			struct dmabuf_file_load *arg, struct dmabuf_file_segment *segments)
 {
 	struct df_pages pages = { .own = buffer };
 	int error;
@@ -80,7 +80,11 @@ static int df_load_into(struct df_buffer *buffer, const struct df_target *target
 	error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
 			&arg->bytes);
 	/* What no segment touches has to be there, too. */
-	return error ?: df_buffer_fill(buffer, 0, buffer->size, 0);
+	error = error ?: df_buffer_fill(buffer, 0, buffer->size, 0);
+	if (error)
+		return error;
+	df_zero_rest(buffer, segments, arg->segment_count, arg->bytes);
+	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 int df_load(struct dmabuf_file_load *arg, struct df_new *new)
@@ -93,9 +97,8 @@ int df_load(struct dmabuf_file_load *arg, struct df_new *new)
 	arg->dmabuf_fd = -1;
 	arg->how = 0;
 	arg->bytes = 0;
-	if (arg->flags & ~(DMABUF_FILE_REQUIRE_DIRECT | DMABUF_FILE_INTERRUPTIBLE))
-		return -EINVAL;
-	if (arg->reserved || !df_fd_flags_valid(arg->fd_flags))
+	if ((arg->flags & ~(DMABUF_FILE_REQUIRE_DIRECT | DMABUF_FILE_INTERRUPTIBLE)) ||
+	    arg->reserved || !df_fd_flags_valid(arg->fd_flags))
 		return -EINVAL;
 	segments = df_copy_segments(arg->segments, arg->segment_count, PAGE_ALIGN(arg->length));
 	if (IS_ERR(segments))
@@ -121,17 +124,10 @@ int df_load(struct dmabuf_file_load *arg, struct df_new *new)
 	if (error)
 		goto put;
 	error = df_load_into(buffer, &target, arg, segments);
-	if (error) {
+	if (error)
 		df_buffer_free(buffer);
-	} else {
-		df_zero_rest(buffer, segments, arg->segment_count, arg->bytes);
-		if (fatal_signal_pending(current)) {
-			df_buffer_free(buffer);
-			error = -EINTR;
-		} else {
-			error = df_buffer_export(buffer, arg->fd_flags, new, &arg->dmabuf_fd);
-		}
-	}
+	else
+		error = df_buffer_export(buffer, arg->fd_flags, new, &arg->dmabuf_fd);
 put:
 	df_target_put(&target);
 out:

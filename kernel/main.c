@@ -76,23 +76,24 @@ static int df_dispatch(unsigned int command, union df_argument *arg, struct df_n
  * @new: filled; takes the reference to the file
  * @file: which is let go if this fails
  * @flags: O_CLOEXEC or 0
+ * @fd: out: the descriptor
  *
  * The descriptor becomes usable when the structure that names it has reached the
  * caller, and not else.
  *
- * Return: the descriptor or an error.
+ * Return: 0 or an error.
  */
-int df_new_descriptor(struct df_new *new, struct file *file, u32 flags)
+int df_new_descriptor(struct df_new *new, struct file *file, u32 flags, s32 *fd)
 {
-	int fd = get_unused_fd_flags(flags & O_CLOEXEC);
+	int made = get_unused_fd_flags(flags & O_CLOEXEC);
 
-	if (fd < 0) {
+	if (made < 0) {
 		fput(file);
-		return fd;
+		return made;
 	}
-	new->file = file;
-	new->fd = fd;
-	return fd;
+	*new = (struct df_new){ .file = file, .fd = made };
+	*fd = made;
+	return 0;
 }
 
 static void df_publish(struct df_new *new, bool told)
@@ -124,7 +125,6 @@ static int df_run(unsigned int command, void __user *user)
 		return -EINVAL;
 	if (user_size > PAGE_SIZE)
 		return -E2BIG;
-	memset(&arg, 0, sizeof(arg));
 	error = copy_struct_from_user(&arg, size, user, user_size);
 	if (error)
 		return error;
@@ -132,7 +132,7 @@ static int df_run(unsigned int command, void __user *user)
 	/* Only what goes on where it was may be begun again without the caller's knowing. */
 	if (error == -ERESTARTSYS && command != DMABUF_FILE_TRANSFER)
 		error = -EINTR;
-	if (copy_to_user(user, &arg, min_t(size_t, size, user_size)))
+	if (copy_to_user(user, &arg, size))
 		error = -EFAULT;
 	df_publish(&new, !error);
 	return error;
@@ -165,7 +165,7 @@ static const struct file_operations df_operations = {
 	.llseek = noop_llseek,
 };
 
-/* What it gives, its caller could have without it: the files and dma-bufs are his. */
+/* What it gives, its caller could have without it: the files and dma-bufs are its own. */
 static struct miscdevice df_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "dmabuf_file",

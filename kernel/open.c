@@ -24,10 +24,14 @@
 
 static struct vfsmount *df_mount;
 static int df_mount_count;
-static struct file_system_type df_fs_type;
 
-static void df_state_free(struct df_file *state)
+static void df_evict_inode(struct inode *inode)
 {
+	struct df_file *state = df_file_of(inode);
+
+	clear_inode(inode);
+	if (!state)	/* the root's */
+		return;
 	if (state->dmabuf) {
 		df_pages_put(&state->pages);
 		dma_buf_put(state->dmabuf);
@@ -36,17 +40,9 @@ static void df_state_free(struct df_file *state)
 	kfree(state);
 }
 
-static void df_evict_inode(struct inode *inode)
-{
-	clear_inode(inode);
-	if (df_file_of(inode))
-		df_state_free(df_file_of(inode));
-}
-
 static const struct super_operations df_super_operations = {
 	.evict_inode = df_evict_inode,
 	.statfs = simple_statfs,
-	.drop_inode = df_drop_inode,
 };
 
 static int df_init_fs_context(struct fs_context *context)
@@ -174,7 +170,6 @@ int df_open(struct dmabuf_file_open *arg, struct df_new *new)
 {
 	struct dma_buf *dmabuf = NULL;
 	struct file *file;
-	int made;
 
 	arg->file_fd = -1;
 	if (!df_fd_flags_valid(arg->fd_flags) || (arg->dmabuf_fd == -1 && arg->length) ||
@@ -194,9 +189,5 @@ int df_open(struct dmabuf_file_open *arg, struct df_new *new)
 		dma_buf_put(dmabuf);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	made = df_new_descriptor(new, file, arg->fd_flags);
-	if (made < 0)
-		return made;
-	arg->file_fd = made;
-	return 0;
+	return df_new_descriptor(new, file, arg->fd_flags, &arg->file_fd);
 }

@@ -132,7 +132,6 @@ int df_pages_get(struct df_pages *pages, struct dma_buf *dmabuf)
 	memset(pages, 0, sizeof(*pages));
 	pages->dmabuf = dmabuf;
 	pages->own = df_buffer_of(dmabuf);
-	pages->how = pages->own ? DMABUF_FILE_HOW_OWN_PAGES : DMABUF_FILE_HOW_SG;
 	if (pages->own)
 		return 0;
 	error = df_is_known(dmabuf) ? df_pages_attach(pages) : -EOPNOTSUPP;
@@ -290,24 +289,26 @@ void df_pages_dirty(struct df_pages *pages, size_t offset, size_t length)
  * @direction: as there
  *
  * udmabuf makes a table at the first access, and has no lock for that.  The lock of
- * the dma-buf's inode, which nothing there uses, serves: one for each buffer.
+ * the dma-buf's inode, which nothing there uses, serves: one for each buffer.  It is
+ * held for the exporter's part of that function only: the other one waits for devices,
+ * and a reader is not to wait as long as a writer may.
  *
  * Return: as there; -EINTR.
  */
 int df_begin_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
 	struct rw_semaphore *lock = &file_inode(dmabuf->file)->i_rwsem;
-	int error;
+	long result;
 
-	if (strcmp(dmabuf->exp_name, "udmabuf"))
+	if (strcmp(dmabuf->exp_name, "udmabuf") || !dmabuf->ops->begin_cpu_access)
 		return dma_buf_begin_cpu_access(dmabuf, direction);
-	/* Devices are waited for here: a reader is not to wait as long as a writer may. */
-	if (dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(direction != DMA_FROM_DEVICE),
-				  true, MAX_SCHEDULE_TIMEOUT) < 0)
-		return -ERESTARTSYS;
 	if (down_write_killable(lock))
 		return -EINTR;
-	error = dma_buf_begin_cpu_access(dmabuf, direction);
+	result = dmabuf->ops->begin_cpu_access(dmabuf, direction);
 	up_write(lock);
-	return error;
+	if (!result)
+		result = dma_resv_wait_timeout(dmabuf->resv,
+					       dma_resv_usage_rw(direction != DMA_FROM_DEVICE),
+					       true, MAX_SCHEDULE_TIMEOUT);
+	return min(result, 0L);
 }

@@ -45,11 +45,14 @@ static int df_ask_alignment(struct df_target *target)
 		target->memory_align = bdev_dma_alignment(device) + 1;
 		return 0;
 	}
-	error = vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN, AT_STATX_DONT_SYNC);
+	error = vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN | STATX_DIO_READ_ALIGN,
+			    AT_STATX_DONT_SYNC);
 	if (error)
 		return error;
 	if (stat.result_mask & STATX_DIOALIGN) {
 		target->offset_align = stat.dio_offset_align;
+		if (!target->to_file && stat.dio_read_offset_align)
+			target->offset_align = stat.dio_read_offset_align;
 		target->memory_align = stat.dio_mem_align;
 	} else if (target->inode == file_inode(file)) {
 		target->offset_align = i_blocksize(target->inode);
@@ -128,7 +131,6 @@ refuse:
 void df_target_put(struct df_target *target)
 {
 	fput(target->file);
-	target->file = NULL;
 }
 
 /**

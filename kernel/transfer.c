@@ -28,6 +28,7 @@ struct df_piece {
 	struct kiocb iocb;
 	struct completion done;
 	struct bio_vec *bvecs;
+	unsigned int count;	/* of those that are used */
 	size_t length;
 	ssize_t result;
 	bool in_flight;
@@ -58,14 +59,6 @@ static void df_complete(struct kiocb *iocb, long result)
 	complete(&piece->done);
 }
 
-static void df_notify(const struct df_target *target)
-{
-	if (target->to_file)
-		fsnotify_modify(target->file);
-	else
-		fsnotify_access(target->file);
-}
-
 /* Waits for the oldest piece and counts what it did. */
 static void df_reap(struct df_mover *mover)
 {
@@ -75,17 +68,19 @@ static void df_reap(struct df_mover *mover)
 		return;
 	if (piece->queued) {
 		wait_for_completion(&piece->done);
-		if (piece->result > 0)
-			df_notify(mover->target);
+		/* As the VFS does for what is complete at once. */
+		if (piece->result > 0 && mover->target->to_file)
+			fsnotify_modify(mover->target->file);
+		else if (piece->result > 0)
+			fsnotify_access(mover->target->file);
 	}
 	piece->in_flight = false;
 	if (mover->stopped)
 		return;		/* behind what was missed: not counted */
 	if (piece->result > 0) {
-		bool direct = piece->direct && (piece->iocb.ki_flags & IOCB_DIRECT);
-
 		mover->bytes += piece->result;
-		mover->how |= direct ? DMABUF_FILE_HOW_DIRECT : DMABUF_FILE_HOW_BUFFERED;
+		mover->how |= piece->iocb.ki_flags & IOCB_DIRECT ? DMABUF_FILE_HOW_DIRECT :
+								   DMABUF_FILE_HOW_BUFFERED;
 	} else if (piece->result < 0) {
 		mover->error = piece->result;
 	}
@@ -111,18 +106,14 @@ static void df_stop(struct df_mover *mover, int error)
 	mover->stopped = true;
 }
 
-static void df_submit(struct df_mover *mover, struct df_piece *piece, u64 buffer_offset,
-		      u64 file_offset, bool wait)
+static void df_submit(struct df_mover *mover, struct df_piece *piece, u64 file_offset, bool wait)
 {
 	const struct df_target *target = mover->target;
 	struct file *file = target->file;
 	struct iov_iter iter;
-	unsigned int count;
 	ssize_t result;
 
-	count = df_pages_bvecs(mover->pages, buffer_offset, piece->length, piece->bvecs,
-			       DF_PIECE_BVECS);
-	iov_iter_bvec(&iter, target->to_file ? ITER_SOURCE : ITER_DEST, piece->bvecs, count,
+	iov_iter_bvec(&iter, target->to_file ? ITER_SOURCE : ITER_DEST, piece->bvecs, piece->count,
 		      piece->length);
 	init_sync_kiocb(&piece->iocb, file);
 	piece->iocb.ki_pos = file_offset;
@@ -175,15 +166,15 @@ static size_t df_cut(struct df_mover *mover, const struct dmabuf_file_segment *a
 	return round_down(most, align);
 }
 
-/* Cuts a piece after the bio_vecs that one may have. */
+/* Fills in a piece's bio_vecs, and cuts it after those that one may have. */
 static void df_fit(struct df_mover *mover, struct df_piece *piece, u64 buffer_offset)
 {
-	unsigned int count, i;
+	unsigned int i;
 	size_t bytes = 0;
 
-	count = df_pages_bvecs(mover->pages, buffer_offset, piece->length, piece->bvecs,
-			       DF_PIECE_BVECS);
-	for (i = 0; i < count; i++)
+	piece->count = df_pages_bvecs(mover->pages, buffer_offset, piece->length, piece->bvecs,
+				      DF_PIECE_BVECS);
+	for (i = 0; i < piece->count; i++)
 		bytes += piece->bvecs[i].bv_len;
 	if (bytes < piece->length && piece->direct)
 		bytes = round_down(bytes, mover->target->offset_align);
@@ -197,7 +188,7 @@ static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment a
 
 	while (at.length && !mover->stopped) {
 		struct df_piece *piece;
-		bool direct, wait;
+		bool wait;
 		int error;
 
 		df_reap(mover);
@@ -211,9 +202,8 @@ static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment a
 		if (df_target_frozen(target))
 			return df_stop(mover, -ERESTARTSYS);
 		piece = &mover->pieces[mover->next];
-		piece->length = df_cut(mover, &at, &direct);
-		piece->direct = direct;
-		if (!direct && (flags & DMABUF_FILE_REQUIRE_DIRECT))
+		piece->length = df_cut(mover, &at, &piece->direct);
+		if (!piece->direct && (flags & DMABUF_FILE_REQUIRE_DIRECT))
 			return df_stop(mover, -EINVAL);
 		if (mover->pages->own) {	/* LOAD's has no memory yet */
 			error = df_buffer_fill(mover->pages->own, at.buffer_offset, piece->length,
@@ -229,14 +219,14 @@ static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment a
 		 * longer than what is counted; and what goes through the page cache does
 		 * not overlap with what does not.
 		 */
-		wait = !direct || (target->to_file && S_ISREG(inode->i_mode) &&
+		wait = !piece->direct || (target->to_file && S_ISREG(inode->i_mode) &&
 				   at.file_offset + piece->length > i_size_read(inode));
 		if (wait) {
 			df_reap_all(mover);
 			if (mover->stopped)
 				return;
 		}
-		df_submit(mover, piece, at.buffer_offset, at.file_offset, wait);
+		df_submit(mover, piece, at.file_offset, wait);
 		at.buffer_offset += piece->length;
 		at.file_offset += piece->length;
 		at.length -= piece->length;
@@ -385,7 +375,7 @@ static int df_transfer_with(struct dmabuf_file_transfer *arg, struct dma_buf *dm
 		goto out;
 	error = df_begin_access(dmabuf, access);
 	if (!error) {
-		arg->how = pages.how;
+		arg->how = pages.own ? DMABUF_FILE_HOW_OWN_PAGES : DMABUF_FILE_HOW_SG;
 		error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
 				&arg->bytes);
 		if (arg->bytes)	/* the next call meets the error again */

@@ -135,11 +135,11 @@ umount "$disk"
 
 # In use: by a dma-buf alone, its maker's device closed.
 mkfifo "$T/stay"
-"$tools/module-move" --heap own --size $((3 * mib)) --name 'a name' --hold /dev/vda <"$T/stay" >"$T/said" &
+"$tools/module-move" --heap own --size $((3 * mib)) --name 'a name' --hold /dev/vda <"$T/stay" >"$T/held" &
 holder=$!
 exec 3>"$T/stay"
-for _ in {1..50}; do [[ -s $T/said ]] && break; sleep 0.1; done
-begins 'a dma-buf of the module' "$(<"$T/said")" 'ok *'
+for _ in {1..50}; do [[ -s $T/held ]] && break; sleep 0.1; done
+begins 'a dma-buf of the module' "$(<"$T/held")" 'ok *'
 info=$(grep -l '^exp_name:.*dmabuf_file' /proc/$holder/fdinfo/*) || echo "# grep ended with $?"
 [[ $info ]] || { ls -l /proc/$holder/exe /proc/$holder/fd && grep -r . /proc/$holder/fdinfo; } 2>&1 | sed 's/^/# /'
 equals 'its name and size in fdinfo' "$(awk '/^(size|exp_name|name):/ { $1 = $1; print }' "$info" | paste -sd' ')" \

@@ -110,6 +110,14 @@ for kind in ext4 xfs f2fs; do
     whole $kind "$disk" /dev/vda direct
     parts $kind "$disk" direct
     heaps=(system) # of the module's own pages no other file system knows more
+    if [[ $kind == xfs ]]; then
+        # Writes to it go by blocks of the file system, and reads by those of the disk.
+        put "$source" "$disk/in"
+        cp --reflink=always "$disk/in" "$disk/shared"
+        equals 'xfs, shared blocks: one block of the disk' \
+            "$(move --direct --size 4096 --dump "$got" "$disk/shared" 512:512:512)" 'ok 512 direct sg'
+        check 'xfs, shared blocks: its bytes' cmp -i 512 -n 512 "$got" "$source"
+    fi
     if [[ $kind == ext4 ]]; then
         truncate -s 128M "$disk/image"
         loop=$(losetup --show --direct-io=on -f "$disk/image")

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -165,17 +166,19 @@ TEST_CASE("what lies behind the end of a file stays as it is in the buffer") {
   }
 }
 
-TEST_CASE("a device that is at one udmabuf holds up no other udmabuf") {
+namespace {
+
+/// A transfer into a new udmabuf, and `other` while that waits for a device. The first access of a udmabuf
+/// takes long, so the device's fence comes in the midst of it at some of these times.
+void while_a_writer_waits(uint32_t device_access, const std::function<Moved(int busy, int file)>& other) {
   using std::chrono::steady_clock;
   const File file(random_bytes(kPage));
   const Segment page{0, 0, kPage};
   const auto make = [] { return Buffer(udmabuf(32 * kHuge, false)); };
-  const Buffer other = make();
-  // The first access of a udmabuf takes long, and ends with waiting for devices, so the fence comes in the
-  // midst of it at some of these times.
+  const Buffer first = make();
   const auto start = steady_clock::now();
-  REQUIRE(transfer(other.fd(), file.fd(), {page}).bytes == kPage);
-  const auto first = steady_clock::now() - start;
+  REQUIRE(transfer(first.fd(), file.fd(), {page}).bytes == kPage);
+  const auto took = steady_clock::now() - start;
   const int times = 12;
   for (int time = 0; time < times; ++time) {
     const Buffer busy = make(), scratch(heap_dmabuf(kPage));
@@ -183,15 +186,32 @@ TEST_CASE("a device that is at one udmabuf holds up no other udmabuf") {
     REQUIRE(fence);
     const UniqueFd sync_file = fences_of(scratch.fd());
     auto waits = std::async(std::launch::async, quiet_transfer, busy.fd(), file.fd(), page, 0);
-    std::this_thread::sleep_for(first * time / times);
-    dma_buf_import_sync_file imported{DMA_BUF_SYNC_WRITE, sync_file.get()};
+    std::this_thread::sleep_for(took * time / times);
+    dma_buf_import_sync_file imported{device_access, sync_file.get()};
     CHECK(::ioctl(busy.fd(), DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &imported) == 0);
-    std::this_thread::sleep_for(2 * first);
-    auto goes_on = std::async(std::launch::async, quiet_transfer, other.fd(), file.fd(), page, 0);
+    std::this_thread::sleep_for(2 * took);
+    auto goes_on = std::async(std::launch::async, other, busy.fd(), file.fd());
     // vgem itself gives up on a fence after 10 s.
     CHECK(goes_on.wait_for(std::chrono::seconds(5)) == std::future_status::ready);
     fence->signal();
     CHECK(goes_on.get().bytes == kPage);
     CHECK(waits.get().bytes == kPage);
   }
+}
+
+}  // namespace
+
+TEST_CASE("a device that is at one udmabuf holds up no other udmabuf") {
+  const Buffer other(udmabuf(32 * kHuge, false));
+  while_a_writer_waits(DMA_BUF_SYNC_WRITE, [&](int, int file) {
+    return quiet_transfer(other.fd(), file, {0, 0, kPage}, 0);
+  });
+}
+
+TEST_CASE("a device that reads a udmabuf holds up who writes to it, and nobody who reads it meanwhile") {
+  const UniqueFd out = open_file(directory() + "/out", O_RDWR | O_CREAT | O_TRUNC);
+  ::unlink((directory() + "/out").c_str());
+  while_a_writer_waits(DMA_BUF_SYNC_READ, [&](int busy, int) {
+    return quiet_transfer(busy, out.get(), {0, 0, kPage}, DMABUF_FILE_TO_FILE);
+  });
 }
