@@ -26,6 +26,7 @@ EOF
 echo shown >"$T/data/file"
 for what in file many; do
     coproc stranger { python3 "$T/hold" "$mnt/files/data/$what"; }
+    # shellcheck disable=SC2154 # coproc sets it
     pid=$stranger_PID
     read -r -t 60 problem <&"${stranger[0]}"
     is "what a user holds open in files/ ends at that user's share ($what)" "$problem" 'No space left on device'
