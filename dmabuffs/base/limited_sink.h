@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -20,17 +21,21 @@ class LimitedSink final : public spdlog::sinks::base_sink<std::mutex> {
   static constexpr unsigned kLines = 10;
   static constexpr auto kWindow = std::chrono::seconds(10);
 
-  explicit LimitedSink(spdlog::sink_ptr to) : to_(std::move(to)) {}
-  ~LimitedSink() override { tell_left_out(spdlog::log_clock::time_point::max()); }
+  using Clock = std::chrono::steady_clock;  // lines have the time of day, which may be set back
+  /// `now` is replaced in tests.
+  explicit LimitedSink(spdlog::sink_ptr to, std::function<Clock::time_point()> now = Clock::now)
+      : to_(std::move(to)), now_(std::move(now)) {}
+  ~LimitedSink() override { tell_left_out(Clock::time_point::max()); }
   LimitedSink(const LimitedSink&) = delete;
   LimitedSink& operator=(const LimitedSink&) = delete;
 
  protected:
   void sink_it_(const spdlog::details::log_msg& line) override {
     if (line.level < spdlog::level::info) return to_->log(line);
-    tell_left_out(line.time);
+    const auto now = now_();
+    tell_left_out(now);
     Kind& kind = kinds_[{line.source.filename, line.source.line}];
-    if (kind.lines == 0) kind.until = line.time + kWindow;
+    if (kind.lines == 0) kind.until = now + kWindow;
     if (++kind.lines <= kLines) return to_->log(line);
     ++kind.left_out;
     kind.last.assign(line.payload.data(), std::min(line.payload.size(), kKept));
@@ -43,14 +48,14 @@ class LimitedSink final : public spdlog::sinks::base_sink<std::mutex> {
 
  private:
   struct Kind {
-    spdlog::log_clock::time_point until;
+    Clock::time_point until;
     unsigned lines = 0;
     uint64_t left_out = 0;
     std::string last;
   };
   static constexpr size_t kKept = 200;  // of a line that was left out
 
-  void tell_left_out(spdlog::log_clock::time_point now) {
+  void tell_left_out(Clock::time_point now) {
     std::erase_if(kinds_, [&](const auto& entry) {
       const Kind& kind = entry.second;
       if (kind.until > now) return false;
@@ -63,6 +68,7 @@ class LimitedSink final : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   const spdlog::sink_ptr to_;
+  const std::function<Clock::time_point()> now_;
   std::map<std::pair<std::string_view, int>, Kind> kinds_;
 };
 

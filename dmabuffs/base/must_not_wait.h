@@ -4,6 +4,10 @@
 
 namespace dmabuffs {
 
+/// Thrown by an operation, before it has changed or answered anything, to be run again from its start where
+/// it may wait.
+struct Elsewhere {};
+
 /// As long as it lives, its thread must not wait: one that takes requests, of which there are few for all
 /// users. What would wait is refused at once there and says so by put_off(), so that it is asked again by a
 /// thread that may. Not nested.

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "dmabuffs/base/must_not_wait.h"
+
 namespace dmabuffs {
 namespace {
 
@@ -64,6 +66,7 @@ CpuAccess& CpuAccess::operator=(CpuAccess&& other) noexcept {
 
 Result<CpuAccess> CpuAccess::begin(int dmabuf_fd, Access access, const std::string& name,
                                    std::chrono::milliseconds limit, std::mutex* one_at_a_time) {
+  if (MustNotWait::here() && fence_pending(dmabuf_fd, access)) throw Elsewhere();
   if (!wait_for_fences(dmabuf_fd, access, limit)) return Failure(fence_error(name, limit));
   if (const int code = sync_dmabuf(dmabuf_fd, access, DMA_BUF_SYNC_START, one_at_a_time); code != 0) {
     return fail(EIO, name + ": the exporter refused CPU access (" + std::strerror(code) + ")");

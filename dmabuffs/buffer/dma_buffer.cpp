@@ -112,7 +112,6 @@ Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from
 
 Result<void> DmaBuffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
   const std::unique_lock use(use_);
-  const ShortUse brief(brief_);
   const auto written = write_locked(offset, from, accept);
   return written ? Result<void>{} : Failure(written.error());
 }
@@ -238,7 +237,7 @@ bool DmaBuffer::would_block(Access access, uint64_t end) const {
   if (access == Access::Write && leases_ > 0) return true;
   {
     const std::shared_lock use(use_, std::try_to_lock);
-    if ((!use && brief_ == 0) || (use && access == Access::Write && moves_much(end))) return true;
+    if ((!use && !use_.held_shortly()) || (use && access == Access::Write && moves_much(end))) return true;
   }
   // adopt() changes facts_ before it frees memory: the descriptor is good under the mutex.
   const std::lock_guard facts(facts_mutex_);

@@ -189,7 +189,6 @@ class DmaBuffer : public Buffer {
 
   mutable UseLock use_;
   std::atomic<unsigned> leases_{0};  // of both kinds: they hold use_ for long, unlike a read
-  std::atomic<unsigned> brief_{0};   // see ShortUse
   bool pinned_ = false;
   bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;

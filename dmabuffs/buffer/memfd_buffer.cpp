@@ -202,7 +202,7 @@ Result<void> MemfdBuffer::flush() {
 bool MemfdBuffer::would_block(Access access, uint64_t) const {
   if (access == Access::Write && leases_ > 0) return true;
   const std::shared_lock use(use_, std::try_to_lock);
-  return !use && brief_ == 0;
+  return !use && !use_.held_shortly();
 }
 
 }  // namespace dmabuffs

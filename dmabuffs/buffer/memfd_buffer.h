@@ -85,7 +85,6 @@ class MemfdBuffer final : public Buffer {
 
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
   std::atomic<unsigned> leases_{0};
-  std::atomic<unsigned> brief_{0};  // see ShortUse
   mutable std::mutex
       moving_mutex_;  // held, after use_, from before bytes are accepted until nothing changes any more
   // Guarded by use_:

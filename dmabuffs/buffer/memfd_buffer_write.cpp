@@ -36,7 +36,6 @@ Result<void> MemfdBuffer::write_behind(uint64_t offset, std::span<const std::byt
                                        const Accept& accept) {
   if (made_ && from.size() >= kWorthAllocatingAhead && offset == file_size() && fits({offset, from.size()})) {
     const std::unique_lock use(use_);
-    const ShortUse brief(brief_);
     return extend_by(offset, from, accept);
   }
   return Buffer::write_behind(offset, from, accept);

@@ -34,15 +34,18 @@ bool BlockingPool::run(uid_t user, std::function<void()> work, size_t most) noex
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
       const Turn queue = queue_of(user);
-      if (queue->waiting.size() >= most) return false;
-      queue->waiting.push_back(std::move(work));
+      const bool limited = most != SIZE_MAX;
+      if (limited && queue->limited >= most) return false;
+      queue->waiting.push_back({std::move(work), limited});
+      queue->limited += limited;
       if (++queued_ > idle_ && threads_.size() < limits_.threads) add_thread();
       if (!threads_.empty()) {
         wake_.notify_one();
         return true;
       }
-      work = std::move(queue->waiting.back());
+      work = std::move(queue->waiting.back().run);
       queue->waiting.pop_back();
+      queue->limited -= limited;
       --queued_;
     }
   } catch (const std::exception&) {  // no memory for the queue
@@ -53,7 +56,7 @@ bool BlockingPool::run(uid_t user, std::function<void()> work, size_t most) noex
 
 BlockingPool::Turn BlockingPool::queue_of(uid_t user) {
   const auto found = std::ranges::find(queues_, user, &Queue::user);
-  return found != queues_.end() ? found : queues_.insert(queues_.end(), Queue{user, {}, 0});
+  return found != queues_.end() ? found : queues_.insert(queues_.end(), Queue{user, {}});
 }
 
 /// The system's limit may be reached before the pool's; the threads there are do the work then, however few.
@@ -94,8 +97,9 @@ void BlockingPool::loop() {
     const Turn turn = next();
     if (turn == queues_.end()) return;
     queues_.splice(queues_.end(), queues_, turn);
-    auto work = std::move(turn->waiting.front());
+    auto [work, limited] = std::move(turn->waiting.front());
     turn->waiting.pop_front();
+    turn->limited -= limited;
     --queued_;
     ++turn->running;
     count(*turn, 1);

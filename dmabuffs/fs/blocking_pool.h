@@ -36,15 +36,20 @@ class BlockingPool {
 
   /// What `work` throws is logged and dropped: who is to be answered is answered by `work`. It runs on the
   /// caller's thread if the pool has none and can have none. False, and nothing is done, when `most` or more
-  /// of the user's work is queued.
+  /// of the user's work that was given with a `most` is queued.
   bool run(uid_t user, std::function<void()> work, size_t most = SIZE_MAX) noexcept;
   /// Runs what is queued, then ends the threads. Work given later runs on the caller's thread.
   void stop();
 
  private:
+  struct Work {
+    std::function<void()> run;
+    bool limited;
+  };
   struct Queue {
     uid_t user;
-    std::deque<std::function<void()>> waiting;
+    std::deque<Work> waiting;
+    size_t limited = 0;  // of those
     unsigned running = 0;
   };
   using Turn = std::list<Queue>::iterator;

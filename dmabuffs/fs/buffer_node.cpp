@@ -62,13 +62,14 @@ void BufferFile::unlinked() {
   if (buffer_) leaving_ = context_.freeing.expect();
 }
 
-Result<std::shared_ptr<Buffer>> BufferFile::opened() {
+Result<BufferFile::Use> BufferFile::opened() {
+  auto self = std::static_pointer_cast<BufferFile>(shared_from_this());
   const std::lock_guard lock(mutex_);
   if (!buffer_) {
     if (auto made = make_buffer(); !made) return pass(std::move(made));
   }
   ++open_;
-  return buffer_;
+  return Use(std::move(self), buffer_);
 }
 
 Result<void> BufferFile::make_buffer() {
@@ -163,11 +164,9 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
   if (change.size && (held || *change.size > 0)) {
     auto used = opened();
     if (!used) return pass(std::move(used));
-    held = *used;
-    const auto done = held->resize(*change.size);
-    if (done) contents_changed();
-    closed();
-    if (!done) return done;
+    held = used->buffer();
+    if (auto done = held->resize(*change.size); !done) return done;
+    contents_changed();
   } else if (change.size) {
     contents_changed();
   }
@@ -185,10 +184,9 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
 }
 
 Result<OpenPtr> BufferFile::open(const Caller& caller, int flags) {
-  auto buffer = opened();
-  if (!buffer) return pass(std::move(buffer));
-  return OpenPtr(std::make_shared<OpenBuffer>(std::static_pointer_cast<BufferFile>(shared_from_this()),
-                                              std::move(*buffer), flags, caller.uid));
+  auto use = opened();
+  if (!use) return pass(std::move(use));
+  return OpenPtr(std::make_shared<OpenBuffer>(std::move(*use), flags, caller.uid));
 }
 
 void BufferFile::closing() {

@@ -34,10 +34,26 @@ class BufferFile : public HeapEntry {
   void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) override;
   void unlinked() override;
 
-  /// The Buffer, which stays until the matching closed(). ENOSPC: the user's share of descriptors is used up;
-  /// EMFILE: there is none for a memfd.
-  Result<std::shared_ptr<Buffer>> opened();
-  void closed();
+  /// The file's Buffer, in use: it stays the file's until this goes.
+  class Use {
+   public:
+    Use(std::shared_ptr<BufferFile> file, std::shared_ptr<Buffer> buffer)
+        : file_(std::move(file)), buffer_(std::move(buffer)) {}
+    Use(Use&&) noexcept = default;
+    Use& operator=(Use&&) = delete;
+    ~Use() {
+      buffer_.reset();  // an empty one goes with its last user
+      if (file_) file_->closed();
+    }
+    [[nodiscard]] const std::shared_ptr<BufferFile>& file() const { return file_; }
+    [[nodiscard]] const std::shared_ptr<Buffer>& buffer() const { return buffer_; }
+
+   private:
+    std::shared_ptr<BufferFile> file_;
+    std::shared_ptr<Buffer> buffer_;
+  };
+  /// ENOSPC: the user's share of descriptors is used up; EMFILE: there is none for a memfd.
+  Result<Use> opened();
 
   // For its open files.
   /// One of them is about to be closed.
@@ -48,6 +64,7 @@ class BufferFile : public HeapEntry {
  private:
   [[nodiscard]] std::shared_ptr<Buffer> buffer() const;
   Result<void> make_buffer();
+  void closed();
   [[nodiscard]] bool may_be_mapped() const;
   void drop_empty_buffer();
   /// Changes what its attributes take of the share.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -104,6 +105,15 @@ std::istringstream field(const std::string& status, const std::string& key) {
   return std::istringstream(status.substr(start, status.find('\n', start) - start));
 }
 
+/// Where it can't be told they are of another.
+bool in_own_user_namespace(pid_t thread) {
+  struct stat own {
+  }, theirs{};
+  return ::stat("/proc/thread-self/ns/user", &own) == 0 &&
+         ::stat(("/proc/" + std::to_string(thread) + "/ns/user").c_str(), &theirs) == 0 &&
+         own.st_dev == theirs.st_dev && own.st_ino == theirs.st_ino;
+}
+
 /// The id file accesses are checked with: the last of "real effective saved filesystem".
 bool filesystem_id_is(std::istringstream ids, uint64_t expected) {
   uint64_t real = 0, effective = 0, saved = 0, filesystem = 0;
@@ -120,7 +130,9 @@ Credentials credentials_of(const Caller& caller) {
   if (!filesystem_id_is(field(status, "Gid"), caller.gid)) return credentials;
   auto groups = field(status, "Groups");
   for (gid_t group = 0; groups >> group;) credentials.groups.push_back(group);
-  field(status, "CapEff") >> std::hex >> credentials.capabilities;
+  // Others than root have none to use (see take).
+  if (caller.uid == 0 && in_own_user_namespace(caller.pid))
+    field(status, "CapEff") >> std::hex >> credentials.capabilities;
   return credentials;
 }
 

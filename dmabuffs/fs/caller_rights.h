@@ -21,6 +21,7 @@ struct Credentials {
 };
 
 /// The caller's credentials: uid and gid from the request, groups and capabilities from /proc/PID/status.
+/// Capabilities of another user namespace than the daemon's are none here.
 /// Where the process can't be seen (pid 0: another pid namespace), is gone, or its ids are not the request's
 /// (its number was used again), there are no groups and no capabilities: rights that are not known are not
 /// given.

@@ -5,13 +5,11 @@ namespace dmabuffs {
 
 namespace {
 
-/// An open directory as the kernel holds it. The listing is taken at offset 0 and kept, so that entries
-/// neither double nor vanish for a reader while others create and remove.
+/// An open directory as the kernel holds it.
 struct DirectoryHandle final : KernelHandle {
   NodePtr node;
   std::unique_ptr<OpenDirectory> directory;
   std::mutex mutex;
-  std::vector<DirectoryEntry> entries;
 };
 
 DirectoryHandle& directory_of(const fuse_file_info* info) {
@@ -42,15 +40,16 @@ void op_fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
 
 /// Adds one entry at `at`; returns the bytes it takes, more than `room` when it does not fit (and is not
 /// added).
-size_t add_plain(fuse_req_t request, const DirectoryEntry& entry, char* at, size_t room, off_t next) {
+size_t add_plain(fuse_req_t request, const DirectoryEntry& entry, char* at, size_t room) {
   struct stat st {};
   st.st_ino = entry.ino;
   st.st_mode = entry.type;
-  return fuse_add_direntry(request, at, room, entry.name.c_str(), &st, next);
+  return fuse_add_direntry(request, at, room, entry.name.c_str(), &st, static_cast<off_t>(entry.place));
 }
 
 size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntry& entry, char* at,
-                size_t room, off_t next) {
+                size_t room) {
+  const auto next = static_cast<off_t>(entry.place);
   fuse_entry_param param{};
   param.attr.st_ino = entry.ino;
   param.attr.st_mode = entry.type;
@@ -64,29 +63,29 @@ size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntr
   return fuse_add_direntry_plus(request, at, room, entry.name.c_str(), &param, next);
 }
 
-/// The part of the listing from `offset` on that fits into `size` bytes.
+/// The part of the listing after the place `offset` that fits into `size` bytes.
 Result<std::vector<char>> read_entries(fuse_req_t request, DirectoryHandle& handle, size_t size, off_t offset,
                                        bool plus) {
-  const std::lock_guard lock(handle.mutex);
-  if (offset == 0) {
-    auto listed = handle.directory->list();
-    if (!listed) return pass(std::move(listed));
-    const NodePtr parent = handle.node->parent();
-    handle.entries = {{".", handle.node->shown_ino(), S_IFDIR},
-                      {"..", (parent ? parent : handle.node)->shown_ino(), S_IFDIR}};
-    handle.entries.insert(handle.entries.end(), std::make_move_iterator(listed->begin()),
-                          std::make_move_iterator(listed->end()));
-  }
   std::vector<char> out(size);
   size_t used = 0;
-  for (auto i = static_cast<size_t>(offset); i < handle.entries.size(); ++i) {
-    const auto next = static_cast<off_t>(i + 1);
-    char* at = out.data() + used;
-    const size_t room = size - used;
-    const size_t taken = plus ? add_plus(request, handle, handle.entries[i], at, room, next)
-                              : add_plain(request, handle.entries[i], at, room, next);
-    if (taken > room) break;
-    used += taken;
+  auto after = static_cast<uint64_t>(offset);
+  const std::lock_guard lock(handle.mutex);
+  for (bool more = true; more;) {
+    auto listed = handle.directory->list(after);
+    if (!listed && used == 0) return pass(std::move(listed));
+    if (!listed || listed->empty()) break;
+    for (DirectoryEntry& entry : *listed) {
+      const NodePtr above = entry.name == ".." ? handle.node->parent() : nullptr;
+      if (entry.name == "." || entry.name == "..") entry.ino = (above ? above : handle.node)->shown_ino();
+      char* at = out.data() + used;
+      const size_t room = size - used;
+      const size_t taken =
+          plus ? add_plus(request, handle, entry, at, room) : add_plain(request, entry, at, room);
+      more = taken <= room;
+      if (!more) break;
+      used += taken;
+      after = entry.place;
+    }
   }
   out.resize(used);
   return out;

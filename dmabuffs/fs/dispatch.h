@@ -13,10 +13,6 @@
 
 namespace dmabuffs {
 
-/// Thrown by an operation, before it has changed or answered anything, to be run again from its start where
-/// it may wait.
-struct Elsewhere {};
-
 /// Says that the operation is about to wait. Returns on a thread that may.
 inline void going_to_wait() {
   if (MustNotWait::here()) throw Elsewhere();

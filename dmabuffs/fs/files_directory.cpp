@@ -69,6 +69,11 @@ Result<NodePtr> FilesNode::lookup(const Caller& caller, const std::string& name)
 
 Result<std::unique_ptr<OpenDirectory>> FilesNode::opendir(const Caller& caller) {
   if (!S_ISDIR(identity_.type)) return fail_errno(ENOTDIR, "opendir");
+  Shares& shares = room_->context().shares;
+  auto descriptor = shares.take_descriptors(caller.uid, 1);
+  if (!descriptor) return pass(std::move(descriptor));
+  auto memory = shares.take_name(caller.uid, FilesDirectory::kMemory);
+  if (!memory) return pass(std::move(memory));
   const auto rights = room_->act_as(caller);
   if (!rights) return Failure(rights.error());
   const auto here = inode();
@@ -77,31 +82,34 @@ Result<std::unique_ptr<OpenDirectory>> FilesNode::opendir(const Caller& caller) 
   if (!opened) return pass(std::move(opened));
   auto fd = std::make_shared<const UniqueFd>(std::move(*opened));
   add_handle(fd);
-  return FilesDirectory::open(std::move(fd), room_->context().files_numbers);
+  return std::make_unique<FilesDirectory>(std::move(fd), identity_.device, room_->context().files_numbers,
+                                          std::array{std::move(*descriptor), std::move(*memory)});
 }
 
 Result<Node::Created> FilesNode::create(const Caller& caller, const std::string& name, mode_t mode,
                                         int flags) {
+  auto share = room_->context().shares.take_descriptors(caller.uid, FilesFile::kDescriptors);
+  if (!share) return pass(std::move(share));
   const ThreadUmask umask(caller.umask);
   const Credentials opener = room_->opener(caller);
   auto rights = room_->act_to_change(opener);
   if (!rights) return Failure(rights.error());
   const auto here = directory(name);
   if (!here) return Failure(here.error());
-  auto created = create_in((*here)->get(), opener, name, umask.of(mode), flags);
+  auto created = create_in((*here)->get(), opener, name, umask.of(mode), flags, *share);
   if (created || created.error().code != EEXIST || (flags & O_EXCL)) return created;
   // Somebody else made it since the kernel looked. Only what is known to be a regular file is opened.
   auto node = room_->find(self(), (*here)->get(), name);
   if (!node) return pass(std::move(node));
   if (!S_ISREG((*node)->identity().type)) return fail_errno(ESTALE, name);
   { const auto ended = std::move(*rights); }  // it takes them anew, which only the daemon itself may
-  auto open = (*node)->open_inode(opener, flags);
+  auto open = (*node)->open_inode(opener, flags, std::move(*share));
   if (!open) return pass(std::move(open));
   return Created{std::move(*node), std::move(*open)};
 }
 
 Result<Node::Created> FilesNode::create_in(int directory, const Credentials& opener, const std::string& name,
-                                           mode_t mode, int flags) {
+                                           mode_t mode, int flags, Share& share) {
   const int kept = flags & (O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC);
   auto created = create_entry(directory, name, kept, mode);
   if (!created) return pass(std::move(created));
@@ -112,7 +120,7 @@ Result<Node::Created> FilesNode::create_in(int directory, const Credentials& ope
   if (!path) return pass(std::move(path));
   auto node = room_->adopt(*identity, self(), name, std::make_shared<const UniqueFd>(std::move(*path)));
   if (!node) return pass(std::move(node));
-  return Created{*node, std::make_shared<FilesFile>(*node, fd, kept, opener)};
+  return Created{*node, std::make_shared<FilesFile>(*node, fd, kept, opener, std::move(share))};
 }
 
 Result<NodePtr> FilesNode::mknod(const Caller& caller, const std::string& name, mode_t mode, dev_t device) {

@@ -23,10 +23,13 @@ constexpr int kForExec = 0x20;
 
 constexpr size_t kLargestXattr = 64 << 10;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
 
-/// True when going from `now` to `wanted` only takes setuid or setgid away.
-bool only_drops_privilege(mode_t now, mode_t wanted) {
-  const mode_t changed = (now ^ wanted) & 07777;
-  return (changed & ~static_cast<mode_t>(S_ISUID | S_ISGID)) == 0 && (changed & wanted) == 0;
+/// True for what the client's kernel asks before a write by somebody who may not change the mode: that, as it
+/// is, without setuid, and without setgid (which may stay where the group may not execute).
+bool drops_privilege(mode_t now, const AttributeChange& change) {
+  if (!change.mode || change.uid || change.gid || change.atime || change.mtime) return false;
+  const mode_t before = now & 07777, after = *change.mode & 07777;
+  return after != before &&
+         (after == (before & 01777) || (after == (before & 03777) && (before & S_IXGRP) == 0));
 }
 
 }  // namespace
@@ -103,11 +106,10 @@ Result<void> FilesNode::setattr(const Caller& caller, const AttributeChange& cha
     if (!reached) return pass(std::move(reached));
     fd = std::move(*reached);
     auto changed = change_inode(fd->get(), change, open);
-    const bool refused =
-        !changed && changed.error().code == EPERM && change.mode && !change.uid && !change.gid;
+    if (changed || changed.error().code != EPERM) return changed;
     struct stat st {};
-    if (!refused || ::fstatat(fd->get(), "", &st, AT_EMPTY_PATH) != 0) return changed;
-    if (!only_drops_privilege(st.st_mode, *change.mode)) return changed;
+    if (::fstatat(fd->get(), "", &st, AT_EMPTY_PATH) != 0 || !drops_privilege(st.st_mode, change))
+      return changed;
     dropped = change.mode;
   }
   // The client's kernel takes setuid and setgid away itself before a write by somebody who is not the owner,
@@ -157,10 +159,12 @@ Result<std::string> FilesNode::readlink(const Caller& caller) {
 }
 
 Result<OpenPtr> FilesNode::open(const Caller& caller, int flags) {
-  return open_inode(room_->opener(caller), flags);
+  auto share = room_->context().shares.take_descriptors(caller.uid, FilesFile::kDescriptors);
+  if (!share) return pass(std::move(share));
+  return open_inode(room_->opener(caller), flags, std::move(*share));
 }
 
-Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags) {
+Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags, Share share) {
   // Opening anything else does something on the host (a FIFO waits, a device starts); the client's kernel
   // opens those itself and never asks.
   if (S_ISDIR(identity_.type)) return fail_errno(EISDIR, "open");
@@ -179,7 +183,7 @@ Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags) {
   }
   if (!opened) return pass(std::move(opened));
   return std::make_shared<FilesFile>(self(), std::make_shared<const UniqueFd>(std::move(*opened)),
-                                     flags & kHostFlags, opener);
+                                     flags & kHostFlags, opener, std::move(share));
 }
 
 Result<struct statvfs> FilesNode::statfs(const Caller& caller) {

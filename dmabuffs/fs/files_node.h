@@ -67,12 +67,12 @@ class FilesNode final : public Node {
 
   SharedFd open_handle();
   Result<SharedFd> inode();
-  Result<OpenPtr> open_inode(const Credentials& opener, int flags);
+  Result<OpenPtr> open_inode(const Credentials& opener, int flags, Share share);
   Result<void> change_mode(int fd, mode_t mode);
   Result<void> change_inode(int fd, const AttributeChange& change, OpenFile* open);
   Result<SharedFd> directory(const std::string& name);
   Result<Created> create_in(int directory, const Credentials& opener, const std::string& name, mode_t mode,
-                            int flags);
+                            int flags, Share& share);
 
   const std::shared_ptr<FilesRoom> room_;
   const HostIdentity identity_;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/fs/files_open.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace dmabuffs {
 
-FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener)
-    : node_(std::move(node)),
+FilesFile::FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener, Share share)
+    : share_(std::move(share)),
+      node_(std::move(node)),
       fd_(std::move(fd)),
       flags_(flags),
       opener_(std::move(opener)),
@@ -114,33 +118,36 @@ int FilesFile::passthrough_fd() const {
   return settings.private_mount && settings.passthrough ? fd_->get() : -1;
 }
 
-Result<std::unique_ptr<OpenDirectory>> FilesDirectory::open(SharedFd fd, FilesNumbers& numbers) {
-  struct stat st {};
-  if (::fstat(fd->get(), &st) != 0) return fail_errno(errno, "directory");
-  UniqueFd copy(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
-  DIR* stream = copy ? ::fdopendir(copy.get()) : nullptr;
-  if (stream == nullptr) return fail_errno(errno, "directory");
-  (void)copy.release();  // the stream's now
-  return std::unique_ptr<OpenDirectory>(new FilesDirectory(std::move(fd), stream, st.st_dev, numbers));
+Result<std::vector<DirectoryEntry>> FilesDirectory::list(uint64_t after) {
+  const auto is_it = [after](const DirectoryEntry& entry) { return entry.place == after; };
+  auto from = std::find_if(read_.rbegin(), read_.rend(), is_it).base();  // behind it, else the begin
+  if (after == 0 || (from == read_.begin() && after != start_)) {
+    if (::lseek(fd_->get(), static_cast<off_t>(after), SEEK_SET) < 0) return fail_errno(errno, "directory");
+    from = read_.end();
+  }
+  if (from == read_.end()) {
+    if (auto more = read_on(after); !more) return pass(std::move(more));
+    from = read_.begin();
+  }
+  return std::vector(from, read_.end());
 }
 
 /// Names, numbers and types as the directory itself has them: no entry is touched, so listing a directory
 /// asks nothing of the mounts in it.
-Result<std::vector<DirectoryEntry>> FilesDirectory::list() {
-  std::vector<DirectoryEntry> entries;
-  const std::lock_guard lock(mutex_);
-  ::rewinddir(stream_.get());
-  for (;;) {
-    errno = 0;
-    const struct dirent* entry = ::readdir(stream_.get());
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    entries.push_back(
-        {name, numbers_.shown(device_, entry->d_ino), static_cast<mode_t>(DTTOIF(entry->d_type))});
+Result<void> FilesDirectory::read_on(uint64_t after) {
+  alignas(dirent64) std::array<char, kMemory / 4> bytes;
+  const ssize_t got = ::getdents64(fd_->get(), bytes.data(), bytes.size());
+  if (got < 0 && errno != ENOENT)  // it was removed: so that was all
+    return fail_errno(errno, "directory");
+  read_.clear();
+  start_ = after;
+  for (ssize_t at = 0; at < got;) {
+    const auto* entry = reinterpret_cast<const dirent64*>(bytes.data() + at);
+    read_.push_back({entry->d_name, numbers_.shown(device_, entry->d_ino),
+                     static_cast<mode_t>(DTTOIF(entry->d_type)), static_cast<uint64_t>(entry->d_off)});
+    at += entry->d_reclen;
   }
-  if (errno != 0) return fail_errno(errno, "directory");
-  return entries;
+  return {};
 }
 
 Result<void> FilesDirectory::fsync() {

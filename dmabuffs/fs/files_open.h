@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <dirent.h>
+#include <array>
 #include <atomic>
-
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,8 +19,11 @@ namespace dmabuffs {
 /// write at the end, whoever else appends, and would put written-back pages of a mapping there too.
 class FilesFile final : public OpenFile {
  public:
-  /// `flags`: the access mode and O_APPEND `fd` was opened with. `opener`: who writes through it.
-  FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener);
+  /// What one takes of the daemon's: itself, and what a transfer opens for direct I/O.
+  static constexpr uint64_t kDescriptors = 2;
+  /// `flags`: the access mode and O_APPEND `fd` was opened with. `opener`: who writes through it. `share`: of
+  /// kDescriptors.
+  FilesFile(std::shared_ptr<FilesNode> node, SharedFd fd, int flags, Credentials opener, Share share);
 
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
@@ -42,6 +44,7 @@ class FilesFile final : public OpenFile {
   void drop_privilege_bits();
   UniqueFd open_direct();
 
+  const Share share_;
   const std::shared_ptr<FilesNode> node_;
   const SharedFd fd_;
   const int flags_;
@@ -51,25 +54,29 @@ class FilesFile final : public OpenFile {
   std::shared_ptr<FileEnd> end_;  // made by the first transfer
 };
 
+/// An open directory of the host, whose kernel says what comes after a place. Not all of them say it well
+/// while others remove (tmpfs before Linux 6.6), so it is asked from elsewhere than it stands at only where
+/// the client goes back farther than what was read last.
 class FilesDirectory final : public OpenDirectory {
  public:
-  /// `fd`: the directory, open for reading.
-  static Result<std::unique_ptr<OpenDirectory>> open(SharedFd fd, FilesNumbers& numbers);
-  Result<std::vector<DirectoryEntry>> list() override;
+  /// Bytes that it holds.
+  static constexpr uint64_t kMemory = 16 << 10;
+  /// `fd`: the directory, open for reading, whose position is used here only. `shares`: of one descriptor,
+  /// and of kMemory.
+  FilesDirectory(SharedFd fd, dev_t device, FilesNumbers& numbers, std::array<Share, 2> shares)
+      : shares_(std::move(shares)), fd_(std::move(fd)), device_(device), numbers_(numbers) {}
+  Result<std::vector<DirectoryEntry>> list(uint64_t after) override;
   Result<void> fsync() override;
 
  private:
-  struct Closer {
-    void operator()(DIR* stream) const { ::closedir(stream); }
-  };
-  FilesDirectory(SharedFd fd, DIR* stream, dev_t device, FilesNumbers& numbers)
-      : fd_(std::move(fd)), stream_(stream), device_(device), numbers_(numbers) {}
+  Result<void> read_on(uint64_t after);
 
+  const std::array<Share, 2> shares_;
   const SharedFd fd_;
-  std::mutex mutex_;
-  std::unique_ptr<DIR, Closer> stream_;
   const dev_t device_;
   FilesNumbers& numbers_;
+  uint64_t start_ = 0;                ///< the place before read_
+  std::vector<DirectoryEntry> read_;  ///< last
 };
 
 }  // namespace dmabuffs

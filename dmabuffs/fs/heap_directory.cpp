@@ -61,9 +61,9 @@ void HeapDirectory::each_buffer(const std::function<void(BufferFile&)>& visit) {
     children = children_;
   }
   for (const auto& [name, child] : children) {
-    if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
+    if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child.node)) {
       directory->each_buffer(visit);
-    } else if (auto* buffer = dynamic_cast<BufferFile*>(child.get())) {
+    } else if (auto* buffer = dynamic_cast<BufferFile*>(child.node.get())) {
       visit(*buffer);
     }
   }
@@ -98,25 +98,32 @@ Result<NodePtr> HeapDirectory::lookup(const Caller&, const std::string& name) {
   const std::lock_guard lock(tree_->names);
   const auto found = children_.find(name);
   if (found == children_.end()) return fail_errno(ENOENT, name);
-  return found->second;
+  return found->second.node;
 }
 
 class HeapDirectory::Listing : public OpenDirectory {
  public:
   explicit Listing(std::shared_ptr<HeapDirectory> directory) : directory_(std::move(directory)) {}
-  Result<std::vector<DirectoryEntry>> list() override {
-    std::vector<DirectoryEntry> entries;
+  Result<std::vector<DirectoryEntry>> list(uint64_t after) override {
+    constexpr size_t kFew = 64;
+    auto entries = dots_after(after);
     const std::lock_guard lock(directory_->tree_->names);
-    entries.reserve(directory_->children_.size());
-    for (const auto& [name, child] : directory_->children_) {
-      const auto* entry = dynamic_cast<const HeapEntry*>(child.get());
-      entries.push_back({name, child->ino(), entry != nullptr ? entry->type() : mode_t(S_IFDIR)});
+    // Else who makes a file for each that he finds would find those, too, without end.
+    if (after == 0) last_ = directory_->last_place_;
+    const auto& all = directory_->by_place_;
+    for (auto at = all.upper_bound(after); at != all.end() && at->first <= last_ && entries.size() < kFew;
+         ++at) {
+      const auto& [name, child] = *at->second;
+      const auto* entry = dynamic_cast<const HeapEntry*>(child.node.get());
+      entries.push_back(
+          {name, child.node->ino(), entry != nullptr ? entry->type() : mode_t(S_IFDIR), at->first});
     }
     return entries;
   }
 
  private:
   std::shared_ptr<HeapDirectory> directory_;
+  uint64_t last_ = 0;  // place at the start
 };
 
 Result<std::unique_ptr<OpenDirectory>> HeapDirectory::opendir(const Caller&) {
@@ -129,10 +136,14 @@ Attributes HeapDirectory::attributes_for_child(const Caller& caller, mode_t mode
   return Attributes::now(caller.uid, inherit_group ? attributes_.gid : caller.gid, mode);
 }
 
-void HeapDirectory::place(const std::string& name, const NodePtr& child) {
-  NodePtr& place = children_[name];
-  if (place && is_directory(place)) --subdirectories_;
-  place = child;
+void HeapDirectory::place(const std::string& name, const NodePtr& child, uint64_t place) {
+  const auto [entry, made] = children_.try_emplace(name);
+  if (!made && is_directory(entry->second.node)) --subdirectories_;
+  entry->second.node = child;
+  if (made) {
+    entry->second.place = place != 0 ? place : ++last_place_;
+    by_place_[entry->second.place] = entry;
+  }
   if (is_directory(child)) ++subdirectories_;
   attributes_.touch();
   if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
@@ -144,7 +155,8 @@ void HeapDirectory::place(const std::string& name, const NodePtr& child) {
 }
 
 void HeapDirectory::take_away(Children::const_iterator child) {
-  if (is_directory(child->second)) --subdirectories_;
+  if (is_directory(child->second.node)) --subdirectories_;
+  by_place_.erase(child->second.place);
   children_.erase(child);
   attributes_.touch();
 }
@@ -224,8 +236,8 @@ Result<void> HeapDirectory::unlink(const Caller&, const std::string& name) {
   const std::lock_guard lock(tree_->names);
   const auto found = children_.find(name);
   if (found == children_.end()) return fail_errno(ENOENT, name);
-  if (is_directory(found->second)) return fail_errno(EISDIR, name);
-  gone = found->second;
+  if (is_directory(found->second.node)) return fail_errno(EISDIR, name);
+  gone = found->second.node;
   take_away(found);
   static_cast<HeapEntry&>(*gone).unlinked();
   return {};
@@ -236,11 +248,11 @@ Result<void> HeapDirectory::rmdir(const Caller&, const std::string& name) {
   const std::lock_guard lock(tree_->names);
   const auto found = children_.find(name);
   if (found == children_.end()) return fail_errno(ENOENT, name);
-  const auto directory = std::dynamic_pointer_cast<HeapDirectory>(found->second);
+  const auto directory = std::dynamic_pointer_cast<HeapDirectory>(found->second.node);
   if (!directory) return fail_errno(ENOTDIR, name);
   if (!directory->children_.empty()) return fail_errno(ENOTEMPTY, name);
   directory->removed_ = true;
-  gone = found->second;
+  gone = found->second.node;
   take_away(found);
   return {};
 }
@@ -266,7 +278,7 @@ unsigned HeapDirectory::height() const {
   unsigned height = 0;
   if (subdirectories_ == 0) return height;
   for (const auto& [name, child] : children_) {
-    if (const auto* directory = dynamic_cast<const HeapDirectory*>(child.get()))
+    if (const auto* directory = dynamic_cast<const HeapDirectory*>(child.node.get()))
       height = std::max(height, directory->height() + 1);
   }
   return height;
@@ -292,7 +304,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
   const std::lock_guard lock(tree_->names);
   const auto from = children_.find(name);
   if (from == children_.end() || target->removed_) return fail_errno(ENOENT, name);
-  const NodePtr moved = from->second;
+  const NodePtr moved = from->second.node;
   if (target->has_ancestor(moved.get())) return fail_errno(EINVAL, name);
   const auto to = target->children_.find(new_name);
   const bool exists = to != target->children_.end();
@@ -300,7 +312,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
 
   if ((flags & RENAME_EXCHANGE) != 0) {
     if (!exists) return fail_errno(ENOENT, new_name);
-    const NodePtr other = to->second;
+    const NodePtr other = to->second.node;
     if (has_ancestor(other.get())) return fail_errno(EINVAL, new_name);
     if (auto shallow = check_depth(*other, name); !shallow) return shallow;
     target->place(new_name, moved);
@@ -309,8 +321,8 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
   }
   if (exists) {
     if ((flags & RENAME_NOREPLACE) != 0) return fail_errno(EEXIST, new_name);
-    if (to->second == moved) return {};
-    replaced = to->second;
+    if (to->second.node == moved) return {};
+    replaced = to->second.node;
     const auto directory = std::dynamic_pointer_cast<HeapDirectory>(replaced);
     if (directory && !is_directory(moved)) return fail_errno(EISDIR, new_name);
     if (!directory && is_directory(moved)) return fail_errno(ENOTDIR, new_name);
@@ -321,8 +333,9 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
       static_cast<HeapEntry&>(*replaced).unlinked();
     }
   }
+  const uint64_t place = target == this ? from->second.place : 0;
   take_away(from);
-  target->place(new_name, moved);
+  target->place(new_name, moved, place);
   return {};
 }
 

@@ -51,7 +51,12 @@ class HeapDirectory : public Node {
   Result<struct statvfs> statfs(const Caller&) override;
 
  private:
-  using Children = std::map<std::string, NodePtr>;
+  /// A name keeps its place whatever gets it; what gets another name in its directory keeps its own.
+  struct Child {
+    NodePtr node;
+    uint64_t place = 0;  ///< in listings
+  };
+  using Children = std::map<std::string, Child>;
   class Listing;
 
   [[nodiscard]] bool is_heap_itself() const { return name_.empty(); }
@@ -64,7 +69,8 @@ class HeapDirectory : public Node {
   std::shared_ptr<BufferFile> new_buffer(const Caller&, mode_t mode, Share share);
   /// Gives `child` a name that nothing has. ENOENT: the directory was removed.
   Result<void> add(const std::string& name, const NodePtr& child);
-  void place(const std::string& name, const NodePtr& child);
+  /// `place`: for a new name; 0: behind all others.
+  void place(const std::string& name, const NodePtr& child, uint64_t place = 0);
   void take_away(Children::const_iterator child);
   [[nodiscard]] bool has_ancestor(const Node* node) const;
   /// How many directories are above it below the heap's own, which has 0 and no more than kMostLevels below
@@ -82,6 +88,8 @@ class HeapDirectory : public Node {
   std::string name_;  ///< empty for the heap itself
   Attributes attributes_;
   Children children_;
+  std::map<uint64_t, Children::const_iterator> by_place_;
+  uint64_t last_place_ = 2;     ///< after those of "." and ".."
   nlink_t subdirectories_ = 0;  ///< directories among the children
   bool removed_ = false;
 };

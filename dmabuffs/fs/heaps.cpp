@@ -37,7 +37,7 @@ class Heaps : public HeapsRoot {
   }
 
   Result<std::unique_ptr<OpenDirectory>> opendir(const Caller&) override {
-    return std::make_unique<Listing>(std::static_pointer_cast<Heaps>(shared_from_this()));
+    return std::make_unique<FixedListing>([self = shared_from_this(), this] { return entries(); });
   }
 
   Result<struct statvfs> statfs(const Caller&) override { return budget_statvfs(context_); }
@@ -52,15 +52,6 @@ class Heaps : public HeapsRoot {
   }
 
  private:
-  class Listing : public OpenDirectory {
-   public:
-    explicit Listing(std::shared_ptr<Heaps> heaps) : heaps_(std::move(heaps)) {}
-    Result<std::vector<DirectoryEntry>> list() override { return heaps_->entries(); }
-
-   private:
-    std::shared_ptr<Heaps> heaps_;
-  };
-
   std::vector<DirectoryEntry> entries() {
     const auto found = context_.heaps->scan();
     const std::lock_guard lock(mutex_);

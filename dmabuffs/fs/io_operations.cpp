@@ -128,7 +128,7 @@ void op_write(fuse_req_t request, fuse_ino_t, std::span<const char> data, off_t 
     const auto done =
         behind ? file->write_behind(at, bytes, answer) : file->OpenFile::write_behind(at, bytes, answer);
     if (!done) reply_error(request, done.error());
-  } catch (const std::exception&) {
+  } catch (...) {
     if (!answered) throw;
   }
 }

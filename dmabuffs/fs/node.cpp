@@ -26,6 +26,13 @@ Result<uint64_t> OpenFile::lseek(uint64_t, int) {
   return refuse(ENXIO);
 }
 
+std::vector<DirectoryEntry> dots_after(uint64_t after) {
+  std::vector<DirectoryEntry> dots;
+  if (after < 1) dots.push_back({".", 0, S_IFDIR, 1});
+  if (after < 2) dots.push_back({"..", 0, S_IFDIR, 2});
+  return dots;
+}
+
 Result<void> Node::setattr(const Caller&, const AttributeChange&, OpenFile*) {
   return refuse(EPERM);
 }

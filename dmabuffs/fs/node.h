@@ -47,8 +47,9 @@ struct AttributeChange {
 
 struct DirectoryEntry {
   std::string name;
-  uint64_t ino = 0;
-  mode_t type = 0;  ///< S_IFDIR, S_IFREG, …
+  uint64_t ino = 0;    ///< of "." and ".." nobody asks
+  mode_t type = 0;     ///< S_IFDIR, S_IFREG, …
+  uint64_t place = 0;  ///< in the listing, never 0
 };
 
 /// An open regular file. Calls may come on several threads at once.
@@ -80,12 +81,13 @@ class OpenFile {
   [[nodiscard]] virtual bool direct_io() const { return true; }
 };
 
-/// An open directory: the listing as it was at opendir (or rewinddir).
+/// An open directory. It keeps no listing: a place stays where it is, so that entries neither double nor
+/// vanish for a reader while others create and remove.
 class OpenDirectory {
  public:
   virtual ~OpenDirectory() = default;
-  /// Entries but "." and ".."; called at offset 0 again.
-  virtual Result<std::vector<DirectoryEntry>> list() = 0;
+  /// The next few entries after a place (0: from the start); none: that was all. One call at a time.
+  virtual Result<std::vector<DirectoryEntry>> list(uint64_t after) = 0;
   virtual Result<void> fsync() { return {}; }
 };
 
@@ -154,7 +156,11 @@ class Node : public std::enable_shared_from_this<Node> {
   uint64_t ino_;
 };
 
-/// Numbers for new nodes; 1 is the root. Never used again in a mount's life, so generations are not needed.
+/// "." and "..", as far as they come after a place: theirs are 1 and 2.
+std::vector<DirectoryEntry> dots_after(uint64_t after);
+
+/// Numbers for new nodes; 1 is the root. Never used again in
+/// a mount's life, so generations are not needed.
 class InodeNumbers {
  public:
   explicit InodeNumbers(uint64_t first = 2) : next_(first) {}

@@ -7,19 +7,6 @@
 
 namespace dmabuffs {
 
-OpenBuffer::OpenBuffer(std::shared_ptr<BufferFile> file, std::shared_ptr<Buffer> buffer, int flags,
-                       uid_t opener)
-    : file_(std::move(file)),
-      buffer_(std::move(buffer)),
-      flags_(flags),
-      opener_(opener),
-      append_((flags & O_APPEND) != 0) {}
-
-OpenBuffer::~OpenBuffer() {
-  buffer_.reset();  // an empty one goes with its last user
-  file_->closed();
-}
-
 Result<size_t> OpenBuffer::read(uint64_t offset, std::span<std::byte> to) {
   return buffer_->read(offset, to);
 }

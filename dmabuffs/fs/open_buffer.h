@@ -9,9 +9,9 @@ namespace dmabuffs {
 /// A buffer opened through the mount.
 class OpenBuffer : public OpenFile {
  public:
-  /// `buffer`: what file->opened() gave; closed() follows from here. `opener`: who opens it.
-  OpenBuffer(std::shared_ptr<BufferFile> file, std::shared_ptr<Buffer> buffer, int flags, uid_t opener);
-  ~OpenBuffer() override;
+  /// `opener`: who opens it.
+  OpenBuffer(BufferFile::Use use, int flags, uid_t opener)
+      : use_(std::move(use)), flags_(flags), opener_(opener), append_((flags & O_APPEND) != 0) {}
 
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
   Result<bool> view(uint64_t offset, size_t length, const Look& look) override {
@@ -40,8 +40,9 @@ class OpenBuffer : public OpenFile {
  private:
   [[nodiscard]] bool writable() const { return (flags_ & O_ACCMODE) != O_RDONLY; }
 
-  std::shared_ptr<BufferFile> file_;
-  std::shared_ptr<Buffer> buffer_;
+  const BufferFile::Use use_;
+  const std::shared_ptr<BufferFile>& file_ = use_.file();
+  const std::shared_ptr<Buffer>& buffer_ = use_.buffer();
   int flags_;
   uid_t opener_;
   std::atomic<bool> append_;

@@ -126,7 +126,17 @@ Result<void> Session::mount() {
   return {};
 }
 
-void Session::initialised(fuse_conn_info* connection) {
+void Session::initialised(fuse_conn_info* connection) noexcept {
+  try {
+    agree(connection);
+  } catch (const std::exception& problem) {
+    log_error(problem.what());
+    refused_ = true;
+    fuse_session_exit(fuse_.get());
+  }
+}
+
+void Session::agree(fuse_conn_info* connection) {
   const auto without = [connection](unsigned flag) { connection->want &= ~flag; };
   const auto with = [connection](unsigned flag) {
     if ((connection->capable & flag) != 0) connection->want |= flag;
@@ -163,6 +173,7 @@ Result<void> Session::serve(std::function<void()> ready) {
   const int ended = fuse_session_loop_mt(fuse_.get(), config.get());
   fuse_remove_signal_handlers(fuse_.get());
   // Positive: the number of the signal that ended it, which is how one ends a daemon.
+  if (refused_) return fail(EIO, context_.settings.mountpoint + ": the mount could not be begun");
   if (ended < 0) return fail_errno(-ended, context_.settings.mountpoint);
   return {};
 }

@@ -54,7 +54,7 @@ class Session {
   [[nodiscard]] Seats& seats() { return seats_; }
   [[nodiscard]] ReplyMemory& reply_memory() { return reply_memory_; }
   [[nodiscard]] const std::shared_ptr<HeapsRoot>& heaps() { return heaps_; }
-  void initialised(fuse_conn_info* connection);
+  void initialised(fuse_conn_info* connection) noexcept;
   /// Registers a running transfer, so that unmount() can cancel it.
   std::shared_ptr<CancelToken> new_transfer();
 
@@ -62,6 +62,7 @@ class Session {
   explicit Session(MountContext& context);
   Result<void> build_tree();
   Result<void> create_fuse();
+  void agree(fuse_conn_info* connection);
 
   MountContext& context_;
   std::shared_ptr<HeapsRoot> heaps_;
@@ -73,6 +74,7 @@ class Session {
   BlockingPool transfers_{{.threads = 16, .owner = context_.owner_uid}};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
   bool mounted_ = false;
+  bool refused_ = false;  ///< at INIT
   std::function<void()> ready_;
   std::mutex mutex_;
   std::list<std::weak_ptr<CancelToken>> running_;

@@ -23,9 +23,21 @@ Result<NodePtr> StaticDirectory::lookup(const Caller&, const std::string& name) 
 }
 
 Result<std::unique_ptr<OpenDirectory>> StaticDirectory::opendir(const Caller&) {
-  std::vector<DirectoryEntry> entries;
-  for (const auto& [name, node] : children_) entries.push_back({name, node->ino(), 0});
-  return std::make_unique<FixedListing>(std::move(entries));
+  return std::make_unique<FixedListing>([self = shared_from_this(), this] {
+    std::vector<DirectoryEntry> entries;
+    for (const auto& [name, node] : children_) entries.push_back({name, node->ino()});
+    return entries;
+  });
+}
+
+Result<std::vector<DirectoryEntry>> FixedListing::list(uint64_t after) {
+  if (after == 0) {
+    entries_ = dots_after(0);
+    std::ranges::move(make_(), std::back_inserter(entries_));
+    for (uint64_t i = 0; i < entries_.size(); ++i) entries_[i].place = i + 1;
+  }
+  const auto from = static_cast<ptrdiff_t>(std::min<uint64_t>(after, entries_.size()));
+  return std::vector(entries_.begin() + from, entries_.end());
 }
 
 Result<struct statvfs> StaticDirectory::statfs(const Caller&) {

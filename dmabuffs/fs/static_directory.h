@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 
@@ -27,13 +28,15 @@ class StaticDirectory : public Node {
   std::map<std::string, NodePtr> children_;
 };
 
-/// A listing made at once.
+/// The listing of a directory in which users make nothing, so a short one: made at the start and kept.
 class FixedListing : public OpenDirectory {
  public:
-  explicit FixedListing(std::vector<DirectoryEntry> entries) : entries_(std::move(entries)) {}
-  Result<std::vector<DirectoryEntry>> list() override { return entries_; }
+  using Make = std::function<std::vector<DirectoryEntry>()>;
+  explicit FixedListing(Make make) : make_(std::move(make)) {}
+  Result<std::vector<DirectoryEntry>> list(uint64_t after) override;
 
  private:
+  const Make make_;
   std::vector<DirectoryEntry> entries_;
 };
 

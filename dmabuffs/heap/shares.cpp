@@ -86,10 +86,10 @@ Error Shares::used_up(unsigned kind, uid_t uid, uint64_t has) const {
                         " of the daemon's memory; a user may have " + size_text(most_[kind] / 2) +
                         ", and all but the mount's owner together " + size_text(most_[kind]) +
                         "; remove some"};
-  return {ENOSPC, "buffers of " + user + " take " + std::to_string(has) +
+  return {ENOSPC, "buffers and open files of " + user + " take " + std::to_string(has) +
                       " of the daemon's descriptors; a user may have " + std::to_string(most_[kind] / 2) +
                       ", and all but the mount's owner together " + std::to_string(most_[kind]) +
-                      "; remove some, or have the mount made with a higher limit (ulimit -n)"};
+                      "; remove or close some, or have the mount made with a higher limit (ulimit -n)"};
 }
 
 }  // namespace dmabuffs

@@ -6,9 +6,67 @@ source "$(dirname "$0")/lib.sh"
 ((EUID == 0)) || { echo 'skip - needs root to become another user'; exit 77; }
 as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 chmod 755 "$T"
+mkdir -p "$T/data/many"
 # Without CAP_SYS_RESOURCE the daemon can't raise its own limit.
 check 'the mount' setpriv --bounding-set -sys_resource bash -c 'ulimit -n 400 && exec "$@"' - \
-    "$DMABUFFS" mount -o allow_other "$mnt"
+    "$DMABUFFS" mount -o allow_other --files data="$T/data" "$mnt"
+
+# Open files and directories of files/, held until its input ends. Prints the error that ends them.
+cat >"$T/hold" <<'EOF'
+import os, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+held = []
+try:
+    while len(held) < 400:
+        held.append(os.open(sys.argv[1], os.O_RDONLY))
+except OSError as error:
+    print(error.strerror, flush=True)
+sys.stdin.read()
+EOF
+echo shown >"$T/data/file"
+for what in file many; do
+    coproc stranger { python3 "$T/hold" "$mnt/files/data/$what"; }
+    # shellcheck disable=SC2154 # coproc sets it
+    pid=$stranger_PID
+    read -r -t 60 problem <&"${stranger[0]}"
+    is "what a user holds open in files/ ends at that user's share ($what)" "$problem" 'No space left on device'
+    check 'while root opens files' grep -q shown "$mnt/files/data/file"
+    # shellcheck disable=SC2016 # for the inner shell
+    check 'and so does another user' setpriv --reuid 65533 --regid 65533 --clear-groups sh -c 'cat "$1/file" && ls "$1"' - "$mnt/files/data"
+    check 'status names that share, too' jq -e '[.refused[].message] | any(contains("open files of user 65534"))' "$mnt/status"
+    eval "exec ${stranger[1]}>&-"
+    wait "$pid"
+    for _ in {1..50}; do as cat "$mnt/files/data/file" >"$T/out" 2>&1 && break; sleep 0.1; done
+    is 'what was closed may be opened again' "$(cat "$T/out")" shown
+done
+
+# Begins to list a large directory many times. Prints the KiB that the daemon grows by.
+cat >"$T/list" <<'EOF'
+import os, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+def memory():
+    return int(next(line for line in open(f'/proc/{sys.argv[2]}/status') if line.startswith('VmRSS')).split()[1])
+def begin():
+    listing = os.scandir(sys.argv[1])
+    next(listing)
+    return listing
+held = [begin() for _ in range(20)]
+before = memory()
+held += [begin() for _ in range(100)]
+print(memory() - before)
+EOF
+install -d -o 65534 "$heap/many"
+name='a name that is long, because names take memory, of the file whose number is'
+for many in "$T/data/many" "$heap/many"; do
+    seq -f "$many/$name %.0f" 3000 | tr '\n' '\0' | xargs -0 touch
+done
+for many in "$mnt/files/data/many" "$heap/many"; do
+    is "all names are listed (${many#"$mnt"})" "$(as ls "$many" | sort -u | wc -l)" 3000
+    grown=$(python3 "$T/list" "$many" "$(daemon)")
+    check "open directories take little of the daemon's memory ($grown KiB)" test "$grown" -lt 12000
+done
+rm -r "$heap/many"
+
 before=$(find "/proc/$(daemon)/fd" | wc -l)
 install -d -o 65534 "$heap/theirs"
 check "a user's empty files take none of the daemon's descriptors" \

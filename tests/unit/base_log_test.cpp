@@ -15,15 +15,15 @@ namespace {
 struct Log {
   std::ostringstream text;
   std::shared_ptr<LimitedSink> sink;
-  spdlog::log_clock::time_point now = spdlog::log_clock::now();
+  LimitedSink::Clock::time_point now = LimitedSink::Clock::now();
 
   Log() {
     auto to = std::make_shared<spdlog::sinks::ostream_sink_mt>(text);
     to->set_pattern("%v");
-    sink = std::make_shared<LimitedSink>(std::move(to));
+    sink = std::make_shared<LimitedSink>(std::move(to), [this] { return now; });
   }
   void line(int place, const std::string& what, spdlog::level::level_enum level = spdlog::level::warn) {
-    sink->log(spdlog::details::log_msg(now, spdlog::source_loc{"file.cpp", place, ""}, "", level, what));
+    sink->log(spdlog::details::log_msg(spdlog::source_loc{"file.cpp", place, ""}, "", level, what));
   }
   [[nodiscard]] long lines() const {
     const std::string all = text.str();

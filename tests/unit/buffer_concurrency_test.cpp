@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// Many threads on one buffer. Worth most under the thread sanitizer.
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
 #include <thread>
 
 #include "buffer_support.h"
+#include "dmabuffs/base/must_not_wait.h"
+#include "dmabuffs/buffer/use_lock.h"
 
 using namespace buffer_test;
 
@@ -101,4 +107,57 @@ TEST_CASE("a lease may be given up on another thread, and a truncation waits for
     truncation.join();
     REQUIRE(buffer->size() == 0);
   });
+}
+
+TEST_CASE("a thread that must not wait is not held up by a lease, but told") {
+  Bench bench;
+  const auto check = [&](const std::shared_ptr<Heap>& heap) {
+    const auto buffer = bench.buffer(heap);
+    REQUIRE(buffer->write(0, filled(10000, 1)));
+    auto lease = buffer->lease({10000, 10000}, Access::Write, 20000);
+    REQUIRE(lease);
+    Bytes bytes(100);
+    {
+      const MustNotWait here;
+      CHECK_THROWS_AS(buffer->read(0, bytes), Elsewhere);
+      CHECK_THROWS_AS(buffer->write(0, bytes), Elsewhere);
+    }
+    lease->reset();
+    const MustNotWait here;
+    CHECK(buffer->read(0, bytes).value() == 100);
+    CHECK(bytes == filled(100, 1));
+  };
+  check(real_heap(bench, "memfd"));
+  on_each_dmabuf_heap(bench, check);
+}
+
+TEST_CASE("threads that must not wait for others wait for each other, unless somebody comes between") {
+  UseLock lock;
+  std::atomic<int> done{0};
+  std::optional<MustNotWait> here(std::in_place);
+  lock.lock();
+  CHECK(lock.held_shortly());
+  std::thread second([&] {
+    const MustNotWait there;
+    const std::shared_lock use(lock);
+    ++done;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(done == 0);
+  lock.unlock();
+  second.join();
+  CHECK(done == 1);
+
+  lock.lock_shared();
+  std::thread patient([&] {
+    const std::unique_lock use(lock);
+    ++done;
+  });
+  while (lock.held_shortly()) std::this_thread::yield();
+  CHECK_THROWS_AS(lock.lock_shared(), Elsewhere);
+  CHECK(done == 1);
+  lock.unlock_shared();
+  here.reset();
+  patient.join();
+  CHECK(done == 2);
 }

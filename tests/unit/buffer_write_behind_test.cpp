@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "buffer_support.h"
+#include "dmabuffs/base/must_not_wait.h"
 
 using namespace buffer_test;
 
@@ -72,6 +74,7 @@ TEST_CASE("a writer that appends is no reason to leave a worker") {
   Bench bench;
   const auto buffer = memfd_buffer(bench);
   begin_to_append(*buffer);
+  const MustNotWait here;
   REQUIRE(buffer->write_behind(2 * kChunk, filled(kChunk, 7), [&](size_t) {
     CHECK_FALSE(buffer->would_block(Access::Write, 4 * kChunk));
     CHECK_FALSE(buffer->would_block(Access::Read));
@@ -155,6 +158,7 @@ TEST_CASE("a write into a dma-buf's memory is accepted first as well, and whoeve
     const uint64_t before = buffer->size();
     std::thread reader;
     Bytes seen(kChunk);
+    std::optional<MustNotWait> here(std::in_place);
     REQUIRE(buffer->write_behind(kChunk, filled(kChunk, 7), [&](size_t count) {
       CHECK(count == kChunk);
       CHECK(buffer->size() == std::max<uint64_t>(before, 2 * kChunk));
@@ -162,6 +166,7 @@ TEST_CASE("a write into a dma-buf's memory is accepted first as well, and whoeve
       reader = std::thread([&] { (void)buffer->read(kChunk, seen); });
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }));
+    here.reset();
     reader.join();
     CHECK(seen == filled(kChunk, 7));
   });

@@ -131,6 +131,13 @@ TEST_CASE("groups and capabilities come from the process that asks, if it is the
   CHECK(has(credentials_of(root).capabilities, CAP_DAC_OVERRIDE));
   const Caller unseen{0, 0, 0, 0};
   CHECK(credentials_of(unseen).capabilities == 0);
+
+  const Bystander away(0, 0, {}, [] { (void)::unshare(CLONE_NEWUSER); });  // not to be had in a chroot
+  struct stat here {
+  }, there{};
+  REQUIRE(::stat("/proc/self/ns/user", &here) == 0);
+  REQUIRE(::stat(("/proc/" + std::to_string(away.caller().pid) + "/ns/user").c_str(), &there) == 0);
+  CHECK((credentials_of(away.caller()).capabilities != 0) == (here.st_ino == there.st_ino));
 }
 
 TEST_CASE("with allow_other every operation has the rights of who asks") {
@@ -255,9 +262,18 @@ TEST_CASE("a write by somebody else takes setuid away, and the kernel's request 
     CHECK(mode() == 0777);
     CHECK(get(host.tree.path("tool")) == "o");
     change = {};
-    change.mode = S_IFREG | 0770;
-    CHECK(code(tool->setattr(bob.caller(), change, nullptr)) == EPERM);
+    for (const mode_t other : {0770, 0777, 01777}) {
+      change.mode = S_IFREG | other;
+      CHECK(code(tool->setattr(bob.caller(), change, nullptr)) == EPERM);
+    }
     CHECK(mode() == 0777);
+    own(host.tree.path("tool"), 0, 0, 06777);
+    change.mode = S_IFREG | 02777;  // the group may execute
+    CHECK(code(tool->setattr(bob.caller(), change, nullptr)) == EPERM);
+    change.mode = S_IFREG | 0777;
+    change.mtime = {1, 0};
+    CHECK(code(tool->setattr(bob.caller(), change, nullptr)) == EPERM);
+    CHECK(mode() == 06777);
   }
 }
 

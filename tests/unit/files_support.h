@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -99,6 +100,15 @@ struct Host {
 template <class T>
 int code(const Result<T>& result) {
   return result ? 0 : result.error().code;
+}
+
+/// What comes after a place, but "." and "..".
+inline std::vector<DirectoryEntry> entries_of(OpenDirectory& listing, uint64_t after = 0) {
+  std::vector<DirectoryEntry> entries;
+  for (auto few = listing.list(after).value(); !few.empty(); few = listing.list(few.back().place).value())
+    std::ranges::copy_if(few, std::back_inserter(entries),
+                         [](const auto& entry) { return entry.name != "." && entry.name != ".."; });
+  return entries;
 }
 
 inline std::string read_all(OpenFile& file) {

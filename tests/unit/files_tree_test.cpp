@@ -78,7 +78,7 @@ TEST_CASE("every kind of node can be made, listed and removed") {
 
   std::map<std::string, DirectoryEntry> seen;
   auto listing = host.root->opendir(host.me).value();
-  const auto entries = listing->list().value();
+  const auto entries = entries_of(*listing);
   for (const auto& entry : entries) seen[entry.name] = entry;
   REQUIRE(seen.size() == 4);
   CHECK(seen["dir"].type == S_IFDIR);
@@ -86,7 +86,7 @@ TEST_CASE("every kind of node can be made, listed and removed") {
   CHECK(seen["fifo"].type == S_IFIFO);
   CHECK(seen["plain"].type == S_IFREG);
   CHECK(seen["plain"].ino == host.at("plain")->getattr(host.me, nullptr)->st_ino);
-  CHECK(listing->list()->size() == 4);  // rewound
+  CHECK(entries_of(*listing).size() == 4);  // rewound
   CHECK(listing->fsync());
 
   CHECK(code(host.root->unlink(host.me, "dir")) == EISDIR);
@@ -94,7 +94,31 @@ TEST_CASE("every kind of node can be made, listed and removed") {
   CHECK(host.root->rmdir(host.me, "dir"));
   for (const char* name : {"link", "fifo", "plain"}) CHECK(host.root->unlink(host.me, name));
   CHECK(code(host.root->lookup(host.me, "plain")) == ENOENT);
-  CHECK(listing->list()->empty());
+  CHECK(entries_of(*listing).empty());
+}
+
+TEST_CASE("a host directory's listing goes on where it was, whatever is made and removed meanwhile") {
+  Host host;
+  const auto name = [](int i) { return "a rather long name of file " + std::to_string(i); };
+  for (int i = 0; i < 2000; ++i) put(host.tree.path(name(i)), "");
+  auto listing = host.root->opendir(host.me).value();
+  std::map<std::string, int> seen;
+  uint64_t after = 0;
+  for (auto few = listing->list(0).value(); !few.empty(); few = listing->list(after).value()) {
+    CHECK(few.size() < 500);
+    few.resize((few.size() + 1) / 2);  // a client that had room for no more
+    for (const auto& entry : few) ++seen[entry.name];
+    after = few.back().place;
+    if (seen.size() > 1000) continue;
+    for (const auto& entry : few) ::unlink(host.tree.path(entry.name).c_str());
+    put(host.tree.path("new " + std::to_string(after)), "");
+  }
+  for (int i = 0; i < 2000; ++i) CHECK(seen[name(i)] == 1);
+  for (const auto& [what, times] : seen) CHECK(times == 1);
+  auto again = host.root->opendir(host.me).value();
+  const auto all = entries_of(*again);
+  REQUIRE(all.size() > 900);
+  CHECK(entries_of(*again, all[0].place).size() == all.size() - 1);  // seekdir(3)
 }
 
 TEST_CASE("two names of one file are one node") {
@@ -161,7 +185,7 @@ TEST_CASE("a directory removed while a process works in it is empty, not an erro
   const NodePtr dir = host.at("dir");
   REQUIRE(host.root->rmdir(host.me, "dir"));
   CHECK(dir->getattr(host.me, nullptr)->st_nlink == 0);
-  CHECK(dir->opendir(host.me).value()->list()->empty());
+  CHECK(entries_of(*dir->opendir(host.me).value()).empty());
   CHECK(code(dir->lookup(host.me, "x")) == ENOENT);
   CHECK(code(dir->mkdir(host.me, "x", 0755)) == ENOENT);
   REQUIRE(host.root->mkdir(host.me, "dir", 0755));
@@ -194,7 +218,7 @@ TEST_CASE("what was looked up stays what it is, whatever the host does behind th
     REQUIRE(std::filesystem::remove_all(host.tree.path("dir")) == 2);
     CHECK(code(dir->lookup(host.me, "file")) == ENOENT);
     CHECK(code(dir->mkdir(host.me, "new", 0755)) == ENOENT);
-    CHECK(dir->opendir(host.me).value()->list()->empty());
+    CHECK(entries_of(*dir->opendir(host.me).value()).empty());
     CHECK(dir->getattr(host.me, nullptr)->st_nlink == 0);
     CHECK(code(host.root->lookup(host.me, "dir")) == ENOENT);
   }
@@ -258,7 +282,7 @@ TEST_CASE("a tree deeper than PATH_MAX works, one of more than 4096 directories 
       next = at->mkdir(host.me, "d", 0755);
     }
     CHECK(code(next) == ENAMETOOLONG);
-    CHECK(at->opendir(host.me).value()->list()->empty());  // nor was it made
+    CHECK(entries_of(*at->opendir(host.me).value()).empty());  // nor was it made
   });
 }
 

@@ -2,6 +2,7 @@
 // The directories of heaps/ without a mount: what they count, and their end.
 #include <linux/fs.h>
 
+#include <map>
 #include <vector>
 
 #include "catch.h"
@@ -128,6 +129,42 @@ TEST_CASE("with passthrough a memfd that somebody may have mapped stays the file
   }
   open = file->open(tree.me, O_RDWR).value();
   CHECK(inode(open) == first);
+}
+
+TEST_CASE(
+    "a heap directory's listing goes on where it was, whatever is made, removed and renamed meanwhile") {
+  Tree tree;
+  HeapDirectory& top = *tree.top;
+  const auto make = [&](const std::string& name) { REQUIRE(top.symlink(tree.me, "x", name)); };
+  for (int i = 0; i < 1000; ++i) make("f" + std::to_string(i));
+  const auto listing = top.opendir(tree.me).value();
+  std::map<std::string, int> seen;
+  auto few = listing->list(0).value();
+  REQUIRE(few[0].name == ".");
+  REQUIRE(few[1].name == "..");
+  REQUIRE(few.size() < 500);
+  for (size_t i = 0; i < few.size(); ++i) {
+    ++seen[few[i].name];
+    make("new" + std::to_string(i));
+    if (i > 30) REQUIRE(top.unlink(tree.me, few[i].name));
+  }
+  // Names change hands, over the place where the reader is.
+  REQUIRE(top.rename(tree.me, "f1", top, "f901", 0));
+  REQUIRE(top.rename(tree.me, "f902", top, "f2", 0));
+  REQUIRE(top.rename(tree.me, "f3", top, "f903", RENAME_EXCHANGE));
+  REQUIRE(top.rename(tree.me, "f4", top, "other", 0));
+  REQUIRE(top.rename(tree.me, "f904", top, "another", 0));
+  for (int round = 0; !(few = listing->list(few.back().place).value()).empty(); ++round) {
+    for (const auto& entry : few) {
+      ++seen[entry.name];
+      CHECK(top.lookup(tree.me, entry.name).value()->ino() == entry.ino);
+    }
+    make("late" + std::to_string(round));
+  }
+  for (const auto& [name, times] : seen) CHECK(times == 1);
+  for (int i = 0; i < 1000; ++i) CHECK(seen.contains("f" + std::to_string(i)) == (i != 902 && i != 904));
+  CHECK(seen.contains("another"));
+  CHECK(seen.size() == 1001);  // with "." and "..", and nothing that was made later
 }
 
 TEST_CASE("a user's buffers and names end at that user's share") {

@@ -150,6 +150,10 @@ TEST_CASE("a user may queue only so much work that holds memory") {
     taken += pool.run(
         1000, [] {}, 3);
   CHECK(taken == 3);
+  CHECK(pool.run(1000, [] {}));
+  for (int i = 0; i < 10; ++i) CHECK(pool.run(1002, [] {}));  // which holds none, and is in nobody's way
+  CHECK(pool.run(
+      1002, [] {}, 3));
   CHECK(pool.run(
       1001, [] {}, 3));
   go = true;
