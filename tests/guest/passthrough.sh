@@ -8,4 +8,5 @@ source "$(dirname "$0")/common.bash"
 
 make_disk
 mkdir -m 700 "$disk/work"
+chmod 711 "$T" # the way there, for other users
 T=$disk/work TMPDIR=$disk "$(realpath "$(dirname "$0")/../mount")/passthrough.sh"
