@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "dmabuffs/cli/commands.h"
-#include "dmabuffs/fs/fuse_version.h"
+#include "dmabuffs/fuse/fuse_version.h"
 
 namespace {
 

@@ -11,8 +11,8 @@
 
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
-#include "dmabuffs/buffer/storage.h"
 #include "dmabuffs/heap/heap.h"
+#include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
 

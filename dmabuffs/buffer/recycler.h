@@ -15,7 +15,7 @@
 #include <string>
 #include <thread>
 
-#include "dmabuffs/buffer/storage.h"
+#include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "dmabuffs/cli/mount_settings.h"
+#include "dmabuffs/cli/mount/settings.h"
 
 namespace dmabuffs::cli {
 

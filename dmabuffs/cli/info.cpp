@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <map>
 
-#include "dmabuffs/cli/client.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/format.h"
+#include "dmabuffs/control/client.h"
 
 namespace dmabuffs::cli {
 

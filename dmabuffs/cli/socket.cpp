@@ -2,8 +2,8 @@
 /// `dmabuffs socket MOUNTPOINT`: prints the path of the mount's control socket.
 #include <cstdio>
 
-#include "dmabuffs/cli/client.h"
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/control/client.h"
 
 namespace dmabuffs::cli {
 

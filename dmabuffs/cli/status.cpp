@@ -4,9 +4,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "dmabuffs/cli/client.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/format.h"
+#include "dmabuffs/control/client.h"
 
 namespace dmabuffs::cli {
 

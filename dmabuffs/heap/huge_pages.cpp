@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/heap/kernel_number.h"
 
 namespace dmabuffs {
 namespace {

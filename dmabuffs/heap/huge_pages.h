@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/heap/cgroups.h"
-#include "dmabuffs/heap/kernel_number.h"
 
 namespace dmabuffs {
 

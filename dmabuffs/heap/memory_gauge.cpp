@@ -7,8 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/base/units.h"
-#include "dmabuffs/heap/kernel_number.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {

@@ -10,8 +10,8 @@
 
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/unique_fd.h"
-#include "dmabuffs/buffer/storage.h"
 #include "dmabuffs/heap/budget.h"
+#include "dmabuffs/heap/storage.h"
 #include "dmabuffs/heap/udmabuf_source.h"
 
 namespace dmabuffs {

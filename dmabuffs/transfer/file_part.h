@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "dmabuffs/base/kernel_module.h"
-#include "dmabuffs/base/uring.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/transfer/bounce_pool.h"
 #include "dmabuffs/transfer/crew.h"
 #include "dmabuffs/transfer/end.h"
 #include "dmabuffs/transfer/path.h"
+#include "dmabuffs/transfer/uring.h"
 
 namespace dmabuffs {
 

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "dmabuffs/base/page_cache.h"
+#include "dmabuffs/transfer/page_cache.h"
 
 namespace dmabuffs {
 

@@ -14,9 +14,9 @@
 #include <thread>
 
 #include "catch.h"
-#include "dmabuffs/fs/control_address.h"
-#include "dmabuffs/fs/control_message.h"
-#include "dmabuffs/fs/control_ticket.h"
+#include "dmabuffs/control/address.h"
+#include "dmabuffs/control/message.h"
+#include "dmabuffs/control/ticket.h"
 
 using namespace dmabuffs;
 

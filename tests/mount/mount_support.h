@@ -18,7 +18,7 @@
 
 #include "catch.h"
 #include "dmabuffs/base/unique_fd.h"
-#include "dmabuffs/fs/control_message.h"
+#include "dmabuffs/control/message.h"
 
 namespace mount_support {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/fs/control_address.h"
+#include "dmabuffs/control/address.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "catch.h"
-#include "dmabuffs/fs/control.h"
+#include "dmabuffs/control/server/control.h"
 
 using namespace dmabuffs;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/fs/control_message.h"
+#include "dmabuffs/control/message.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

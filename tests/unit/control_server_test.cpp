@@ -15,9 +15,9 @@
 #include <thread>
 
 #include "catch.h"
-#include "dmabuffs/fs/control.h"
-#include "dmabuffs/fs/control_address.h"
-#include "dmabuffs/fs/control_message.h"
+#include "dmabuffs/control/address.h"
+#include "dmabuffs/control/message.h"
+#include "dmabuffs/control/server/control.h"
 #include "unit/descriptors.h"
 
 using namespace dmabuffs;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "catch.h"
-#include "dmabuffs/fs/tickets.h"
+#include "dmabuffs/tree/tickets.h"
 
 using namespace dmabuffs;
 

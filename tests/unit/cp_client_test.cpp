@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The parts of `dmabuffs cp` and its neighbours that need no mount.
-#include "dmabuffs/cli/client.h"
+#include "dmabuffs/control/client.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,8 +12,8 @@
 #include <sstream>
 
 #include "catch.h"
-#include "dmabuffs/cli/cp_file.h"
-#include "dmabuffs/cli/cp_interrupt.h"
+#include "dmabuffs/cli/cp/file.h"
+#include "dmabuffs/cli/cp/interrupt.h"
 #include "dmabuffs/cli/format.h"
 
 using namespace dmabuffs;

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "catch.h"
-#include "dmabuffs/cli/doctor_report.h"
+#include "dmabuffs/cli/doctor/report.h"
 
 using namespace dmabuffs::cli;
 

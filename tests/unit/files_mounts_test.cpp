@@ -5,8 +5,8 @@
 #include <sys/mount.h>
 
 #include "catch.h"
-#include "dmabuffs/base/host_dir.h"
 #include "dmabuffs/base/mount_types.h"
+#include "dmabuffs/tree/files/host_dir.h"
 #include "files_support.h"
 
 using namespace files_test;

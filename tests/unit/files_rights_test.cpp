@@ -5,7 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "catch.h"
-#include "dmabuffs/fs/caller_rights.h"
+#include "dmabuffs/tree/caller_rights.h"
 #include "files_support.h"
 
 using namespace files_test;

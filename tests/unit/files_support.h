@@ -22,9 +22,9 @@
 #include <thread>
 #include <vector>
 
-#include "dmabuffs/cli/private_namespace.h"
-#include "dmabuffs/fs/files.h"
-#include "dmabuffs/fs/mount.h"
+#include "dmabuffs/cli/mount/private_namespace.h"
+#include "dmabuffs/tree/files/files.h"
+#include "dmabuffs/tree/mount.h"
 
 namespace files_test {
 

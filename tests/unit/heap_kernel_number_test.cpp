@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "catch.h"
-#include "dmabuffs/heap/kernel_number.h"
+#include "dmabuffs/base/kernel_number.h"
 #include "heap_support.h"
 
 using dmabuffs::KernelNumber;

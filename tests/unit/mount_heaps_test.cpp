@@ -7,7 +7,7 @@
 
 #include "catch.h"
 #include "descriptors.h"
-#include "dmabuffs/fs/heap_directory.h"
+#include "dmabuffs/tree/heaps/directory.h"
 
 using namespace dmabuffs;
 

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "catch.h"
-#include "dmabuffs/fs/passthrough.h"
+#include "dmabuffs/tree/passthrough.h"
 
 using namespace dmabuffs;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/cli/mount_settings.h"
 #include "catch.h"
+#include "dmabuffs/cli/mount/settings.h"
 
 using namespace dmabuffs;
 using namespace dmabuffs::cli;

@@ -10,9 +10,9 @@
 #include <thread>
 
 #include "catch.h"
-#include "dmabuffs/fs/blocking_pool.h"
-#include "dmabuffs/fs/freeing.h"
-#include "dmabuffs/fs/seats.h"
+#include "dmabuffs/fuse/blocking_pool.h"
+#include "dmabuffs/fuse/seats.h"
+#include "dmabuffs/tree/freeing.h"
 
 using namespace dmabuffs;
 using namespace std::chrono_literals;

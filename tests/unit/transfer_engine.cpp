@@ -6,7 +6,7 @@
 #include <chrono>
 #include <thread>
 
-#include "dmabuffs/base/page_cache.h"
+#include "dmabuffs/transfer/page_cache.h"
 #include "transfer_support.h"
 
 using namespace transfer_test;

@@ -16,13 +16,13 @@
 #include <thread>
 
 #include "dmabuffs/base/align.h"
-#include "dmabuffs/base/page_cache.h"
-#include "dmabuffs/base/uring.h"
 #include "dmabuffs/transfer/bounce_pool.h"
 #include "dmabuffs/transfer/crew.h"
 #include "dmabuffs/transfer/file_systems.h"
+#include "dmabuffs/transfer/page_cache.h"
 #include "dmabuffs/transfer/planner.h"
 #include "dmabuffs/transfer/transfer.h"
+#include "dmabuffs/transfer/uring.h"
 #include "transfer_support.h"
 
 using namespace transfer_test;

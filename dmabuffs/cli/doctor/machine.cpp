@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/cli/doctor/machine.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "dmabuffs/base/child_process.h"
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/cli/doctor/trial.h"
+#include "dmabuffs/fuse/fuse_version.h"
+#include "dmabuffs/transfer/uring.h"
+
+namespace dmabuffs::cli {
+namespace {
+
+struct User {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string name;
+};
+
+User user_of(uid_t uid) {
+  const passwd* entry = ::getpwuid(uid);
+  if (entry == nullptr) return {uid, ::getgid(), std::to_string(uid)};
+  return {uid, entry->pw_gid, entry->pw_name};
+}
+
+User subject(bool for_sudo_user) {
+  const char* caller = std::getenv("SUDO_UID");
+  if (for_sudo_user && ::geteuid() == 0 && caller != nullptr)
+    return user_of(static_cast<uid_t>(std::strtoul(caller, nullptr, 10)));
+  return user_of(::geteuid());
+}
+
+std::vector<gid_t> groups_of(const User& user) {
+  int count = 64;
+  std::vector<gid_t> groups(static_cast<size_t>(count));
+  if (::getgrouplist(user.name.c_str(), user.gid, groups.data(), &count) < 0) {
+    groups.resize(static_cast<size_t>(count));
+    ::getgrouplist(user.name.c_str(), user.gid, groups.data(), &count);
+  }
+  groups.resize(static_cast<size_t>(std::max(count, 0)));
+  return groups;
+}
+
+bool opens(const std::string& path) {
+  return UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).valid();
+}
+
+bool become(const User& user) {
+  return ::initgroups(user.name.c_str(), user.gid) == 0 && ::setgid(user.gid) == 0 && ::setuid(user.uid) == 0;
+}
+
+bool opens_as(const User& user, const std::string& path) {
+  auto child = ChildProcess::start(SIGKILL, [&] { return become(user) && opens(path) ? 0 : 1; });
+  return child && shell_status(child->reap()) == 0;
+}
+
+bool has_admin_capability() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  return ::syscall(SYS_capget, &header, sets) == 0 &&
+         (sets[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
+}
+
+int libfuse_version() {
+  int major = 0, minor = 0;
+  std::sscanf(fuse_pkgversion(), "%d.%d", &major, &minor);
+  return major * 100 + minor;
+}
+
+}  // namespace
+
+std::optional<std::string> Machine::text(const std::string& path) const {
+  std::ifstream file(root + path);
+  if (!file) return std::nullopt;
+  std::ostringstream all;
+  all << file.rdbuf();
+  std::string text = all.str();
+  if (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+std::optional<uint64_t> Machine::number(const std::string& path) const {
+  const auto found = text(path);
+  if (!found) return std::nullopt;
+  uint64_t value = 0;
+  std::istringstream words(*found);
+  return words >> value ? std::optional(value) : std::nullopt;
+}
+
+std::optional<struct stat> Machine::attributes(const std::string& path) const {
+  struct stat info {};
+  if (::stat((root + path).c_str(), &info) != 0) return std::nullopt;
+  return info;
+}
+
+std::vector<std::string> Machine::names(const std::string& path) const {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(root + path, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+    names.push_back(entry->path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool Machine::has_module(const std::string& name) const {
+  const auto modules = text("/lib/modules/" + kernel + "/modules.dep");
+  return modules && modules->find("/" + name + ".ko") != std::string::npos;
+}
+
+bool Machine::kernel_since(int major, int minor) const {
+  int has_major = 0, has_minor = 0;
+  std::sscanf(kernel.c_str(), "%d.%d", &has_major, &has_minor);
+  return has_major > major || (has_major == major && has_minor >= minor);
+}
+
+Machine this_machine(bool for_sudo_user) {
+  const User user = subject(for_sudo_user);
+  const bool self = user.uid == ::geteuid();
+  Machine machine;
+  machine.user = user.name;
+  machine.groups = groups_of(user);
+  utsname names{};
+  ::uname(&names);
+  machine.kernel = names.release;
+  machine.libfuse = libfuse_version();
+  machine.may_mount = self && has_admin_capability();
+  const auto as_user = [&] { return self || become(user); };
+  machine.no_mount = machine.may_mount ? why_no_mount(as_user) : why_no_setuid("/usr/bin/fusermount3");
+  machine.no_exec = why_no_private_mount(as_user);
+  machine.container = container_here();
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  machine.descriptor_limit = limit.rlim_max;
+  machine.io_uring = IoQueue(1).asynchronous();
+  machine.can_open = [user, self](const std::string& path) {
+    return self ? opens(path) : opens_as(user, path);
+  };
+  return machine;
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+/// `dmabuffs umount`: takes a mount away and waits for its daemon, so that the next command can rely on it.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+
+#include "dmabuffs/base/child_process.h"
+#include "dmabuffs/base/mount_table.h"
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/format.h"
+#include "dmabuffs/cli/mount/holders.h"
+#include "dmabuffs/control/daemon.h"
+
+namespace dmabuffs::cli {
+namespace {
+
+constexpr int kDaemonPatience = 10'000;  // milliseconds for the daemon to end
+constexpr int kHangingPatience = 1'000;  // for one that did not answer before
+constexpr size_t kHoldersShown = 5;
+
+/// The dmabuffs mount at `path`, however it is spelled.
+Result<MountEntry> find_mount(const std::string& path) {
+  auto table = read_mount_table();
+  if (!table) return pass(std::move(table));
+  auto resolved = resolve_mountpoint(path);
+  if (!resolved) return pass(std::move(resolved));
+  const MountEntry* found = mounted_at(*table, *resolved);
+  if (found == nullptr) {  // perhaps a symbolic link to the mount point
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+    if (!real) return fail_errno(errno, path);
+    found = mounted_at(*table, real.get());
+  }
+  if (found == nullptr) return fail(EINVAL, path + ": nothing is mounted there");
+  if (found->type != "fuse.dmabuffs")
+    return fail(EINVAL, path + ": a mount of type " + found->type + ", not of dmabuffs; use umount(8)");
+  return *found;
+}
+
+/// Runs fusermount3, which may unmount for its user what the user mounted.
+Result<void> fusermount(const std::string& path, bool lazy) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  auto child = ChildProcess::start(SIGTERM, [&] {
+    ::setenv("LC_ALL", "C", 1);
+    ::dup2(writer.get(), 2);
+    ::execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u", "--", path.c_str(), nullptr);
+    return 127;
+  });
+  writer.reset();
+  if (!child) return pass(std::move(child));
+  std::string said(1024, '\0');
+  const ssize_t got = ::read(reader.get(), said.data(), said.size());
+  said.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  const int status = shell_status(child->reap());
+  if (status == 0) return {};
+  if (status == 127) return fail(ENOENT, path + ": fusermount3 is missing; install it (package fuse3)");
+  while (!said.empty() && said.back() == '\n') said.pop_back();
+  std::replace(said.begin(), said.end(), '\n', ' ');
+  return fail(said.find("busy") != std::string::npos ? EBUSY : EPERM, path + ": " + said);
+}
+
+Result<void> unmount(const MountEntry& mount, bool lazy) {
+  if (::umount2(mount.path.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return {};
+  if (errno != EPERM) return fail_errno(errno, mount.path);
+  if (mount.owner == ::geteuid()) return fusermount(mount.path, lazy);
+  const std::string owner = user_name(mount.owner);
+  return fail(EPERM, mount.path + ": mounted by " + owner + "; only " + owner +
+                         (mount.owner == 0 ? "" : " and root") + " may unmount it");
+}
+
+/// Whether the mount's daemon has died. Asks the mount, in a process that may be left hanging.
+bool is_dead(const std::string& path) {
+  auto child = ChildProcess::start(SIGKILL, [&] {
+    struct statfs ignored {};
+    return ::statfs(path.c_str(), &ignored) != 0 && errno == ENOTCONN ? 0 : 1;
+  });
+  if (!child) return false;
+  if (child->ended_within(1000)) return shell_status(child->reap()) == 0;
+  child->signal(SIGKILL);
+  return false;
+}
+
+/// "17 bash (working directory)".
+std::string description(const Holder& holder) {
+  std::string text = std::to_string(holder.pid) + " " + holder.command + " (" + holder.how + ")";
+  if (holder.pid == ::getppid() && holder.how == "working directory")
+    text += ", who called this: cd out of it";
+  return text;
+}
+
+/// A mount on a directory of this one.
+std::optional<MountEntry> mount_inside(const MountEntry& mount) {
+  const auto table = read_mount_table();
+  if (!table) return std::nullopt;
+  const auto found = std::find_if(table->begin(), table->end(),
+                                  [&mount](const MountEntry& entry) { return entry.parent == mount.id; });
+  return found == table->end() ? std::nullopt : std::optional(*found);
+}
+
+Error busy(const MountEntry& mount, const MountDaemon& daemon) {
+  if (const auto inside = mount_inside(mount))
+    return {EBUSY, mount.path + ": busy; a mount of type " + inside->type + " lies inside, at " +
+                       inside->path + ": umount that first"};
+  std::vector<Holder> holders = find_holders(mount.device, kHoldersShown + 1);
+  // What we have open came from who called us, and is listed there.
+  const auto self = [](const Holder& holder) { return holder.pid == ::getpid(); };
+  const bool alone = holders.size() == 1 && self(holders.front());
+  holders.erase(std::remove_if(holders.begin(), holders.end(), self), holders.end());
+  std::string users;
+  // Who waits for it inside open(2) holds the mount without a trace in /proc.
+  if (holders.empty() && !daemon.answers())
+    users = "who waits for it: " + silence_of(daemon.pid());
+  else if (holders.empty())
+    users = alone ? "this command's own input or output" : "a process that only root can see";
+  for (size_t i = 0; i < std::min(holders.size(), kHoldersShown); ++i)
+    users += (i == 0 ? "" : ", ") + description(holders[i]);
+  if (holders.size() > kHoldersShown) users += " and more";
+  return {EBUSY,
+          mount.path + ": busy; in use by " + users +
+              "; end that, or detach it now and let it end with its last user: dmabuffs umount --lazy " +
+              mount.path};
+}
+
+/// Whether the same file system is still mounted somewhere else (a bind mount): then its daemon stays.
+bool is_still_mounted(dev_t device) {
+  const auto table = read_mount_table();
+  return table && std::any_of(table->begin(), table->end(),
+                              [device](const MountEntry& entry) { return entry.device == device; });
+}
+
+Result<void> take_away(const std::string& path, bool lazy) {
+  auto mount = find_mount(path);
+  if (!mount) return pass(std::move(mount));
+  // `umount .`: we must not be what keeps it busy.
+  (void)!::chdir("/");
+  const MountDaemon daemon(*mount);
+  auto done = unmount(*mount, lazy);
+  if (!done && done.error().code == EBUSY) {
+    if (!is_dead(mount->path)) return Failure(busy(*mount, daemon));
+    lazy = true;
+    done = unmount(*mount, lazy);
+  }
+  if (!done) return done;
+  if (!daemon.answers() && !daemon.ended_within(kHangingPatience)) {
+    report("umount: " + mount->path + ": unmounted, but " + silence_of(daemon.pid()));
+    return {};
+  }
+  const bool in_use = lazy && !find_holders(mount->device, 1).empty();
+  if (in_use || is_still_mounted(mount->device) || daemon.ended_within(kDaemonPatience)) return {};
+  report("umount: " + mount->path + ": unmounted, but its daemon (process " + std::to_string(daemon.pid()) +
+         ") is still running; another mount namespace may hold it");
+  return {};
+}
+
+}  // namespace
+
+int run_umount(const std::string& path, bool lazy) {
+  const auto done = take_away(path, lazy);
+  return done ? 0 : report("umount: " + done.error().message);
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/control/client.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+#include "dmabuffs/base/child_process.h"
+#include "dmabuffs/base/mount_table.h"
+#include "dmabuffs/control/address.h"
+#include "dmabuffs/control/daemon.h"
+#include "dmabuffs/control/ticket.h"
+
+namespace dmabuffs {
+
+namespace {
+
+constexpr auto kCancelPatience = std::chrono::seconds(1);
+constexpr auto kHelloPatience = std::chrono::seconds(10);  // a daemon with much to do is slow, too
+
+bool parse_line(const std::string& line, MountPoint& mount) {
+  std::istringstream words(line);
+  std::string id, parent, device, root, path, options, word, type, source, super;
+  if (!(words >> id >> parent >> device >> root >> path >> options)) return false;
+  while (words >> word && word != "-") continue;
+  if (!(words >> type >> source >> super) || type != "fuse.dmabuffs") return false;
+  unsigned major = 0, minor = 0;
+  if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) return false;
+  mount = {unescape(path), unescape(root), makedev(major, minor), owner_in(super)};
+  return true;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return path_error(errno, path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// Whoever passes descriptors must know whom to.
+Result<pid_t> check_daemon(int socket, const MountPoint& mount) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+    return fail_errno(errno, mount.path + ": control socket");
+  if (peer.uid != mount.owner && peer.uid != 0)
+    return fail(EPERM, mount.path + ": its control socket is held by uid " + std::to_string(peer.uid) +
+                           ", not by the mount's owner");
+  return peer.pid;
+}
+
+int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
+  std::array<pollfd, 2> polled{{{socket, POLLIN, 0}, {interrupt, POLLIN, 0}}};
+  const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(limit.count()));
+  if (ready <= 0) return -1;
+  return polled[0].revents ? socket : interrupt;
+}
+
+}  // namespace
+
+Failure path_error(int code, const std::string& path) {
+  const std::string name = path.empty() ? "''" : path;
+  if (code == ENOTCONN)
+    return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
+  return fail_errno(code, name);
+}
+
+std::vector<MountPoint> parse_mounts(const std::string& mountinfo) {
+  std::vector<MountPoint> mounts;
+  std::istringstream lines(mountinfo);
+  MountPoint mount;
+  for (std::string line; std::getline(lines, line);)
+    if (parse_line(line, mount)) mounts.push_back(mount);
+  std::stable_partition(mounts.begin(), mounts.end(), [](const MountPoint& m) { return m.root == "/"; });
+  return mounts;
+}
+
+Result<std::vector<MountPoint>> dmabuffs_mounts() {
+  auto text = read_file("/proc/self/mountinfo");
+  if (!text) return pass(std::move(text));
+  return parse_mounts(*text);
+}
+
+const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t device) {
+  const auto found = std::find_if(mounts.begin(), mounts.end(),
+                                  [device](const MountPoint& m) { return m.device == device; });
+  return found == mounts.end() ? nullptr : &*found;
+}
+
+Result<MountPoint> mount_of(const std::string& path) {
+  // The kernel knows the device: no need to wait for a daemon that may be stopped.
+  struct statx found {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, 0, &found) != 0) return path_error(errno, path);
+  auto mounts = dmabuffs_mounts();
+  if (!mounts) return pass(std::move(mounts));
+  const MountPoint* mount = mount_of_device(*mounts, makedev(found.stx_dev_major, found.stx_dev_minor));
+  if (!mount) return fail(ENODEV, path + ": not in a dmabuffs mount");
+  return *mount;
+}
+
+Result<void> check_answers(const std::string& path) {
+  const auto mounts = dmabuffs_mounts();
+  if (!mounts || mounts->empty()) return {};
+  auto child = ChildProcess::start(SIGKILL, [&path] {
+    struct stat ignored {};
+    return ::stat(path.c_str(), &ignored);
+  });
+  if (!child) return {};
+  if (child->ended_within(static_cast<int>(std::chrono::milliseconds(kHelloPatience).count()))) {
+    child->reap();
+    return {};
+  }
+  child->signal(SIGKILL);
+  for (const MountPoint& mount : *mounts) {
+    const MountDaemon daemon({0, 0, mount.device, mount.path, "", mount.owner});
+    if (!daemon.answers())
+      return fail(ETIMEDOUT,
+                  path + ": no answer; of the mount at " + mount.path + ": " + silence_of(daemon.pid()));
+  }
+  return {};  // something else is slow
+}
+
+Result<std::string> ControlClient::told_by_status(const MountPoint& mount) {
+  auto text = read_file(mount.path + "/status");
+  if (!text) return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
+  const Json status = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object()) return fail(EIO, mount.path + "/status: not JSON");
+  auto socket = text_of(status, "socket");
+  if (!socket) return fail(ENOENT, mount.path + ": the mount has no control socket; its log says why");
+  return *socket;
+}
+
+Result<ControlClient> ControlClient::connect_at(std::string path, const MountPoint& mount) {
+  auto socket = connect_to(path);
+  if (!socket)
+    return fail(socket.error().code, mount.path + ": no connection to its daemon: " + socket.error().message);
+  auto daemon = check_daemon(socket->get(), mount);
+  if (!daemon) return pass(std::move(daemon));
+  return ControlClient(std::move(*socket), std::move(path), *daemon);
+}
+
+Result<void> ControlClient::check_serves(const MountPoint& mount) {
+  Waiting waiting;
+  waiting.patience = kHelloPatience;
+  const auto hello = request({{"op", "hello"}}, {}, waiting);
+  if (!hello && hello.error().code == ETIMEDOUT)
+    return fail(ETIMEDOUT, mount.path + ": " + silence_of(daemon_));
+  if (!hello) return fail(hello.error().code, mount.path + ": " + hello.error().message);
+  if (!flag_of(hello->body, "ok")) {
+    const Error error = error_of(hello->body);
+    return fail(error.code, mount.path + ": " + error.message);
+  }
+  if (number_of(hello->body, "device") != uint64_t{mount.device})
+    return fail(ESTALE, mount.path + ": " + path_ + " is the control socket of another mount");
+  return {};
+}
+
+/// Where the socket usually is first: the status file lists every buffer of the mount.
+Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
+  auto usual = connect_at(control_socket_path(mount.path, mount.owner), mount);
+  if (usual) {
+    const auto serves = usual->check_serves(mount);
+    if (serves) return usual;
+    if (serves.error().code != ESTALE && serves.error().code != ECONNRESET) return Failure(serves.error());
+  }
+  struct stat st {};
+  if (::stat(mount.path.c_str(), &st) != 0) return path_error(errno, mount.path);  // its daemon has died
+  auto path = told_by_status(mount);
+  if (!path) return pass(std::move(path));
+  auto told = connect_at(std::move(*path), mount);
+  if (!told) return told;
+  if (auto serves = told->check_serves(mount); !serves) return pass(std::move(serves));
+  return told;
+}
+
+Result<Message> ControlClient::request(const Json& request, std::span<const int> fds,
+                                       const Waiting& waiting) {
+  using Clock = std::chrono::steady_clock;
+  if (auto sent = send_message(socket_.get(), request, fds); !sent) {
+    // A daemon that would not have us has said why before it closed.
+    auto last = sent.error().code == EPIPE ? receive_message(socket_.get()) : Failure(sent.error());
+    return last && *last ? std::move(**last) : Result<Message>(Failure(sent.error()));
+  }
+  bool cancelled = false;
+  Clock::time_point give_up = Clock::now() + waiting.patience;
+  while (Clock::now() < give_up) {
+    const auto limit = std::chrono::milliseconds(200);
+    const int ready = wait_readable(socket_.get(), cancelled ? -1 : waiting.interrupt, limit);
+    if (ready == -1) continue;
+    if (ready != socket_.get()) {
+      cancelled = true;
+      give_up = Clock::now() + kCancelPatience;
+      (void)send_message(socket_.get(), {{"op", "cancel"}}, {}, /*wait=*/false);
+      continue;
+    }
+    auto message = receive_message(socket_.get());
+    if (!message) return pass(std::move(message));
+    if (!message->has_value()) return fail(ECONNRESET, "the mount's daemon has ended the connection");
+    const Json& body = (*message)->body;
+    if (!cancelled) give_up = Clock::now() + waiting.patience;
+    const auto progress = body.find("progress");
+    if (progress == body.end()) return std::move(**message);
+    if (waiting.progress && progress->is_object())
+      waiting.progress(number_of(*progress, "bytes").value_or(0), number_of(*progress, "total").value_or(0));
+  }
+  return cancelled ? fail(EINTR, "interrupted") : fail(ETIMEDOUT, silence_of(daemon_));
+}
+
+Result<std::string> ticket_of(int fd, const std::string& name) {
+  TicketBits bits;
+  if (::ioctl(fd, kTicketRequest, bits.data()) != 0) return path_error(errno, name);
+  return to_text(bits);
+}
+
+}  // namespace dmabuffs

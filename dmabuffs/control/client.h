@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/// The commands' side of the control socket (docs/control-socket.md), and how a mount is found from a path.
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dmabuffs/control/message.h"
+
+namespace dmabuffs {
+
+/// A dmabuffs mount as this process sees it.
+struct MountPoint {
+  std::string path;  ///< where it is mounted
+  std::string root;  ///< "/" unless only a part of it is mounted there (bind mount)
+  dev_t device = 0;  ///< st_dev of its files
+  uid_t owner = 0;
+};
+
+/// What a system call on `path` reported ('' for an empty one); with the remedy where that was ENOTCONN.
+Failure path_error(int code, const std::string& path);
+
+/// Mounts of type fuse.dmabuffs in `mountinfo` (proc_pid_mountinfo(5)), whole mounts before bind mounts of a
+/// part.
+std::vector<MountPoint> parse_mounts(const std::string& mountinfo);
+/// Those of this process.
+Result<std::vector<MountPoint>> dmabuffs_mounts();
+/// The first whose files have this st_dev; nullptr: none.
+const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t device);
+/// The mount that `path` (which exists) lies in. ENODEV naming the path when it lies in none; ENOTCONN with
+/// the remedy when the mount's daemon has died.
+Result<MountPoint> mount_of(const std::string& path);
+/// Before something is done to `path` that could wait for ever: ETIMEDOUT where to look at it takes ten
+/// seconds and the daemon of a mount does not answer, whom it names. The caller must have one thread.
+Result<void> check_answers(const std::string& path);
+
+/// A connection to one mount's daemon.
+class ControlClient {
+ public:
+  /// ENOENT: the mount has no control socket. EPERM: what answers is not the mount's daemon. ETIMEDOUT: the
+  /// daemon does not answer. ENOTCONN: it has died.
+  static Result<ControlClient> connect(const MountPoint& mount);
+  /// Path of the socket.
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  struct Waiting {
+    /// When it becomes readable the request is cancelled: "cancel" is sent and the reply awaited for a
+    /// second.
+    int interrupt = -1;
+    std::function<void(uint64_t bytes, uint64_t total)> progress = nullptr;
+    std::chrono::milliseconds patience = std::chrono::seconds(30);  ///< with silence
+  };
+  /// Sends one request and waits for its reply, which may say {"ok":false}. `fds` stay the caller's. EINTR:
+  /// it was interrupted and no reply came. ETIMEDOUT, naming the daemon: it was silent
+  /// for that long. EPIPE: the daemon has gone.
+  Result<Message> request(const Json& request, std::span<const int> fds, const Waiting& waiting);
+
+ private:
+  ControlClient(UniqueFd socket, std::string path, pid_t daemon)
+      : socket_(std::move(socket)), path_(std::move(path)), daemon_(daemon) {}
+  static Result<ControlClient> connect_at(std::string path, const MountPoint& mount);
+  static Result<std::string> told_by_status(const MountPoint& mount);
+  /// ESTALE: the daemon says that it serves another mount. ETIMEDOUT: it says nothing.
+  Result<void> check_serves(const MountPoint& mount);
+
+  UniqueFd socket_;
+  std::string path_;
+  pid_t daemon_;
+};
+
+/// The ticket for the file of a mount that `fd` has open: how the daemon is told of it. ENOTTY: of no regular
+/// file of a mount.
+Result<std::string> ticket_of(int fd, const std::string& name);
+
+}  // namespace dmabuffs

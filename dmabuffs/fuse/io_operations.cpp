@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/control/ticket.h"
+#include "dmabuffs/fuse/open_reply.h"
+#include "dmabuffs/fuse/operations.h"
+
+namespace dmabuffs {
+
+namespace {
+
+/// O_DIRECT is the client's wish of the kernel; the request's data has no alignment here. O_TRUNC comes as
+/// SETATTR.
+constexpr int kDroppedFlags = O_DIRECT | O_TRUNC | O_CREAT | O_EXCL | O_NOCTTY;
+
+OpenReply open_reply(Session& session, const NodePtr& node, OpenPtr file, int flags) {
+  auto handle = std::make_unique<Handle>();
+  Handle& held = *handle;
+  held.node = node;
+  held.flags = flags;
+  held.file = std::move(file);
+  OpenReply reply;
+  reply.handle = session.handles().add(std::move(handle));
+  try {
+    reply.backing_id = session.passthrough().acquire(node->ino(), held.file->passthrough_fd());
+  } catch (...) {
+    session.handles().take(reply.handle);
+    throw;
+  }
+  held.passthrough = reply.backing_id > 0;
+  reply.direct_io = held.passthrough ? held.file->only_maps_pass() : held.file->direct_io();
+  if (held.passthrough) session.context().passthrough_opens.fetch_add(1, std::memory_order_relaxed);
+  return reply;
+}
+
+/// The open did not reach the kernel; no RELEASE will come.
+void take_back(Session& session, const NodePtr& node, const OpenReply& reply) {
+  if (reply.backing_id > 0) session.passthrough().release(node->ino());
+  session.handles().take(reply.handle);
+}
+
+void op_open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
+  with_node(request, ino, [&](const NodePtr& node) {
+    auto file = node->open(caller_of(request), info->flags & ~kDroppedFlags);
+    if (!file) return reply_error(request, file.error());
+    Session& session = session_of(request);
+    const OpenReply reply = open_reply(session, node, std::move(*file), info->flags);
+    if (reply_open(request, *info, reply) != 0) take_back(session, node, reply);
+  });
+}
+
+void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
+  with_node(request, parent, [&](const NodePtr& node) {
+    // With O_EXCL a room must not open what somebody else has made since the kernel looked.
+    const Caller caller = caller_of(request);
+    auto created =
+        node->create(caller, name, made_mode(*node, caller, mode), info->flags & ~(kDroppedFlags & ~O_EXCL));
+    if (!created) return reply_error(request, created.error());
+    const auto entry = make_entry(request, created->node);
+    if (!entry) return reply_error(request, entry.error());
+    Session& session = session_of(request);
+    const OpenReply reply = open_reply(session, created->node, std::move(created->open), info->flags);
+    if (reply_create(request, *entry, *info, reply) == 0) return;
+    take_back(session, created->node, reply);
+    forget(session, entry->ino, 1);
+  });
+}
+
+void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  Session& session = session_of(request);
+  if (handle_of(info).passthrough) session.passthrough().release(handle_of(info).node->ino());
+  // The last close of an unlinked buffer frees its memory, which may take long.
+  std::function<void()> end = [handle = std::shared_ptr<KernelHandle>(session.handles().take(info->fh)),
+                               freeing = session.context().freeing.begin()]() mutable {
+    handle.reset();
+    freeing.reset();
+  };
+  fuse_reply_err(request, 0);
+  session.waiting().run(BlockingPool::kDaemon, std::move(end));
+}
+
+/// By a copy: what was read can't be pinned by the kernel where it lies (EFAULT).
+void reply_copy(fuse_req_t request, OpenFile& file, uint64_t offset, size_t size) {
+  const auto memory = session_of(request).reply_memory().borrow(size);
+  if (!memory) return reply_error(request, memory.error());
+  const auto bytes = memory->bytes();
+  const auto got = file.read(offset, bytes);
+  if (!got) return reply_error(request, got.error());
+  session_of(request).context().read_bytes.fetch_add(*got, std::memory_order_relaxed);
+  fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), *got);
+}
+
+void read_and_reply(fuse_req_t request, OpenFile& file, uint64_t offset, size_t size) {
+  Session& session = session_of(request);
+  const auto viewed = file.view(offset, size, [&](std::span<const std::byte> bytes) {
+    session.context().read_bytes.fetch_add(bytes.size(), std::memory_order_relaxed);
+    fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  });
+  if (!viewed) return reply_error(request, viewed.error());
+  if (!*viewed) reply_copy(request, file, offset, size);
+}
+
+void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
+  // A reference of its own: the reply may let the kernel release the file while it is still being looked at.
+  const OpenPtr file = handle_of(info).file;
+  if (file->would_block(Access::Read)) going_to_wait();
+  read_and_reply(request, *file, static_cast<uint64_t>(offset), size);
+}
+
+void op_write(fuse_req_t request, fuse_ino_t, std::span<const char> data, off_t offset,
+              fuse_file_info* info) {
+  // A reference of its own: the kernel may release the file as soon as it has the answer.
+  const OpenPtr file = handle_of(info).file;
+  const auto at = static_cast<uint64_t>(offset);
+  const auto bytes = std::as_bytes(data);
+  file->set_append((info->flags & O_APPEND) != 0);
+  if (file->would_block(Access::Write, at + bytes.size())) going_to_wait();
+
+  Session& session = session_of(request);
+  bool answered = false;
+  const auto answer = [&](size_t count) {
+    answered = true;
+    session.context().written_bytes.fetch_add(count, std::memory_order_relaxed);
+    fuse_reply_write(request, count);
+  };
+  // What passes the daemon by passthrough would not wait for bytes that are still to be stored.
+  const bool passed_by = session.passthrough().enabled() && file->passthrough_fd() >= 0;
+  const bool behind = MustNotWait::here() && !passed_by;
+  try {
+    const auto done =
+        behind ? file->write_behind(at, bytes, answer) : file->OpenFile::write_behind(at, bytes, answer);
+    if (!done) reply_error(request, done.error());
+  } catch (...) {
+    if (!answered) throw;
+  }
+}
+
+void write_callback(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset,
+                    fuse_file_info* info) noexcept {
+  dispatch::run<op_write>(request, ino, std::span(data, size), offset, info);
+}
+
+void op_flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  going_to_wait();
+  reply_done(request, OpenPtr(handle_of(info).file)->flush());
+}
+
+void op_fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
+  going_to_wait();
+  reply_done(request, OpenPtr(handle_of(info).file)->fsync(data_only != 0));
+}
+
+void op_fallocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
+                  fuse_file_info* info) {
+  going_to_wait();
+  reply_done(request, OpenPtr(handle_of(info).file)
+                          ->fallocate(mode, static_cast<uint64_t>(offset), static_cast<uint64_t>(length)));
+}
+
+void op_lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+  const auto found = handle_of(info).file->lseek(static_cast<uint64_t>(offset), whence);
+  found ? (void)fuse_reply_lseek(request, static_cast<off_t>(*found)) : reply_error(request, found.error());
+}
+
+/// The one request there is: a ticket for the control socket. Waits for nobody.
+void op_ioctl(fuse_req_t request, fuse_ino_t, unsigned command, void*, fuse_file_info* info, unsigned flags,
+              const void*, size_t, size_t) {
+  if (command != kTicketRequest || (flags & FUSE_IOCTL_DIR) != 0)
+    return (void)fuse_reply_err(request, ENOTTY);
+  answering(request, [&] {
+    const Handle& handle = handle_of(info);
+    const auto ticket = session_of(request).context().tickets.issue(fuse_req_ctx(request)->uid,
+                                                                    {handle.node, handle.file, handle.flags});
+    ticket ? (void)fuse_reply_ioctl(request, 0, ticket->data(), ticket->size())
+           : reply_error(request, ticket.error());
+  });
+}
+
+}  // namespace
+
+void add_io_operations(fuse_lowlevel_ops& ops) {
+  ops.open = callback<op_open>;
+  ops.create = callback<op_create>;
+  ops.release = callback<op_release>;
+  ops.read = callback<op_read>;
+  ops.write = write_callback;
+  ops.flush = callback<op_flush>;
+  ops.fsync = callback<op_fsync>;
+  ops.fallocate = callback<op_fallocate>;
+  ops.lseek = callback<op_lseek>;
+  ops.ioctl = op_ioctl;
+}
+
+}  // namespace dmabuffs

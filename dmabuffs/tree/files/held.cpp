@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/tree/files/held.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <utility>
+
+// Whatever is let go is closed when the mutex is free again, since that may take long.
+
+namespace dmabuffs {
+
+FilesHeld::FilesHeld(size_t most, std::chrono::milliseconds patience) : most_(most), patience_(patience) {
+  if (patience_.count() == 0) return;
+  // Signals belong to the thread that waits for them.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  keeper_ = std::thread([this] { keep_house(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+FilesHeld::~FilesHeld() {
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  if (keeper_.joinable()) keeper_.join();
+}
+
+SharedFd FilesHeld::use(Place& place) {
+  const std::lock_guard lock(mutex_);
+  if (place.fd) touch(place);
+  return place.fd;
+}
+
+void FilesHeld::hold(Place& place, SharedFd fd) {
+  SharedFd old;
+  const std::lock_guard lock(mutex_);
+  if (place.fd) {
+    old = std::exchange(place.fd, std::move(fd));
+  } else {
+    if (order_.size() >= most_ && !order_.empty()) old = let_go_last();
+    place.fd = std::move(fd);
+    place.at = order_.insert(order_.begin(), &place);
+    if (order_.size() == 1) changed_.notify_all();
+  }
+  touch(place);
+}
+
+void FilesHeld::drop(Place& place) {
+  SharedFd old;
+  const std::lock_guard lock(mutex_);
+  if (place.fd) order_.erase(place.at);
+  old = std::move(place.fd);
+}
+
+void FilesHeld::touch(Place& place) {
+  place.used = Clock::now();
+  order_.splice(order_.begin(), order_, place.at);
+}
+
+SharedFd FilesHeld::let_go_last() {
+  SharedFd old = std::move(order_.back()->fd);
+  order_.pop_back();
+  return old;
+}
+
+void FilesHeld::keep_house() {
+  pthread_setname_np(pthread_self(), "files-held");
+  std::unique_lock lock(mutex_);
+  while (!closing_) {
+    if (order_.empty()) {
+      changed_.wait(lock, [this] { return closing_ || !order_.empty(); });
+      continue;
+    }
+    const auto until = order_.back()->used + patience_;
+    if (until > Clock::now()) {
+      changed_.wait_until(lock, until, [this] { return closing_; });
+      continue;
+    }
+    SharedFd old = let_go_last();
+    lock.unlock();
+    old.reset();
+    lock.lock();
+  }
+}
+
+}  // namespace dmabuffs

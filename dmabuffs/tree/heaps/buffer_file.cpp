@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/tree/heaps/buffer_file.h"
+
+#include <linux/limits.h>
+#include <sys/xattr.h>
+
+#include "dmabuffs/tree/heaps/directory.h"
+#include "dmabuffs/tree/heaps/open_buffer.h"
+#include "dmabuffs/tree/static_directory.h"
+
+namespace dmabuffs {
+
+namespace {
+/// Set-id bits mean nothing on a buffer, and keeping them would need the kernel's privilege dance on each
+/// write.
+constexpr mode_t kKeptBits = 01777;
+
+/// What takes writes by passthrough changes without the daemon, so its own inode has the times.
+int time_keeper(const Buffer& buffer) {
+  return buffer.writes_pass() ? buffer.passthrough_fd() : -1;
+}
+struct timespec ctime_of(int fd) {
+  struct stat st {};
+  return ::fstat(fd, &st) == 0 ? st.st_ctim : timespec{};
+}
+
+/// Descriptors of the daemon's that a buffer may take: a memfd; or a dma-buf, a udmabuf's memfd and the
+/// kernel module's file.
+uint64_t descriptors_of(const Heap& heap) {
+  return heap.is_dmabuf() ? 3 : 1;
+}
+}  // namespace
+
+BufferFile::BufferFile(MountContext& context, std::shared_ptr<Heap> heap, const Attributes& attributes,
+                       Share name)
+    : HeapEntry(context, attributes, std::move(name)), heap_(std::move(heap)), maker_(attributes.uid) {
+  attributes_.mode = S_IFREG | (attributes.mode & kKeptBits);
+}
+
+BufferFile::~BufferFile() = default;
+
+std::shared_ptr<Buffer> BufferFile::buffer() const {
+  const std::lock_guard lock(mutex_);
+  return buffer_;
+}
+
+BufferInfo BufferFile::info() const {
+  const auto held = buffer();
+  return held ? held->info() : BufferInfo{};
+}
+
+void BufferFile::placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) {
+  HeapEntry::placed(std::move(parent), name);
+  const std::lock_guard lock(mutex_);
+  leaving_.reset();
+  if (buffer_) buffer_->set_name(name);
+}
+
+void BufferFile::unlinked() {
+  HeapEntry::unlinked();
+  const std::lock_guard lock(mutex_);
+  if (buffer_) leaving_ = context_.freeing.expect();
+}
+
+Result<BufferFile::Use> BufferFile::opened() {
+  auto self = std::static_pointer_cast<BufferFile>(shared_from_this());
+  const std::lock_guard lock(mutex_);
+  if (!buffer_) {
+    if (auto made = make_buffer(); !made) return pass(std::move(made));
+  }
+  ++open_;
+  return Use(std::move(self), buffer_);
+}
+
+Result<void> BufferFile::make_buffer() {
+  auto share = context_.shares.take_descriptors(maker_, descriptors_of(*heap_));
+  if (!share) return pass(std::move(share));
+  Bypass bypass;
+  if (context_.passthrough.enabled()) bypass.module = &context_.engine.kernel_module();
+  bypass.writes = context_.settings.size == 0;  // writes that pass by here pass `-o size=`, too
+  auto made = Buffer::make(heap_, context_.recycler, maker_, name_, bypass);
+  if (!heap_->is_dmabuf()) {
+    // Without a memfd (EMFILE) it can't be written to.
+    if (auto usable = made->resize(0); !usable) return usable;
+  }
+  if (const int keeper = time_keeper(*made); keeper >= 0) {
+    const struct timespec times[2] = {attributes_.atime, attributes_.mtime};
+    (void)::futimens(keeper, times);
+    keeper_made_ = ctime_of(keeper);
+  }
+  descriptors_ = std::move(*share);
+  buffer_ = std::move(made);
+  return {};
+}
+
+void BufferFile::closed() {
+  std::shared_ptr<Buffer> idle;
+  {
+    const std::lock_guard lock(mutex_);
+    if (--open_ > 0) return;
+    idle = buffer_;
+  }
+  idle->idle();
+  const BufferInfo about = idle->info();
+  if (about.size > 0 || about.capacity > 0) {
+    const std::lock_guard lock(mutex_);
+    had_bytes_ = true;
+    return;
+  }
+  idle.reset();
+  drop_empty_buffer();
+}
+
+/// A mapping by passthrough outlives the close(2) of what it was made by, so the daemon never hears of its
+/// end; where it is of the memfd itself that has to stay the file. (A dma-buf that was mapped is not let go.)
+bool BufferFile::may_be_mapped() const {
+  return context_.passthrough.enabled() && !heap_->is_dmabuf() && had_bytes_;
+}
+
+void BufferFile::drop_empty_buffer() {
+  std::shared_ptr<Buffer> dropped;  // goes when the lock is free again
+  const std::lock_guard lock(mutex_);
+  // Its times are the file's from here on. Who opened it meanwhile goes on using it.
+  const BufferInfo about = buffer_ ? buffer_->info() : BufferInfo{};
+  if (!buffer_ || open_ > 0 || about.size > 0 || about.capacity > 0 || may_be_mapped()) return;
+  struct stat own {};
+  if (const int keeper = time_keeper(*buffer_); keeper >= 0 && ::fstat(keeper, &own) == 0) {
+    attributes_.atime = own.st_atim;
+    attributes_.mtime = own.st_mtim;
+    if (later(own.st_ctim, keeper_made_) && later(own.st_ctim, attributes_.ctime))
+      attributes_.ctime = own.st_ctim;
+  }
+  dropped = std::move(buffer_);
+  buffer_ = nullptr;
+  descriptors_ = Share();
+  leaving_.reset();
+}
+
+Result<struct stat> BufferFile::getattr(const Caller&, OpenFile*) {
+  const auto held = buffer();
+  const BufferInfo info = held ? held->info() : BufferInfo{};
+  struct stat st {};
+  struct timespec keeper_made {};
+  {
+    const std::lock_guard lock(mutex_);
+    st = attributes_.to_stat(ino(), linked_ ? 1 : 0);
+    keeper_made = keeper_made_;
+  }
+  st.st_size = static_cast<off_t>(info.size);
+  st.st_blocks = static_cast<blkcnt_t>(info.capacity / 512);
+  if (!held) return st;
+  held->wait_for_accepted();
+  struct stat own {};
+  if (const int keeper = time_keeper(*held); keeper >= 0 && ::fstat(keeper, &own) == 0) {
+    st.st_atim = own.st_atim;
+    st.st_mtim = own.st_mtim;
+    if (later(own.st_ctim, keeper_made) && later(own.st_ctim, st.st_ctim)) st.st_ctim = own.st_ctim;
+  }
+  return st;
+}
+
+Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
+  auto held = buffer();
+  if (change.size && (held || *change.size > 0)) {
+    auto used = opened();
+    if (!used) return pass(std::move(used));
+    held = used->buffer();
+    if (auto done = held->resize(*change.size); !done) return done;
+    contents_changed();
+  } else if (change.size) {
+    contents_changed();
+  }
+  if (held) held->wait_for_accepted();  // what moves later would change the times again
+  const std::lock_guard lock(mutex_);
+  attributes_.apply(change, kKeptBits);
+  const int keeper = buffer_ ? time_keeper(*buffer_) : -1;
+  if (keeper >= 0 && (change.atime || change.mtime)) {
+    constexpr struct timespec omit { 0, UTIME_OMIT };
+    const struct timespec times[2] = {change.atime ? attributes_.atime : omit,
+                                      change.mtime ? attributes_.mtime : omit};
+    if (::futimens(keeper, times) != 0) return fail_errno(errno, name_);
+  }
+  return {};
+}
+
+Result<OpenPtr> BufferFile::open(const Caller& caller, int flags) {
+  auto use = opened();
+  if (!use) return pass(std::move(use));
+  return OpenPtr(std::make_shared<OpenBuffer>(std::move(*use), flags, caller.uid));
+}
+
+void BufferFile::closing() {
+  const std::lock_guard lock(mutex_);
+  if (leaving_) leaving_->renew();
+}
+
+void BufferFile::contents_changed() {
+  const std::lock_guard lock(mutex_);
+  if (buffer_) buffer_->touch();
+  had_bytes_ = true;
+  attributes_.touch();
+}
+
+Result<std::string> BufferFile::getxattr(const Caller&, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = xattrs_.find(name);
+  if (found == xattrs_.end()) return fail_errno(ENODATA, name);
+  return found->second;
+}
+
+Result<std::vector<std::string>> BufferFile::listxattr(const Caller&) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : xattrs_) names.push_back(name);
+  return names;
+}
+
+Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const std::string& value,
+                                  int flags) {
+  constexpr std::string_view kPrefix = "user.";
+  constexpr size_t kMost = XATTR_LIST_MAX;
+  if (!name.starts_with(kPrefix)) return fail_errno(ENOTSUP, name);
+  if (name.size() == kPrefix.size()) return fail_errno(EINVAL, name);
+  const std::lock_guard lock(mutex_);
+  const auto known = xattrs_.find(name);
+  if ((flags & XATTR_CREATE) != 0 && known != xattrs_.end()) return fail_errno(EEXIST, name);
+  if ((flags & XATTR_REPLACE) != 0 && known == xattrs_.end()) return fail_errno(ENODATA, name);
+  size_t held = xattr_bytes_ + value.size();
+  held = known == xattrs_.end() ? held + name.size() + 1 : held - known->second.size();
+  if (held > kMost) return fail_errno(ENOSPC, name);
+  if (auto room = hold_attributes(held); !room) return room;
+  xattrs_[name] = value;
+  attributes_.touch_change();
+  return {};
+}
+
+Result<void> BufferFile::removexattr(const Caller&, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto known = xattrs_.find(name);
+  if (known == xattrs_.end()) return fail_errno(ENODATA, name);
+  if (auto less = hold_attributes(xattr_bytes_ - known->second.size() - name.size() - 1); !less) return less;
+  xattrs_.erase(known);
+  attributes_.touch_change();
+  return {};
+}
+
+Result<void> BufferFile::hold_attributes(size_t bytes) {
+  if (auto held = share_.resize(share_.amount() - xattr_bytes_ + bytes); !held) return held;
+  xattr_bytes_ = bytes;
+  return {};
+}
+
+}  // namespace dmabuffs

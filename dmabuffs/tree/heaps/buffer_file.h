@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "dmabuffs/tree/freeing.h"
+#include "dmabuffs/tree/heaps/entry.h"
+
+namespace dmabuffs {
+
+/// A regular file below heaps/. It has a Buffer, which takes descriptors, only while it holds memory or is
+/// used; the Buffer is charged to who made the file.
+class BufferFile : public HeapEntry {
+ public:
+  BufferFile(MountContext& context, std::shared_ptr<Heap> heap, const Attributes& attributes, Share name);
+  ~BufferFile() override;
+
+  [[nodiscard]] mode_t type() const override { return S_IFREG; }
+  [[nodiscard]] const Heap& heap() const { return *heap_; }
+  [[nodiscard]] BufferInfo info() const;
+  /// Names change through the mount only; sizes also by the control socket, so attributes are asked for each
+  /// time.
+  [[nodiscard]] double name_timeout() const override { return 1; }
+
+  Result<struct stat> getattr(const Caller&, OpenFile*) override;
+  Result<void> setattr(const Caller&, const AttributeChange&, OpenFile*) override;
+  Result<OpenPtr> open(const Caller&, int flags) override;
+  Result<std::string> getxattr(const Caller&, const std::string& name) override;
+  Result<std::vector<std::string>> listxattr(const Caller&) override;
+  Result<void> setxattr(const Caller&, const std::string& name, const std::string& value, int flags) override;
+  Result<void> removexattr(const Caller&, const std::string& name) override;
+
+  void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) override;
+  void unlinked() override;
+
+  /// The file's Buffer, in use: it stays the file's until this goes.
+  class Use {
+   public:
+    Use(std::shared_ptr<BufferFile> file, std::shared_ptr<Buffer> buffer)
+        : file_(std::move(file)), buffer_(std::move(buffer)) {}
+    Use(Use&&) noexcept = default;
+    Use& operator=(Use&&) = delete;
+    ~Use() {
+      buffer_.reset();  // an empty one goes with its last user
+      if (file_) file_->closed();
+    }
+    [[nodiscard]] const std::shared_ptr<BufferFile>& file() const { return file_; }
+    [[nodiscard]] const std::shared_ptr<Buffer>& buffer() const { return buffer_; }
+
+   private:
+    std::shared_ptr<BufferFile> file_;
+    std::shared_ptr<Buffer> buffer_;
+  };
+  /// ENOSPC: the user's share of descriptors is used up; EMFILE: there is none for a memfd.
+  Result<Use> opened();
+
+  // For its open files.
+  /// One of them is about to be closed.
+  void closing();
+  void contents_changed();
+  [[nodiscard]] MountContext& context() { return context_; }
+
+ private:
+  [[nodiscard]] std::shared_ptr<Buffer> buffer() const;
+  Result<void> make_buffer();
+  void closed();
+  [[nodiscard]] bool may_be_mapped() const;
+  void drop_empty_buffer();
+  /// Changes what its attributes take of the share.
+  Result<void> hold_attributes(size_t bytes);
+
+  const std::shared_ptr<Heap> heap_;
+  const uid_t maker_;
+  std::unique_ptr<Freeing::Expected> leaving_;  // ends after the buffer, so when its memory is free
+  // Guarded by mutex_:
+  Share descriptors_;
+  std::shared_ptr<Buffer> buffer_;
+  struct timespec keeper_made_ {};  // ctime of the inode that keeps the times when it was new
+  std::map<std::string, std::string> xattrs_;
+  size_t xattr_bytes_ = 0;
+  bool had_bytes_ = false;  // since it was made; what is written by passthrough is seen at the last close
+  unsigned open_ = 0;
+};
+
+}  // namespace dmabuffs

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/tree/heaps/entry.h"
+
+#include "dmabuffs/tree/heaps/directory.h"
+#include "dmabuffs/tree/static_directory.h"
+
+namespace dmabuffs {
+
+void HeapEntry::placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  parent_ = parent;
+  name_ = name;
+  linked_ = true;
+  attributes_.touch_change();
+}
+
+void HeapEntry::unlinked() {
+  const std::lock_guard lock(mutex_);
+  linked_ = false;
+  attributes_.touch_change();
+}
+
+std::string HeapEntry::path() const {
+  std::shared_ptr<HeapDirectory> parent;
+  std::string name;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!linked_) return {};
+    parent = parent_.lock();
+    name = name_;
+  }
+  return parent ? parent->path() + "/" + name : std::string();
+}
+
+NodePtr HeapEntry::parent() const {
+  const std::lock_guard lock(mutex_);
+  return linked_ ? NodePtr(parent_.lock()) : nullptr;
+}
+
+Result<struct statvfs> HeapEntry::statfs(const Caller&) {
+  return budget_statvfs(context_);
+}
+
+Result<struct stat> HeapLink::getattr(const Caller&, OpenFile*) {
+  const std::lock_guard lock(mutex_);
+  struct stat st = attributes_.to_stat(ino(), linked_ ? 1 : 0);
+  st.st_size = static_cast<off_t>(target_.size());
+  return st;
+}
+
+Result<void> HeapLink::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
+  const std::lock_guard lock(mutex_);
+  attributes_.apply(change, 0777);
+  return {};
+}
+
+}  // namespace dmabuffs

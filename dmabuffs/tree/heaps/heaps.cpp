@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/tree/heaps/heaps.h"
+
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "dmabuffs/tree/attributes.h"
+#include "dmabuffs/tree/heaps/directory.h"
+#include "dmabuffs/tree/static_directory.h"
+
+namespace dmabuffs {
+
+namespace {
+
+/// heaps/: asks the registry anew at each listing and lookup. A heap whose device is gone stays while buffers
+/// are in it.
+class Heaps : public HeapsRoot {
+ public:
+  explicit Heaps(MountContext& context)
+      : HeapsRoot(context.numbers.next()), context_(context), made_(time_now()) {}
+
+  [[nodiscard]] double timeout() const override { return 1; }
+
+  Result<struct stat> getattr(const Caller&, OpenFile*) override {
+    const std::lock_guard lock(mutex_);
+    Attributes attributes{context_.owner_uid, context_.owner_gid, S_IFDIR | 0755, made_, made_, made_};
+    return attributes.to_stat(ino(), 2 + directories_.size());
+  }
+
+  Result<NodePtr> lookup(const Caller&, const std::string& name) override {
+    const auto heap = context_.heaps->find(name);
+    const std::lock_guard lock(mutex_);
+    auto directory = directory_of(name, heap);
+    if (!directory) return fail(ENOENT, "heaps/" + name + ": no such heap on this machine");
+    return NodePtr(directory);
+  }
+
+  Result<std::unique_ptr<OpenDirectory>> opendir(const Caller&) override {
+    return std::make_unique<FixedListing>([self = shared_from_this(), this] { return entries(); });
+  }
+
+  Result<struct statvfs> statfs(const Caller&) override { return budget_statvfs(context_); }
+
+  void each_buffer(const std::function<void(BufferFile&)>& visit) override {
+    std::map<std::string, std::shared_ptr<HeapDirectory>> directories;
+    {
+      const std::lock_guard lock(mutex_);
+      directories = directories_;
+    }
+    for (const auto& [name, directory] : directories) directory->each_buffer(visit);
+  }
+
+ private:
+  std::vector<DirectoryEntry> entries() {
+    const auto found = context_.heaps->scan();
+    const std::lock_guard lock(mutex_);
+    std::set<std::string> there;
+    for (const auto& heap : found) {
+      directory_of(heap->name(), heap);
+      there.insert(heap->name());
+    }
+    std::vector<DirectoryEntry> entries;
+    for (auto at = directories_.begin(); at != directories_.end();) {
+      if (!there.contains(at->first) && at->second->retire()) {
+        at = directories_.erase(at);
+        continue;
+      }
+      entries.push_back({at->first, at->second->ino(), S_IFDIR});
+      ++at;
+    }
+    return entries;
+  }
+
+  /// The directory of a heap that is there, or was and still has buffers; nullptr otherwise.
+  std::shared_ptr<HeapDirectory> directory_of(const std::string& name, const std::shared_ptr<Heap>& heap) {
+    const auto known = directories_.find(name);
+    if (known != directories_.end()) {
+      if (heap == known->second->heap() || !known->second->retire()) return known->second;
+      directories_.erase(known);
+    }
+    if (!heap) return nullptr;
+    auto tree = std::make_shared<HeapTree>(context_, heap);
+    return directories_[name] = std::make_shared<HeapDirectory>(tree, weak_from_this());
+  }
+
+  MountContext& context_;
+  struct timespec made_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<HeapDirectory>> directories_;
+};
+
+}  // namespace
+
+std::shared_ptr<HeapsRoot> make_heaps_root(MountContext& context) {
+  return std::make_shared<Heaps>(context);
+}
+
+}  // namespace dmabuffs
