@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
+/// Ranges of bytes, and how they lie between multiples of a unit.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 namespace dmabuffs {
@@ -20,5 +22,29 @@ struct Range {
   uint64_t length = 0;
   [[nodiscard]] constexpr uint64_t end() const { return offset + length; }
 };
+
+/// How a range splits at multiples of a unit: head and tail are shorter than one unit, the body is whole
+/// units.
+struct Split {
+  uint64_t head = 0;
+  uint64_t body = 0;
+  uint64_t tail = 0;
+};
+
+/// Splits [offset, offset + length) at multiples of `unit`. A range that holds no whole unit is all head.
+constexpr Split split_aligned(Range range, uint64_t unit) {
+  const uint64_t start = round_up(range.offset, unit);
+  const uint64_t end = round_down(range.end(), unit);
+  if (end <= start) return {range.length, 0, 0};
+  return {start - range.offset, end - start, range.end() - end};
+}
+
+/// The smallest range of whole units that holds `range`.
+constexpr Range round_outward(Range range, uint64_t unit) {
+  const uint64_t start = round_down(range.offset, unit);
+  return {start, round_up(range.end(), unit) - start};
+}
+
+inline constexpr uint64_t kKiB = uint64_t{1} << 10, kMiB = uint64_t{1} << 20, kGiB = uint64_t{1} << 30;
 
 }  // namespace dmabuffs

@@ -27,7 +27,7 @@
 
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/buffer/buffer.h"
-#include "dmabuffs/buffer/cpu_access.h"
+#include "dmabuffs/buffer/dmabuf.h"
 #include "dmabuffs/buffer/use_lock.h"
 
 namespace dmabuffs {

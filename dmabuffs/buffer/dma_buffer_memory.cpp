@@ -6,12 +6,11 @@
 #include <cstring>
 
 #include "dmabuffs/base/mapping.h"
+#include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/dma_buffer.h"
-#include "dmabuffs/buffer/dmabuf_fd.h"
-#include "dmabuffs/buffer/limits.h"
-#include "dmabuffs/buffer/populate.h"
+#include "dmabuffs/buffer/dmabuf.h"
 #include "dmabuffs/buffer/recycler.h"
-#include "dmabuffs/heap/memfd_storage.h"
+#include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {

@@ -13,7 +13,7 @@
 
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/log.h"
-#include "dmabuffs/buffer/limits.h"
+#include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/recycler.h"
 
 namespace dmabuffs {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+/// Bytes written into a MemfdBuffer, and the memory for those that are likely to follow.
+/// A window of a MemfdBuffer given to a transfer: a mapping of its own, of a file made long enough for it.
 #include "dmabuffs/buffer/memfd_buffer.h"
 
 #include <fcntl.h>
@@ -10,11 +12,13 @@
 #include <bit>
 #include <shared_mutex>
 
-#include "dmabuffs/buffer/limits.h"
-#include "dmabuffs/buffer/memfd_file.h"
+#include "dmabuffs/base/log.h"
+#include "dmabuffs/base/mapping.h"
+#include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/heap/memfd.h"
 
 namespace dmabuffs {
+
 MemfdBuffer::MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name)
     : heap_(std::move(heap)), name_(std::move(name)) {
   auto memfd = make_memfd(name_, PageSize::Small);
@@ -203,6 +207,249 @@ bool MemfdBuffer::would_block(Access access, uint64_t) const {
   if (access == Access::Write && leases_ > 0) return true;
   const std::shared_lock use(use_, std::try_to_lock);
   return !use && !use_.held_shortly();
+}
+
+namespace {
+
+/// Below this a system call more costs more than what it saves.
+constexpr size_t kWorthAllocatingAhead = size_t{32} << 10;
+
+}  // namespace
+
+Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {
+  if (!made_) return Failure(made_.error());
+  if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
+  Result<size_t> written = 0;
+  {
+    const std::shared_lock use(use_);
+    written = write_within_budget(offset, from);
+  }
+  if (!written || *written < from.size()) fit_reservation();
+  return written;
+}
+
+Result<void> MemfdBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
+                                       const Accept& accept) {
+  if (made_ && from.size() >= kWorthAllocatingAhead && offset == file_size() && fits({offset, from.size()})) {
+    const std::unique_lock use(use_);
+    return extend_by(offset, from, accept);
+  }
+  return Buffer::write_behind(offset, from, accept);
+}
+
+Result<void> MemfdBuffer::extend_by(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
+  const std::lock_guard moving(moving_mutex_);
+  const uint64_t end = offset + from.size();
+  // The memory is there, so the copy can't fail; and nobody reads before it is done, as this holds use_.
+  const bool behind = offset == file_size() && end <= ahead_end_ && truncate_to(memfd_.get(), end) == 0;
+  if (behind) accept(from.size());
+  const auto written = behind ? put(offset, from) : write_within_budget(offset, from);
+  if (behind && (!written || *written < from.size())) {
+    lost_ = fail(EIO, name() + ": bytes at " + std::to_string(offset) + " could not be stored");
+    log_error(lost_.error().message);
+  }
+  if (!behind) {
+    if (!written || *written < from.size()) fit_reservation_locked();
+    if (!written) return Failure(written.error());
+    accept(*written);
+  }
+  if (offset == last_end_ && offset > 0) allocate_ahead(from.size());
+  last_end_ = end;
+  return {};
+}
+
+void MemfdBuffer::allocate_ahead(size_t length) {
+  const uint64_t size = file_size();
+  const Range ahead{size, length};
+  if (!fits(ahead) || !reserve_to(ahead.end())) return drop_ahead();
+  if (fallocate_all(memfd_.get(), FALLOC_FL_KEEP_SIZE, ahead) != 0) return fit_reservation_locked();
+  ahead_end_ = ahead.end();
+}
+
+void MemfdBuffer::drop_ahead() {
+  const uint64_t start = round_up(std::max(file_size(), allocated_end_), kPage);
+  if (ahead_end_ > start) {
+    struct stat before {};
+    const bool known = ::fstat(memfd_.get(), &before) == 0;
+    (void)fallocate_all(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                        {start, ahead_end_ - start});
+    // Some kernels take that for a change of the content (6.18 does), and it may come after the writer has
+    // set the times.
+    const struct timespec times[2] = {before.st_atim, before.st_mtim};
+    if (known) (void)::futimens(memfd_.get(), times);
+  }
+  ahead_end_ = 0;
+}
+
+Result<size_t> MemfdBuffer::append(std::span<const std::byte> from, uint64_t& at) {
+  if (!made_) return Failure(made_.error());
+  const std::unique_lock use(use_);
+  at = file_size();
+  if (!fits({at, from.size()})) return fail(EFBIG, name() + too_large());
+  auto written = write_within_budget(at, from);
+  if (!written || *written < from.size()) fit_reservation_locked();
+  return written;
+}
+
+Result<size_t> MemfdBuffer::write_within_budget(uint64_t offset, std::span<const std::byte> from) {
+  if (auto reserved = reserve_to(offset + from.size()); !reserved) {
+    const uint64_t end = reserve_towards(offset + from.size());
+    if (offset >= end) return pass(std::move(reserved));
+    from = from.first(end - offset);  // what still fits; the next write meets the error
+  }
+  return put(offset, from);
+}
+
+Result<size_t> MemfdBuffer::put(uint64_t offset, std::span<const std::byte> from) {
+  size_t done = 0;
+  while (done < from.size()) {
+    const ssize_t put =
+        ::pwrite(memfd_.get(), from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && done == 0) return fail_errno(errno, name());
+    if (put <= 0) break;
+    done += static_cast<size_t>(put);
+  }
+  return done;
+}
+
+class MemfdLease final : public Lease {
+ public:
+  MemfdLease(MemfdBuffer& buffer, Range window, Access access)
+      : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {
+    ++buffer_.leases_;
+  }
+  ~MemfdLease() override {
+    if (extends_) (void)settle(0);
+    --buffer_.leases_;
+  }
+  MemfdLease(const MemfdLease&) = delete;
+  MemfdLease& operator=(const MemfdLease&) = delete;
+
+  Result<void> begin(uint64_t expected_end) {
+    if (window_.end() > buffer_.file_size()) {
+      if (access_ == Access::Read)
+        return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
+      TRY(extend(expected_end));
+    }
+    const uint64_t start = round_down(window_.offset, kPage);
+    const int protection = access_ == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
+    auto mapping = Mapping::of_file(buffer_.memfd_.get(), start, window_.end() - start, protection);
+    if (!mapping) return fail(mapping.error().code, buffer_.name() + ": " + mapping.error().message);
+    mapping_ = std::move(*mapping);
+    uint64_t end = window_.end();
+    if (access_ == Access::Read) {
+      TRY(cover_holes(start, end));
+    }
+    bytes_ = mapping_.bytes().subspan(window_.offset - start, end - window_.offset);
+    return {};
+  }
+
+  std::span<std::byte> bytes() const override { return bytes_; }
+  bool pinnable() const override { return true; }
+  /// For reading too: the memcpy of a hole that can't be had would be SIGBUS.
+  bool needs_populate() const override { return true; }
+
+  Result<void> commit(uint64_t done) override {
+    if (access_ == Access::Read || done > window_.length) {
+      return fail(EINVAL, buffer_.name() + ": a lease committed that is for reading, or shorter");
+    }
+    return extends_ ? settle(done) : Result<void>{};
+  }
+
+ private:
+  /// Puts zeros over the holes that the mapping, which begins at `start`, has before `end`: read there, they
+  /// would be allocated. Where they are very many (each is a mapping, of which a process may have some 65000)
+  /// `end` becomes less.
+  Result<void> cover_holes(uint64_t start, uint64_t& end) {
+    constexpr unsigned kMost = 1024;
+    const int fd = buffer_.memfd_.get();
+    struct stat st {};
+    if (::fstat(fd, &st) != 0) return fail_errno(errno, buffer_.name());
+    if (!buffer_.may_be_sparse(st)) return {};
+    unsigned holes = 0;
+    for (uint64_t at = start; at < end;) {
+      // ENXIO: there is none, or a client has cut the file meanwhile.
+      const off_t found = ::lseek(fd, static_cast<off_t>(at), SEEK_HOLE);
+      if (found < 0 && errno != ENXIO) return fail_errno(errno, buffer_.name());
+      const uint64_t hole = found < 0 ? at : round_up(static_cast<uint64_t>(found), kPage);
+      if (hole >= end) break;
+      if (++holes > kMost) {
+        end = hole;
+        break;
+      }
+      const off_t data = ::lseek(fd, static_cast<off_t>(hole), SEEK_DATA);
+      if (data < 0 && errno != ENXIO) return fail_errno(errno, buffer_.name());
+      at = data < 0 ? end : std::min(end, round_down(static_cast<uint64_t>(data), kPage));
+      if (at <= hole) {
+        at = hole + kPage;  // written since
+        continue;
+      }
+      TRY(mapping_.place_zeros(hole - start, round_up(at, kPage) - hole));
+    }
+    return {};
+  }
+
+  /// Makes the file reach the window's end; under the exclusive lock from here on, and so is what is
+  /// reserved: without it whoever cuts the file gives that back.
+  Result<void> extend(uint64_t expected_end) {
+    shared_.unlock();
+    exclusive_ = std::unique_lock(buffer_.use_);
+    buffer_.drop_ahead();
+    // The whole load now: what can't be held is better refused before bytes move.
+    TRY(buffer_.reserve_to(std::max(window_.end(), expected_end)));
+    const std::lock_guard facts(buffer_.facts_mutex_);
+    const uint64_t before = buffer_.file_size();
+    if (window_.end() <= before) return {};
+    // Allocates one page. Unlike ftruncate it can't cut off what a client appends at this moment by
+    // passthrough.
+    while (::fallocate(buffer_.memfd_.get(), 0, static_cast<off_t>(window_.end() - 1), 1) != 0) {
+      if (errno != EINTR) return fail_errno(errno, buffer_.name_);
+    }
+    buffer_.extension_ = {before, window_.end() - before};
+    extends_ = true;
+    return {};
+  }
+
+  /// Keeps the first `done` bytes of the window; what lies behind them and the old size is cut off, or reads
+  /// zero if a client has written beyond the window meanwhile.
+  Result<void> settle(uint64_t done) {
+    extends_ = false;
+    const std::lock_guard facts(buffer_.facts_mutex_);
+    const uint64_t before = buffer_.extension_.offset;
+    buffer_.extension_ = {};
+    const uint64_t size = done > 0 ? std::max(before, window_.offset + done) : before;
+    if (size == window_.end()) return {};
+    const int fd = buffer_.memfd_.get();
+    const bool ours = buffer_.file_size() == window_.end();
+    const auto drop = [&] {
+      return ours ? ::ftruncate(fd, static_cast<off_t>(size))
+                  : ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size),
+                                static_cast<off_t>(window_.end() - size));
+    };
+    while (drop() != 0) {
+      if (errno != EINTR) return fail_errno(errno, buffer_.name_);
+    }
+    return {};
+  }
+
+  MemfdBuffer& buffer_;
+  const Range window_;
+  const Access access_;
+  std::shared_lock<UseLock> shared_;
+  std::unique_lock<UseLock> exclusive_;
+  Mapping mapping_;  // after the locks: gone before they are released
+  std::span<std::byte> bytes_;
+  bool extends_ = false;
+};
+
+Result<std::unique_ptr<Lease>> MemfdBuffer::lease(Range window, Access access, uint64_t expected_end) {
+  if (!made_) return Failure(made_.error());
+  if (!fits(window) || !fits({0, expected_end})) return fail(EFBIG, name() + too_large());
+  if (window.length == 0) return fail(EINVAL, name() + ": an empty range can't be leased");
+  auto lease = std::make_unique<MemfdLease>(*this, window, access);
+  TRY(lease->begin(expected_end));
+  return lease;
 }
 
 }  // namespace dmabuffs

@@ -18,7 +18,7 @@
 #include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/control/address.h"
 #include "dmabuffs/control/daemon.h"
-#include "dmabuffs/control/ticket.h"
+#include "dmabuffs/control/message.h"
 
 namespace dmabuffs {
 

@@ -3,8 +3,11 @@
 /// (Linux 6.2), without which two writers of one file take turns; its replies are put together here by hand.
 #pragma once
 #include <fuse_lowlevel.h>
+#include <sys/stat.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace dmabuffs {
 
@@ -20,5 +23,11 @@ int reply_open(fuse_req_t request, fuse_file_info info, const OpenReply& reply);
 /// Answers CREATE; returns as fuse_reply_create.
 int reply_create(fuse_req_t request, const fuse_entry_param& entry, fuse_file_info info,
                  const OpenReply& reply);
+
+/// The bytes of an OPEN reply (struct fuse_open_out of the kernel's <linux/fuse.h>).
+std::vector<std::byte> wire_open(uint64_t handle, bool direct_io);
+/// The bytes of a CREATE reply: struct fuse_entry_out, then struct fuse_open_out.
+std::vector<std::byte> wire_create(uint64_t node, const struct stat& attributes, double entry_timeout,
+                                   double attribute_timeout, uint64_t handle, bool direct_io);
 
 }  // namespace dmabuffs

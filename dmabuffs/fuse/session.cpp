@@ -8,9 +8,9 @@
 #include <algorithm>
 
 #include "dmabuffs/base/log.h"
-#include "dmabuffs/fuse/fuse_backing.h"
 #include "dmabuffs/fuse/operations.h"
-#include "dmabuffs/tree/static_directory.h"
+#include "dmabuffs/fuse/passthrough.h"
+#include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/status.h"
 
 namespace dmabuffs {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "dmabuffs/base/kernel_number.h"
-#include "dmabuffs/heap/cgroups.h"
+#include "dmabuffs/heap/memory_gauge.h"
 
 namespace dmabuffs {
 

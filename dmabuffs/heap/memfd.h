@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
-/// Making memfds, the same way everywhere.
+/// Memfds: made the same way everywhere, and system calls on them that are repeated until no signal comes
+/// between.
 #pragma once
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <string>
 
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
 
@@ -14,5 +20,19 @@ enum class PageSize { Small, Huge };
 /// hugetlb pages. EMFILE and ENFILE come with the remedy; a kernel without 2 MiB hugetlb pages answers ENODEV
 /// or EINVAL.
 Result<UniqueFd> make_memfd(const std::string& name, PageSize pages);
+
+inline int fallocate_all(int fd, int mode, Range range) {
+  while (::fallocate(fd, mode, static_cast<off_t>(range.offset), static_cast<off_t>(range.length)) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+inline int truncate_to(int fd, uint64_t size) {
+  while (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
+    if (errno != EINTR) return errno;
+  }
+  return 0;
+}
 
 }  // namespace dmabuffs

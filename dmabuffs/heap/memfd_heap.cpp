@@ -1,14 +1,72 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/heap/memfd_heap.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/heap/memfd_storage.h"
+#include "dmabuffs/heap/memfd.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
+
+Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t uid, const std::string& name,
+                                                         const std::string& heap) {
+  auto memfd = TRY(make_memfd(name, PageSize::Small));
+  auto reservation = TRY(budget.reserve(uid, 0));
+  reservation.watch(memfd.get());
+  return std::unique_ptr<MemfdStorage>(new MemfdStorage(std::move(memfd), std::move(reservation), heap));
+}
+
+MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap)
+    : heap_(std::move(heap)), memfd_(std::move(memfd)), reservation_(std::move(reservation)) {}
+
+uint64_t MemfdStorage::length() const {
+  const std::lock_guard lock(mutex_);
+  return length_;
+}
+
+uint64_t MemfdStorage::capacity() const {
+  const std::lock_guard lock(mutex_);
+  return round_up(length_, kPage);
+}
+
+Result<void> MemfdStorage::set_length(uint64_t bytes) {
+  if (bytes > INT64_MAX - kPage) return fail(EFBIG, heap_ + ": no file can be that long");
+  const std::lock_guard lock(mutex_);
+  const uint64_t before = reservation_.bytes();
+  const uint64_t after = round_up(bytes, kPage);
+  if (after > before) {
+    TRY(about(heap_, reservation_.resize(after)));
+  }
+  if (after != before) mapping_.reset();  // what lies beyond the file's end would be SIGBUS
+  while (::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
+    if (errno == EINTR) continue;
+    const int code = errno;
+    if (after > before) (void)reservation_.resize(before);
+    return fail_system(code, heap_);
+  }
+  length_ = bytes;
+  if (after < before) return reservation_.resize(after);
+  return {};
+}
+
+Result<std::span<std::byte>> MemfdStorage::map() {
+  const std::lock_guard lock(mutex_);
+  const uint64_t capacity = round_up(length_, kPage);
+  if (capacity == 0) return std::span<std::byte>{};
+  if (!mapping_) {
+    mapping_ = TRY(Mapping::of_file(memfd_.get(), 0, capacity, PROT_READ | PROT_WRITE));
+  }
+  return mapping_.bytes();
+}
+
+void MemfdStorage::unmap() {
+  const std::lock_guard lock(mutex_);
+  mapping_.reset();
+}
 
 Result<HeapAccess> MemfdHeap::access() const {
   return HeapAccess{::geteuid(), ::getegid(), 01777};

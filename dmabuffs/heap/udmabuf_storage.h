@@ -1,20 +1,43 @@
 // SPDX-License-Identifier: MIT
+/// What the machine and the mount's settings say about making udmabufs.
 /// The memory of one udmabuf: huge pages first, 4 KiB pages behind them, in one range of addresses and one
 /// dma-buf.
 #pragma once
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/heap/budget.h"
+#include "dmabuffs/heap/huge_pages.h"
 #include "dmabuffs/heap/storage.h"
-#include "dmabuffs/heap/udmabuf_source.h"
 
 namespace dmabuffs {
+
+/// `--heap udmabuf:huge=`
+enum class HugeUse {
+  Auto,   ///< huge pages as far as there are any, else 4 KiB pages
+  Never,  ///< 4 KiB pages (some importers refuse huge pages: CUDA)
+  Always  ///< nothing but huge pages, or a refusal
+};
+
+/// What a udmabuf is made with.
+struct UdmabufSource {
+  std::string node = "/dev/udmabuf";
+  KernelNumber size_limit_file{"/sys/module/udmabuf/parameters/size_limit_mb"};
+  HugePages huge_pages;
+  HugeUse huge = HugeUse::Auto;
+
+  /// The kernel's limit of one udmabuf in bytes, read anew; UINT64_MAX where there is none.
+  [[nodiscard]] uint64_t size_limit() const;
+  /// EFBIG with the remedy when `capacity` is beyond size_limit().
+  [[nodiscard]] Result<void> check_size(uint64_t capacity) const;
+};
 
 class UdmabufStorage final : public Storage {
  public:

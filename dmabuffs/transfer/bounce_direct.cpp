@@ -6,8 +6,8 @@
 #include <array>
 #include <cstring>
 
-#include "dmabuffs/base/align.h"
 #include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/transfer/file_part.h"
 
 namespace dmabuffs {

@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "dmabuffs/base/align.h"
 #include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/range.h"
 
 namespace dmabuffs {
 namespace {

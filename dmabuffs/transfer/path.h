@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "dmabuffs/base/align.h"
+#include "dmabuffs/base/range.h"
 
 namespace dmabuffs {
 

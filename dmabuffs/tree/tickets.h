@@ -8,7 +8,7 @@
 #include <mutex>
 #include <string>
 
-#include "dmabuffs/control/ticket.h"
+#include "dmabuffs/control/message.h"
 #include "dmabuffs/tree/node.h"
 
 namespace dmabuffs {

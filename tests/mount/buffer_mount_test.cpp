@@ -6,7 +6,7 @@
 
 #include <array>
 
-#include "dmabuffs/base/units.h"
+#include "dmabuffs/base/range.h"
 #include "mount_support.h"
 
 using namespace mount_support;

@@ -16,7 +16,6 @@
 #include "catch.h"
 #include "dmabuffs/control/address.h"
 #include "dmabuffs/control/message.h"
-#include "dmabuffs/control/ticket.h"
 
 using namespace dmabuffs;
 

@@ -22,7 +22,7 @@
 
 #include "catch.h"
 #include "dmabuffs/base/unique_fd.h"
-#include "dmabuffs/tree/files/numbers.h"
+#include "dmabuffs/tree/files/held.h"
 
 using dmabuffs::UniqueFd;
 

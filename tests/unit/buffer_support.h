@@ -15,11 +15,11 @@
 
 #include "catch.h"
 #include "dmabuffs/base/mapping.h"
-#include "dmabuffs/base/units.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/heap.h"
-#include "dmabuffs/heap/memfd_storage.h"
+#include "dmabuffs/heap/memfd_heap.h"
 
 namespace buffer_test {
 

@@ -14,7 +14,7 @@
 #include "catch.h"
 #include "dmabuffs/cli/cp/file.h"
 #include "dmabuffs/cli/cp/interrupt.h"
-#include "dmabuffs/cli/format.h"
+#include "dmabuffs/cli/output.h"
 
 using namespace dmabuffs;
 using namespace dmabuffs::cli;

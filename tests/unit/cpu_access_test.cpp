@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/buffer/cpu_access.h"
+#include "dmabuffs/buffer/dmabuf.h"
 
 #include <fcntl.h>
 #include <unistd.h>

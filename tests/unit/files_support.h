@@ -22,7 +22,7 @@
 #include <thread>
 #include <vector>
 
-#include "dmabuffs/cli/mount/private_namespace.h"
+#include "dmabuffs/cli/mount/private_mount.h"
 #include "dmabuffs/tree/files/files.h"
 #include "dmabuffs/tree/mount.h"
 

@@ -8,7 +8,6 @@
 #include "catch.h"
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/heap/memfd_heap.h"
-#include "dmabuffs/heap/memfd_storage.h"
 #include "heap_support.h"
 
 using namespace dmabuffs;

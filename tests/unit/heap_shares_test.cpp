@@ -2,7 +2,7 @@
 #include "dmabuffs/heap/shares.h"
 
 #include "catch.h"
-#include "dmabuffs/buffer/dmabuf_fd.h"
+#include "dmabuffs/buffer/dmabuf.h"
 
 using namespace dmabuffs;
 

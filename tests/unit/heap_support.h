@@ -9,7 +9,7 @@
 #include <string>
 
 #include "catch.h"
-#include "dmabuffs/base/units.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/heap/budget.h"
 
 namespace heap_test {

@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "catch.h"
-#include "dmabuffs/tree/freeing.h"
+#include "dmabuffs/tree/mount.h"
 
 using dmabuffs::Freeing;
 using namespace std::chrono_literals;

@@ -11,8 +11,7 @@
 
 #include "catch.h"
 #include "dmabuffs/fuse/blocking_pool.h"
-#include "dmabuffs/fuse/seats.h"
-#include "dmabuffs/tree/freeing.h"
+#include "dmabuffs/tree/mount.h"
 
 using namespace dmabuffs;
 using namespace std::chrono_literals;

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "catch.h"
-#include "dmabuffs/heap/memfd_storage.h"
+#include "dmabuffs/heap/memfd_heap.h"
 #include "heap_support.h"
 
 using namespace dmabuffs;

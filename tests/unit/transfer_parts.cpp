@@ -15,7 +15,7 @@
 #include <numeric>
 #include <thread>
 
-#include "dmabuffs/base/align.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/transfer/bounce_pool.h"
 #include "dmabuffs/transfer/crew.h"
 #include "dmabuffs/transfer/file_systems.h"

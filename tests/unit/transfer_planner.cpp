@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/transfer/planner.h"
 
-#include "dmabuffs/base/units.h"
+#include "dmabuffs/base/range.h"
 
 #include "catch.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "catch.h"
-#include "dmabuffs/base/units.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/transfer/engine.h"

@@ -14,7 +14,7 @@
 
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp/file.h"
-#include "dmabuffs/cli/format.h"
+#include "dmabuffs/cli/output.h"
 
 namespace dmabuffs::cli {
 

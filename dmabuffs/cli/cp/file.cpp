@@ -7,8 +7,8 @@
 #include <filesystem>
 
 #include "dmabuffs/cli/cp/interrupt.h"
-#include "dmabuffs/cli/format.h"
-#include "dmabuffs/tree/files/numbers.h"
+#include "dmabuffs/cli/output.h"
+#include "dmabuffs/tree/files/held.h"
 
 namespace dmabuffs::cli {
 
@@ -319,6 +319,38 @@ Result<void> FileCopier::finish(const Side& from, Side& to) {
   // What close(2) reports is the last chance to hear that something was not stored.
   if (::close(to.fd.release()) != 0) return path_error(errno, to.name);
   return {};
+}
+
+void CopyTally::add_path(const std::string& path, uint64_t count) {
+  if (count > 0) paths[path] += count;
+}
+
+void CopyTally::add_reason(const Why& reason) {
+  for (Why& known : reasons) {
+    if (known.path != reason.path || known.why != reason.why) continue;
+    known.bytes += reason.bytes;
+    return;
+  }
+  reasons.push_back(reason);
+}
+
+void CopyTally::add_reply(const Json& reply) {
+  bytes += number_of(reply, "bytes").value_or(0);
+  if (const auto found = reply.find("paths"); found != reply.end() && found->is_object())
+    for (const auto& [path, count] : found->items())
+      add_path(path, number_of(*found, path.c_str()).value_or(0));
+  if (const auto found = reply.find("reasons"); found != reply.end() && found->is_array())
+    for (const Json& reason : *found)
+      if (reason.is_object())
+        add_reason({text_of(reason, "path").value_or(""), text_of(reason, "why").value_or(""),
+                    number_of(reason, "bytes").value_or(0)});
+}
+
+void CopyTally::add(const CopyTally& other) {
+  bytes += other.bytes;
+  for (const auto& [path, count] : other.paths) add_path(path, count);
+  for (const Why& reason : other.reasons) add_reason(reason);
+  if (!other.refusal.empty()) refusal = other.refusal;
 }
 
 }  // namespace dmabuffs::cli

@@ -10,7 +10,7 @@
 
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp/local.h"
-#include "dmabuffs/cli/progress.h"
+#include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
 
 namespace dmabuffs::cli {

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: MIT
+/// What a mount needs: /dev/fuse, fusermount3, and what passthrough needs.
+/// Where dma-bufs come from, and which path transfers to them will take.
 #include "dmabuffs/cli/doctor/checks.h"
 
-#include <algorithm>
+#include <grp.h>
+#include <pwd.h>
 
-#include "dmabuffs/base/units.h"
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "dmabuffs/base/kernel_module.h"
+#include "dmabuffs/base/range.h"
+#include "dmabuffs/cli/mount/mountpoint.h"
+#include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/huge_pages.h"
 #include "dmabuffs/heap/memory_gauge.h"
 #include "dmabuffs/heap/message.h"
+#include "dmabuffs/transfer/planner.h"
 
 namespace dmabuffs::cli {
+
 namespace {
 
 /// A buffer holds up to two descriptors (memfd and dma-buf).
@@ -94,6 +106,273 @@ Diagnosis diagnose(const Machine& machine) {
                      std::any_of(diagnosis.heaps.begin(), diagnosis.heaps.end(),
                                  [](const HeapReport& heap) { return heap.usable && heap.is_dmabuf; });
   return diagnosis;
+}
+
+namespace {
+
+Check device(const Machine& machine) {
+  constexpr const char* kNode = "/dev/fuse";
+  if (!machine.exists(kNode))
+    return absent_node(machine, "fuse", kNode, "misc/fuse", "fuse", "CONFIG_FUSE_FS");
+  if (machine.can_open(machine.root + kNode)) return {"fuse", CheckState::Ok, "/dev/fuse can be opened", ""};
+  return {"fuse", CheckState::Missing, "/dev/fuse: permission denied (" + ownership(machine, kNode) + ")",
+          "chmod 0666 /dev/fuse"};
+}
+
+Check helper(const Machine& machine) {
+  const CheckState needed = machine.may_mount ? CheckState::Warn : CheckState::Missing;
+  const std::string purpose = machine.may_mount ? "auto_unmount needs it" : "ordinary users mount with it";
+  for (const char* directory : {"/usr/bin", "/usr/local/bin", "/bin"}) {
+    const std::string path = std::string(directory) + "/fusermount3";
+    const auto found = machine.attributes(path);
+    if (!found) continue;
+    if ((found->st_mode & S_ISUID) != 0) return {"fusermount3", CheckState::Ok, path, ""};
+    if (machine.may_mount) return {"fusermount3", CheckState::Ok, path + " (not setuid: for root only)", ""};
+    return {"fusermount3", needed, path + " is not setuid root: " + purpose, "chmod u+s " + path};
+  }
+  const bool debian = machine.exists("/usr/bin/apt-get");
+  return {"fusermount3", needed, "not found: " + purpose, debian ? "apt-get install -y fuse3" : ""};
+}
+
+Check allow_other(const Machine& machine) {
+  if (lets_users_allow_other(machine.text("/etc/fuse.conf").value_or("")))
+    return {"allow_other", CheckState::Ok, "for everyone (user_allow_other in /etc/fuse.conf)", ""};
+  // No fix: letting users show mounts to others is the administrator's decision.
+  return {"allow_other", CheckState::Ok, "for root only (user_allow_other is not in /etc/fuse.conf)", ""};
+}
+
+Check passthrough(const Machine& machine) {
+  std::string lacks;
+  const auto lack = [&lacks](const std::string& what) { lacks += (lacks.empty() ? "" : ", ") + what; };
+  if (machine.libfuse < 317)
+    lack("libfuse 3.17 (this is " + std::to_string(machine.libfuse / 100) + "." +
+         std::to_string(machine.libfuse % 100) + ")");
+  if (!machine.kernel_since(6, 9)) lack("Linux 6.9");
+  if (!machine.may_mount) lack("CAP_SYS_ADMIN (root)");
+  if (lacks.empty())
+    return {"passthrough", CheckState::Ok,
+            machine.exists("/dev/dmabuf_file")
+                ? "memfd buffers are read and written in the kernel, dma-bufs read and mapped"
+                : "memfd buffers are read and written in the kernel; dma-bufs can't be mapped without the "
+                  "kernel module",
+            ""};
+  return {"passthrough", CheckState::Warn,
+          "reads and writes go through the daemon, nothing can be mapped (MAP_SHARED); passthrough needs " +
+              lacks,
+          ""};
+}
+
+/// What is missing of the `earlier` checks, with its remedy; else what a trial said.
+Check mount(const Machine& machine, const std::vector<Check>& earlier) {
+  for (const Check& check : earlier)
+    if (check.state == CheckState::Missing) return {"mount", check.state, check.detail, check.fix};
+  if (!machine.no_mount.empty()) return {"mount", CheckState::Missing, machine.no_mount, ""};
+  return {"mount", CheckState::Ok, machine.may_mount ? "allowed" : "allowed, by fusermount3", ""};
+}
+
+Check private_mount(const Machine& machine) {
+  const std::string use = "`dmabuffs exec` can't be used: ";
+  if (!machine.no_exec.empty()) return {"exec", CheckState::Warn, use + machine.no_exec, ""};
+  return {"exec", CheckState::Ok, "private mounts can be made", ""};
+}
+
+/// What a container lacks is given to it from outside only.
+void container(const Machine& machine, std::vector<Check>& checks) {
+  if (machine.container.empty()) return;
+  const bool can = std::none_of(checks.begin(), checks.end(),
+                                [](const Check& check) { return check.state == CheckState::Missing; });
+  const std::string remedy = machine.container == "chroot"
+                                 ? ": bind /dev, /proc and /sys of the host into it"
+                                 : ": start it with /dev/fuse and CAP_SYS_ADMIN (docker, podman: --device "
+                                   "/dev/fuse --cap-add SYS_ADMIN --security-opt apparmor=unconfined)";
+  checks.push_back({"container", can ? CheckState::Ok : CheckState::Warn,
+                    "this is one (" + machine.container + ")" + (can ? "" : remedy), ""});
+}
+
+}  // namespace
+
+void check_fuse(const Machine& machine, std::vector<Check>& checks) {
+  checks.push_back(device(machine));
+  checks.push_back(helper(machine));
+  checks.push_back(allow_other(machine));
+  checks.push_back(mount(machine, checks));
+  container(machine, checks);
+  checks.push_back(private_mount(machine));
+  checks.push_back(passthrough(machine));
+}
+
+namespace {
+
+std::string user_name(uid_t uid) {
+  const passwd* entry = ::getpwuid(uid);
+  return entry != nullptr ? entry->pw_name : std::to_string(uid);
+}
+
+std::string group_name(gid_t gid) {
+  const group* entry = ::getgrgid(gid);
+  return entry != nullptr ? entry->gr_name : std::to_string(gid);
+}
+
+}  // namespace
+
+std::string ownership(const Machine& machine, const std::string& node) {
+  const auto info = machine.attributes(node);
+  if (!info) return "gone";
+  char mode[16];
+  std::snprintf(mode, sizeof mode, "%04o", info->st_mode & 07777U);
+  return user_name(info->st_uid) + ":" + group_name(info->st_gid) + ", mode " + mode;
+}
+
+Check absent_node(const Machine& machine, const std::string& name, const std::string& node,
+                  const std::string& sysfs, const std::string& module, const std::string& option) {
+  // The kernel has the device, but this /dev (of a container) was made without it.
+  if (auto number = machine.text("/sys/class/" + sysfs + "/dev")) {
+    std::replace(number->begin(), number->end(), ':', ' ');
+    const size_t slash = node.rfind('/');
+    const std::string directory = slash > 4 ? "mkdir -p " + node.substr(0, slash) + " && " : "";
+    return {name, CheckState::Missing, node + " is not in this /dev, though the kernel has the device",
+            directory + "mknod -m 0660 " + node + " c " + *number};
+  }
+  if (machine.has_module(module))
+    return {name, CheckState::Missing, node + " is not there: the module is not loaded",
+            "modprobe " + module};
+  return {name, CheckState::Missing,
+          node + " is not there: kernel " + machine.kernel + " is built without " + option +
+              "; boot one that has it",
+          ""};
+}
+
+Check denied_node(const Machine& machine, const std::string& name, const std::string& node) {
+  Check check{name, CheckState::Missing, node + ": permission denied (" + ownership(machine, node) + ")", ""};
+  const auto info = machine.attributes(node);
+  if (!info) return check;
+  if ((info->st_mode & 0060U) != 0060U || info->st_gid == 0) {
+    check.fix = "setfacl -m u:" + machine.user + ":rw " + node;
+    return check;
+  }
+  if (std::find(machine.groups.begin(), machine.groups.end(), info->st_gid) != machine.groups.end())
+    check.detail += "; you joined that group after you logged in: log in again";
+  else
+    check.fix = "usermod -aG " + group_name(info->st_gid) + " " + machine.user;
+  return check;
+}
+
+namespace {
+
+constexpr uint64_t kEnoughPieces = 1024;  // the kernel's default of list_limit
+
+const std::string kUdmabufNode = "/dev/udmabuf";
+const std::string kModuleNode = "/dev/dmabuf_file";
+const std::string kParameters = "/sys/module/udmabuf/parameters/";
+
+Check node_check(const Machine& machine, const std::string& name, const std::string& node) {
+  if (machine.can_open(machine.root + node)) return {name, CheckState::Ok, node + " can be opened", ""};
+  return denied_node(machine, name, node);
+}
+
+void udmabuf(const Machine& machine, std::vector<Check>& checks) {
+  if (!machine.exists(kUdmabufNode)) {
+    checks.push_back(
+        absent_node(machine, "udmabuf", kUdmabufNode, "misc/udmabuf", "udmabuf", "CONFIG_UDMABUF"));
+    return;
+  }
+  checks.push_back(node_check(machine, "udmabuf", kUdmabufNode));
+  if (const auto limit = machine.number(kParameters + "size_limit_mb")) {
+    const uint64_t wanted = MemoryGauge(machine.root).ram() / 2 / kMiB;  // the default size of a mount
+    const bool enough = *limit >= wanted;
+    checks.push_back({"udmabuf-size", enough ? CheckState::Ok : CheckState::Warn,
+                      "a buffer may have up to " + std::to_string(*limit) + " MiB (size_limit_mb)",
+                      enough ? "" : "echo " + std::to_string(wanted) + " >" + kParameters + "size_limit_mb"});
+  }
+  if (const auto limit = machine.number(kParameters + "list_limit")) {
+    const bool enough = *limit >= kEnoughPieces;
+    checks.push_back(
+        {"udmabuf-list", enough ? CheckState::Ok : CheckState::Warn,
+         "a buffer may have up to " + std::to_string(*limit) + " parts (list_limit)",
+         enough ? "" : "echo " + std::to_string(kEnoughPieces) + " >" + kParameters + "list_limit"});
+  }
+}
+
+void dma_heaps(const Machine& machine, std::vector<Check>& checks) {
+  const std::vector<std::string> nodes = machine.names("/dev/dma_heap");
+  for (const std::string& name : nodes)
+    checks.push_back(node_check(machine, "dma-heap:" + name, "/dev/dma_heap/" + name));
+  if (!nodes.empty()) return;
+  const std::vector<std::string> known = machine.names("/sys/class/dma_heap");
+  const std::string name = known.empty() ? "system" : known.front();
+  checks.push_back(absent_node(machine, "dma-heaps", "/dev/dma_heap/" + name, "dma_heap/" + name,
+                               name + "_heap", "CONFIG_DMABUF_HEAPS"));
+}
+
+std::string node_of(const Heap& heap) {
+  switch (heap.kind()) {
+    case HeapKind::Udmabuf:
+      return kUdmabufNode;
+    case HeapKind::Module:
+      return kModuleNode;
+    default:
+      return "/dev/dma_heap/" + heap.name();
+  }
+}
+
+/// Optional: what it makes better works without it.
+void kernel_module(const Machine& machine, std::vector<Check>& checks) {
+  const std::string name = "kernel-module";
+  if (machine.exists(kModuleNode)) {
+    Check check = node_check(machine, name, kModuleNode);
+    const KernelModule module(machine.root + kModuleNode);
+    if (check.state == CheckState::Missing)
+      check.state = CheckState::Warn;
+    else if (module.is_unfit())
+      check = {name, CheckState::Warn, module.why_not(), ""};
+    checks.push_back(std::move(check));
+  } else {
+    const bool built = machine.has_module("dmabuf_file");
+    checks.push_back({name, built ? CheckState::Warn : CheckState::Ok,
+                      built ? "dmabuf_file is not loaded: dma-heap buffers are copied by way of bounce memory"
+                            : "dmabuf_file is not installed, nor has it to be: dma-heap buffers are copied "
+                              "by way of bounce memory "
+                              "(docs/kernel.md tells how to build it)",
+                      built ? "modprobe dmabuf_file" : ""});
+  }
+}
+
+/// What the mount itself would find and say, so that the answers can't differ.
+std::vector<HeapReport> heaps(const Machine& machine) {
+  Budget budget({});
+  auto registry = HeapRegistry::make(budget, {}, HeapPlaces{machine.root + "/dev", machine.root + "/sys"});
+  std::vector<HeapReport> reports;
+  const bool by_kernel = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode) &&
+                         KernelModule(machine.root + kModuleNode).can_transfer();
+  if (!registry) return reports;
+  for (const auto& heap : (*registry)->scan()) {
+    HeapReport report{heap->name(), to_string(heap->kind()), heap->is_dmabuf(), true, "", ""};
+    const std::string node = node_of(*heap);
+    if (report.is_dmabuf && !machine.can_open(machine.root + node)) {
+      report.usable = false;
+      report.reason = node + ": permission denied";
+    } else {
+      report.reason = heap->not_pinnable_reason();
+      Situation aligned;
+      aligned.length = kMiB;
+      aligned.not_pinnable_reason = report.reason;
+      if (by_kernel) aligned.not_by_kernel_reason.clear();
+      report.path = to_string(plan(aligned).parts.front().path);
+      if (by_kernel) report.reason.clear();
+    }
+    if (!report.is_dmabuf) report.reason = "ordinary memory, no dma-buf: devices can't import it";
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+}  // namespace
+
+void check_devices(const Machine& machine, Diagnosis& diagnosis) {
+  udmabuf(machine, diagnosis.checks);
+  dma_heaps(machine, diagnosis.checks);
+  kernel_module(machine, diagnosis.checks);
+  diagnosis.heaps = heaps(machine);
 }
 
 }  // namespace dmabuffs::cli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// What `doctor` makes of a machine.
+/// Device nodes that are not there, or that the user may not open: why, and the line that changes it.
 #pragma once
 #include <string>
 #include <vector>
@@ -41,5 +42,16 @@ Diagnosis diagnose(const Machine& machine);
 void check_fuse(const Machine& machine, std::vector<Check>& checks);
 void check_devices(const Machine& machine, Diagnosis& diagnosis);
 void check_memory(const Machine& machine, std::vector<Check>& checks);
+
+/// A node that is not in /dev. `sysfs`: its directory below /sys/class, `module`: what could bring it,
+/// `option`: what the kernel would have to be built with.
+Check absent_node(const Machine& machine, const std::string& name, const std::string& node,
+                  const std::string& sysfs, const std::string& module, const std::string& option);
+
+/// A node that is there but that the user may not open.
+Check denied_node(const Machine& machine, const std::string& name, const std::string& node);
+
+/// "root:kvm, mode 0660"
+std::string ownership(const Machine& machine, const std::string& node);
 
 }  // namespace dmabuffs::cli

@@ -16,7 +16,7 @@
 #include "dmabuffs/base/child_process.h"
 #include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/unique_fd.h"
-#include "dmabuffs/cli/mount/private_namespace.h"
+#include "dmabuffs/cli/mount/private_mount.h"
 
 namespace dmabuffs::cli {
 namespace {

@@ -13,7 +13,6 @@
 
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/mount/private_mount.h"
-#include "dmabuffs/cli/mount/private_namespace.h"
 
 namespace dmabuffs::cli {
 namespace {

@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "dmabuffs/base/mount_table.h"
-#include "dmabuffs/cli/format.h"
+#include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
 
 namespace dmabuffs::cli {

@@ -14,8 +14,8 @@
 #include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
-#include "dmabuffs/cli/format.h"
 #include "dmabuffs/cli/mount/holders.h"
+#include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/daemon.h"
 
 namespace dmabuffs::cli {

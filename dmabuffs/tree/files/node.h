@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "dmabuffs/tree/files/room.h"
+#include "dmabuffs/tree/files/files.h"
 
 namespace dmabuffs {
 

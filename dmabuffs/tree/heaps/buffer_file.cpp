@@ -4,9 +4,9 @@
 #include <linux/limits.h>
 #include <sys/xattr.h>
 
+#include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
 #include "dmabuffs/tree/heaps/open_buffer.h"
-#include "dmabuffs/tree/static_directory.h"
 
 namespace dmabuffs {
 

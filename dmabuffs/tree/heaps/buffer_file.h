@@ -4,8 +4,8 @@
 #include <mutex>
 #include <string>
 
-#include "dmabuffs/tree/freeing.h"
 #include "dmabuffs/tree/heaps/entry.h"
+#include "dmabuffs/tree/mount.h"
 
 namespace dmabuffs {
 

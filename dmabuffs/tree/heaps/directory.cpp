@@ -3,7 +3,7 @@
 
 #include <linux/fs.h>
 
-#include "dmabuffs/tree/static_directory.h"
+#include "dmabuffs/tree/attributes.h"
 
 namespace dmabuffs {
 

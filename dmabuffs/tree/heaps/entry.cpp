@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/tree/heaps/entry.h"
 
+#include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
-#include "dmabuffs/tree/static_directory.h"
 
 namespace dmabuffs {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/fuse/fuse_backing.h"
+#include "dmabuffs/fuse/passthrough.h"
 
 #include <sys/ioctl.h>
 

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/cli/format.h"
+#include "dmabuffs/cli/output.h"
 
 #include <pwd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <string_view>
+
+#include "dmabuffs/cli/commands.h"
 
 namespace dmabuffs::cli {
 
@@ -110,6 +115,76 @@ std::string table(const std::vector<std::vector<std::string>>& rows, const std::
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
   return text;
+}
+
+namespace {
+
+constexpr auto kQuiet = std::chrono::seconds(1);
+constexpr auto kBetween = std::chrono::milliseconds(200);
+
+size_t terminal_width() {
+  constexpr size_t kUsual = 80;
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsual;
+  return size.ws_col;
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, bool wanted)
+    : label_(std::move(label)), visible_(wanted && ::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (drawn_) std::fputs("\r\033[K", stderr);
+}
+
+void Progress::show(uint64_t bytes, uint64_t total) {
+  const auto now = Clock::now();
+  if (!visible_ || now - start_ < kQuiet || (drawn_ && now - last_ < kBetween)) return;
+  last_ = now;
+  drawn_ = true;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  // The last column stays free: some terminals wrap when it is written.
+  std::fprintf(stderr, "\r\033[K%s", line(label_, bytes, total, seconds, terminal_width() - 1).c_str());
+  std::fflush(stderr);
+}
+
+std::string Progress::line(const std::string& label, uint64_t bytes, uint64_t total, double seconds,
+                           size_t width) {
+  const double rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0;
+  std::string numbers = human_bytes(bytes);
+  if (total > 0) numbers += " / " + human_bytes(total);
+  numbers += "  " + human_bytes(static_cast<uint64_t>(rate)) + "/s";
+  if (total >= bytes && rate >= 1)
+    numbers +=
+        "  " + human_seconds(static_cast<uint64_t>(static_cast<double>(total - bytes) / rate)) + " left";
+  if (numbers.size() + 2 >= width) return numbers.substr(0, width);
+  const size_t room = width - numbers.size() - 2;
+  // Of a long name the end tells more than the beginning.
+  const std::string name = label.size() <= room ? label : label.substr(label.size() - room);
+  return name + "  " + numbers;
+}
+
+int die_by(int signal) {
+  std::fflush(nullptr);
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  std::raise(signal);
+  return 128 + signal;
+}
+
+int report(const std::string& message) {
+  std::fprintf(stderr, "dmabuffs: %s\n", escape_controls(message).c_str());
+  return 1;
+}
+
+int misuse(const std::string& command, const std::string& message) {
+  report(command + ": " + message);
+  std::fprintf(stderr, "Try 'dmabuffs %s --help'.\n", command.c_str());
+  return kUsageError;
 }
 
 }  // namespace dmabuffs::cli

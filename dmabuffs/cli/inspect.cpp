@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/// `dmabuffs info FILE...`: what is known of buffers.
+/// `dmabuffs status MOUNTPOINT`: what the mount holds and how its transfers ran.
+/// `dmabuffs socket MOUNTPOINT`: prints the path of the mount's control socket.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/output.h"
+#include "dmabuffs/control/client.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+using Clients = std::map<dev_t, ControlClient>;
+
+/// The client of the mount; connected on first use.
+Result<ControlClient*> client_of(Clients& clients, const MountPoint& mount) {
+  const auto known = clients.find(mount.device);
+  if (known != clients.end()) return &known->second;
+  auto client = ControlClient::connect(mount);
+  if (!client) return pass(std::move(client));
+  return &clients.emplace(mount.device, std::move(*client)).first->second;
+}
+
+Result<Json> ask(Clients& clients, const std::string& path) {
+  if (auto answers = check_answers(path); !answers) return Failure(answers.error());
+  const auto mount = mount_of(path);
+  if (!mount) return Failure(mount.error());
+  auto client = client_of(clients, *mount);
+  if (!client) return pass(std::move(client));
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return path_error(errno, path);
+  const auto ticket = ticket_of(file.get(), path);
+  if (!ticket && ticket.error().code == ENOTTY)
+    return fail(EINVAL, path + ": not a buffer: info is about files below heaps/");
+  if (!ticket) return Failure(ticket.error());
+  auto answer = (*client)->request({{"op", "info"}, {"file", {{"ticket", *ticket}}}}, {}, {});
+  if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
+  const Json& body = answer->body;
+  if (!flag_of(body, "ok")) return fail(error_of(body).code, path + ": " + error_of(body).message);
+  if (!body.contains("info") || !body["info"].is_object())
+    return fail(EIO, path + ": the daemon told nothing");
+  Json info = body["info"];
+  info["path"] = path;
+  return info;
+}
+
+std::string text(const Json& info, const char* key) {
+  return escape_name(text_of(info, key).value_or("-"));
+}
+
+std::string bytes(const Json& info, const char* key) {
+  const uint64_t value = number_of(info, key).value_or(0);
+  return human_bytes(value) + (value < 1024 ? "" : " (" + std::to_string(value) + " bytes)");
+}
+
+void print(const Json& info) {
+  std::vector<std::vector<std::string>> rows{{text(info, "path"), ""}};
+  rows.push_back({"  heap", text(info, "heap")});
+  rows.push_back({"  size", bytes(info, "size")});
+  rows.push_back({"  capacity", bytes(info, "capacity")});
+  // Other exporters don't tell.
+  if (text(info, "kind") == "udmabuf") rows.push_back({"  huge pages", bytes(info, "huge_bytes")});
+  if (flag_of(info, "is_dmabuf")) {
+    rows.push_back({"  dma-buf", "inode " + std::to_string(number_of(info, "inode").value_or(0)) +
+                                     ", exporter " + text(info, "exporter") + ", name " +
+                                     text(info, "name")});
+  } else if (text(info, "kind") == "memfd") {
+    rows.push_back({"  dma-buf", "no: the memfd heap holds ordinary memory, which devices can't be given"});
+  } else {
+    rows.push_back({"  dma-buf", "not yet: it is made when a writer closes, by truncate or by a copy"});
+  }
+  std::printf("%s\n", rows[0][0].c_str());
+  rows.erase(rows.begin());
+  std::fputs(table(rows, {}).c_str(), stdout);
+}
+
+}  // namespace
+
+int run_info(const InfoOptions& options) {
+  Clients clients;
+  Json list = Json::array();
+  int status = 0;
+  for (const std::string& path : options.files) {
+    auto info = ask(clients, path);
+    if (!info) {
+      status = report(info.error().message);
+      continue;
+    }
+    if (options.json)
+      list.push_back(std::move(*info));
+    else
+      print(*info);
+  }
+  if (options.json) std::printf("%s\n", to_text(list, 2).c_str());
+  return status;
+}
+
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+uint64_t number(const Json& object, const char* key) {
+  return number_of(object, key).value_or(0);
+}
+std::string rounded(const Json& object, const char* key) {
+  return human_bytes(number(object, key));
+}
+
+/// The member if it has the wanted type, else an empty one: a daemon of another version may lack it.
+const Json& list_in(const Json& object, const char* key) {
+  static const Json none = Json::array();
+  const auto found = object.find(key);
+  return found != object.end() && found->is_array() ? *found : none;
+}
+const Json& object_in(const Json& object, const char* key) {
+  static const Json none = Json::object();
+  const auto found = object.find(key);
+  return found != object.end() && found->is_object() ? *found : none;
+}
+
+void print_heading(const Json& status) {
+  const Json& version = object_in(status, "version");
+  const Json& memory = object_in(status, "memory");
+  std::printf("%s: dmabuffs %s, libfuse %s, Linux %s, pid %llu\n", text(status, "mountpoint").c_str(),
+              text(version, "dmabuffs").c_str(), text(version, "libfuse").c_str(),
+              text(version, "kernel").c_str(), static_cast<unsigned long long>(number(status, "pid")));
+  std::printf("memory: %s of %s used, %s of that kept for reuse\n", rounded(memory, "used").c_str(),
+              rounded(memory, "limit").c_str(), rounded(memory, "recycled").c_str());
+  if (flag_of(object_in(status, "settings"), "require_direct"))
+    std::printf("transfers that can't go direct fail (--require-direct)\n");
+}
+
+void print_heaps(const Json& status) {
+  Rows rows{{"HEAP", "KIND", "DMA-BUF", "BUFFERS", "HELD"}};
+  for (const Json& heap : list_in(status, "heaps"))
+    rows.push_back({text(heap, "name"), text(heap, "kind"), flag_of(heap, "is_dmabuf") ? "yes" : "no",
+                    std::to_string(number(heap, "buffers")), rounded(heap, "bytes")});
+  std::printf("\n%s", table(rows, {3, 4}).c_str());
+}
+
+void print_buffers(const Json& status) {
+  Rows rows{{"BUFFER", "SIZE", "HELD"}};
+  for (const Json& buffer : list_in(status, "buffers"))
+    rows.push_back({text(buffer, "path"), rounded(buffer, "size"), rounded(buffer, "capacity")});
+  if (rows.size() > 1) std::printf("\n%s", table(rows, {1, 2}).c_str());
+}
+
+void print_transfers(const Json& status) {
+  Rows rows{{"PATH", "OPERATIONS", "BYTES"}};
+  for (const auto& [path, tally] : object_in(status, "transfers").items())
+    if (number(tally, "operations") > 0)
+      rows.push_back(
+          {escape_name(path), std::to_string(number(tally, "operations")), rounded(tally, "bytes")});
+  const Json& daemon = object_in(status, "through_daemon");
+  rows.push_back({"read(2)", "", rounded(daemon, "read_bytes")});
+  rows.push_back({"write(2)", "", rounded(daemon, "written_bytes")});
+  rows.push_back({"passthrough", std::to_string(number(object_in(status, "passthrough"), "opens")) + " opens",
+                  text(object_in(status, "passthrough"), "state") == "on" ? "not counted" : "off"});
+  std::printf("\n%s", table(rows, {1, 2}).c_str());
+  for (const Json& reason : list_in(status, "reasons"))
+    std::printf("%s by %s: %s\n", rounded(reason, "bytes").c_str(), text(reason, "path").c_str(),
+                text(reason, "why").c_str());
+  for (const Json& refused : list_in(status, "refused"))
+    std::printf("refused: %s (%s%s)\n", escape_controls(text_of(refused, "message").value_or("-")).c_str(),
+                text(refused, "last").c_str(),
+                number(refused, "times") > 1
+                    ? (", " + std::to_string(number(refused, "times")) + " times").c_str()
+                    : "");
+}
+
+}  // namespace
+
+int run_status(const std::string& path, bool json) {
+  if (auto answers = check_answers(path); !answers) return report(answers.error().message);
+  const auto mount = mount_of(path);
+  if (!mount) return report(mount.error().message);
+  // The kernel may still know the mount's own attributes, which the daemon did not give just now.
+  const auto client = ControlClient::connect(*mount);
+  if (!client && client.error().code == ETIMEDOUT) return report(client.error().message);
+  const std::string name = mount->path + "/status";
+  std::ifstream file(name);
+  if (!file) return report(path_error(errno, name).value().message);
+  std::ostringstream content;
+  content << file.rdbuf();
+  const Json status = Json::parse(content.str(), nullptr, /*allow_exceptions=*/false);
+  if (!status.is_object()) return report(name + ": not JSON");
+  if (json) {
+    std::fputs(content.str().c_str(), stdout);
+    return 0;
+  }
+  print_heading(status);
+  print_heaps(status);
+  print_transfers(status);
+  print_buffers(status);  // last: there may be thousands
+  return 0;
+}
+
+int run_socket(const std::string& path) {
+  const auto mount = mount_of(path);
+  if (!mount) return report(mount.error().message);
+  const auto client = ControlClient::connect(*mount);
+  if (!client) return report(client.error().message);
+  std::printf("%s\n", client->path().c_str());
+  return 0;
+}
+
+}  // namespace dmabuffs::cli
