@@ -17,14 +17,14 @@ namespace dmabuffs {
 
 namespace {
 
-constexpr int kHelloPatience = 1000;  // milliseconds
+constexpr int kAnswerPatienceMs = 1000;
 
 /// The st_dev of the mount that the daemon behind this socket serves; nullopt: it does not say, since it
 /// hangs.
 std::optional<uint64_t> served_device(int socket) {
   if (!send_message(socket, {{"op", "hello"}}, {}, /*wait=*/false)) return std::nullopt;
   pollfd wait{socket, POLLIN, 0};
-  if (::poll(&wait, 1, kHelloPatience) <= 0) return std::nullopt;
+  if (::poll(&wait, 1, kAnswerPatienceMs) <= 0) return std::nullopt;
   const auto reply = receive_message(socket);
   if (!reply || !*reply) return std::nullopt;
   return number_of((*reply)->body, "device");

@@ -13,6 +13,7 @@
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/cli/mount/mountpoint.h"
+#include "dmabuffs/cli/output.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/huge_pages.h"
 #include "dmabuffs/heap/memory_gauge.h"
@@ -202,11 +203,6 @@ void check_fuse(const Machine& machine, std::vector<Check>& checks) {
 }
 
 namespace {
-
-std::string user_name(uid_t uid) {
-  const passwd* entry = ::getpwuid(uid);
-  return entry != nullptr ? entry->pw_name : std::to_string(uid);
-}
 
 std::string group_name(gid_t gid) {
   const group* entry = ::getgrgid(gid);
