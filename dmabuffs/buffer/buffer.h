@@ -160,7 +160,7 @@ class Buffer {
   [[nodiscard]] virtual bool reads_pass() const = 0;
   /// Whether a write to it writes the buffer, growing it as need be. Its inode has the times then.
   [[nodiscard]] virtual bool writes_pass() const = 0;
-  /// From now on the memory's identity is fixed: never replaced, trimmed or recycled (DESIGN 4.3).
+  /// From now on the memory's identity is fixed: never replaced, trimmed or recycled.
   virtual void pin_identity() = 0;
   /// Last close: drops the daemon's mapping, but for that of a large dma-buf (see DmaBuffer::idle).
   virtual void idle() = 0;

@@ -47,7 +47,7 @@ Result<void> send_message(int socket, const Json& body, std::span<const int> fds
 /// are closed.
 Result<std::optional<Message>> receive_message(int socket);
 /// As it came, its descriptors put behind `fds`, of EMSGSIZE also: a stranger's may hang whoever closes it
-/// (fs/control_door.h).
+/// (control/server/door.h).
 Result<std::optional<std::string>> receive_text(int socket, std::vector<UniqueFd>& fds);
 /// EBADMSG: not a JSON object.
 Result<Json> parse_message(const std::string& text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// How a request gets to its operation (fs/operations.h): on which thread it runs, and what happens to what
+/// How a request gets to its operation (fuse/operations.h): on which thread it runs, and what happens to what
 /// it throws. Every callback of the session is made here.
 #pragma once
 #include <optional>

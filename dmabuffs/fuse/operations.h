@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The operations behind the FUSE callbacks (fs/dispatch.h). Each is a few lines: find the node, call it,
+/// The operations behind the FUSE callbacks (fuse/dispatch.h). Each is a few lines: find the node, call it,
 /// answer.
 #pragma once
 #include <cstddef>

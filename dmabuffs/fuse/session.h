@@ -40,7 +40,7 @@ class Session {
   /// Takes the mount away (lazily) and cancels what runs. Called by the destructor too.
   void unmount();
 
-  // For the operations (fs/operations.cpp and its neighbours).
+  // For the operations (fuse/operations.cpp and its neighbours).
   [[nodiscard]] MountContext& context() { return context_; }
   [[nodiscard]] NodeTable& nodes() { return *nodes_; }
   [[nodiscard]] OpenHandles& handles() { return handles_; }

@@ -13,7 +13,7 @@
 
 namespace dmabuffs {
 
-/// The tickets that are out (fs/control_ticket.h): each stands for one file that somebody has open. Good
+/// The tickets that are out (control/message.h): each stands for one file that somebody has open. Good
 /// once, for ten seconds, and while the file is open. Thread-safe.
 class Tickets {
  public:

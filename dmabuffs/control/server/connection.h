@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// What the control socket tells about a buffer and about the mount (docs/json.md).
-/// One client of the control socket, behind his door (fs/control_door.h): takes requests one after the other
-/// and answers each.
+/// One client of the control socket, behind his door (control/server/door.h): takes requests one after the
+/// other and answers each.
 #pragma once
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/control.h"

@@ -36,7 +36,7 @@ class AllSignalsBlocked {
   sigset_t before_{};
 };
 
-/// A client's own socket never comes into this process (fs/control_porter.h).
+/// A client's own socket never comes into this process (control/server/porter.h).
 class Listener : public ControlSocket {
  public:
   Listener(MountContext& context, FindNode find, ListeningSocket socket, UniqueFd stop, UniqueFd porter)

@@ -7,7 +7,7 @@ namespace dmabuffs {
 
 /// The life of a process that accepts one client, and stands between him and the daemon: it has his socket,
 /// and hands on his messages and, of the descriptors that came with them, those that a copy asks for and that
-/// are harmless. All else stays open until it ends, which may take for ever (fs/control_porter.h).
+/// are harmless. All else stays open until it ends, which may take for ever (control/server/porter.h).
 ///
 /// To its `porter` it says {"uid":…, "gid":…, "pid":…}, and is told {"ok":true} with a socket to the daemon,
 /// or what to refuse the client with; then it accepts the next one. {"keep":true} hands a refused client's
