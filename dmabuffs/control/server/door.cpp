@@ -214,7 +214,7 @@ class Door {
     (void)send_message(client_.get(), error_reply(why), {}, /*wait=*/false);
     ::shutdown(client_.get(), SHUT_RDWR);
     if (empty(client_.get())) return client_.reset();
-    // The porter never closes it, so this is not the last to do so; without room there the porter hangs up.
+    // The porter has it closed elsewhere, so this is not the last to do so.
     const std::array fds{client_.get()};
     (void)ask({{"keep", true}}, fds);
     client_.reset();

@@ -4,17 +4,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <map>
+#include <set>
 
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/door.h"
+#include "dmabuffs/control/server/peer.h"
 
 namespace dmabuffs {
 
@@ -25,6 +29,9 @@ constexpr size_t kMaxTrusted = 64;
 constexpr size_t kMaxStrangers = 48;
 constexpr size_t kMaxOfUser = 16;
 constexpr int kForkPauseMs = 100;
+constexpr int kLetGoMs = 100;
+constexpr long kMaxClosersOfUser = 2, kMaxClosers = 32;
+constexpr rlim_t kKeptPart = 4;  // of the descriptors there may be
 
 struct Pair {
   UniqueFd a, b;
@@ -36,6 +43,12 @@ Result<Pair> socket_pair() {
     return fail_errno(errno, "control socket");
   return Pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
+
+/// The socket of a refused client, with descriptors in it.
+struct Kept {
+  uid_t user;
+  UniqueFd socket;
+};
 
 class Porter {
  public:
@@ -50,9 +63,10 @@ class Porter {
       if (!idle_) make_door();
       std::array<pollfd, 3> polled{
           {{daemon_.get(), 0, 0}, {children_.get(), POLLIN, 0}, {idle_.get(), POLLIN, 0}}};
-      (void)::poll(polled.data(), polled.size(), idle_ ? -1 : kForkPauseMs);
+      (void)::poll(polled.data(), polled.size(), !idle_ ? kForkPauseMs : kept_.empty() ? -1 : kLetGoMs);
       if (polled[0].revents != 0) end();
       reap();
+      if (!kept_.empty()) let_go();
       if (idle_ && polled[2].revents != 0) hear();
     }
   }
@@ -66,8 +80,14 @@ class Porter {
     if (child == 0) {
       daemon_.reset();
       pair->a.reset();
+      // While they are kept here, too: it is not to be the last to close one.
+      kept_.clear();
+      until_the_end_.clear();
+      (void)send_message(pair->b.get(), Json::object());
       be_door(std::move(listener_), std::move(pair->b), context_);
     }
+    pair->b.reset();
+    (void)receive_message(pair->a.get());
     idle_ = std::move(pair->a);
     idle_pid_ = child;
     doors_[child] = kNobody;
@@ -85,6 +105,7 @@ class Porter {
             {{"note", "a client's process was ended by signal " + std::to_string(WTERMSIG(status))}}, {},
             /*wait=*/false);
       doors_.erase(child);
+      closers_.erase(child);
       if (child == idle_pid_) idle_.reset();
     }
   }
@@ -95,11 +116,45 @@ class Porter {
     if (!message || !message->has_value()) {
       idle_.reset();  // it ends, and stays counted as the last one's whom it met
     } else if (flag_of((*message)->body, "keep")) {
-      for (UniqueFd& fd : (*message)->fds) kept_.push_back(std::move(fd));
+      for (UniqueFd& fd : (*message)->fds) kept_.push_back({doors_[idle_pid_], std::move(fd)});
       (void)send_message(idle_.get(), {{"ok", true}});
     } else {
       decide(peer_in((*message)->body));
     }
+  }
+
+  /// Has what is kept closed by processes that may hang for it: a few for each user. What is more waits, and
+  /// while it does the descriptors in it count against RLIMIT_NOFILE of the user who sent them (unix(7),
+  /// ETOOMANYREFS); so a process is enough for very many.
+  void let_go() {
+    const auto closers = [this](uid_t user) {
+      return std::ranges::count(closers_, user, &std::pair<const pid_t, uid_t>::second);
+    };
+    std::set<uid_t> users;
+    for (const Kept& kept : kept_) users.insert(kept.user);
+    for (const uid_t user : users)
+      if (closers(user) < kMaxClosersOfUser && std::ssize(closers_) < kMaxClosers)
+        if (auto held = hand_over(user)) closers_[held->first] = user;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || kept_.size() < limit.rlim_cur / kKeptPart) return;
+    if (auto held = hand_over(std::nullopt)) until_the_end_.push_back(std::move(held->second));
+  }
+
+  /// The kept sockets of a user, or all, go to a process that closes them when the descriptor that is
+  /// returned goes. It has them before they go here, so that this is never the last to close one.
+  std::optional<std::pair<pid_t, UniqueFd>> hand_over(std::optional<uid_t> user) {
+    auto pair = socket_pair();
+    const pid_t child = pair ? ::fork() : -1;
+    if (child < 0) return std::nullopt;  // tried again
+    if (child == 0) {
+      for (UniqueFd* fd : {&daemon_, &listener_, &children_, &idle_, &pair->a}) fd->reset();
+      until_the_end_.clear();
+      pollfd gone{pair->b.get(), POLLIN, 0};
+      while (::poll(&gone, 1, -1) < 0) continue;
+      ::_exit(0);
+    }
+    std::erase_if(kept_, [user](const Kept& kept) { return !user || kept.user == *user; });
+    return std::pair(child, std::move(pair->a));
   }
 
   void decide(const Peer& peer) {
@@ -141,8 +196,10 @@ class Porter {
   const MountContext& context_;
   UniqueFd daemon_, listener_, children_, idle_;
   pid_t idle_pid_ = 0;
-  std::map<pid_t, uid_t> doors_;  ///< that have not ended
-  std::vector<UniqueFd> kept_;    ///< sockets of refused clients, never closed
+  std::map<pid_t, uid_t> doors_;    ///< that have not ended
+  std::vector<Kept> kept_;          ///< never closed here
+  std::map<pid_t, uid_t> closers_;  ///< that have not ended
+  std::vector<UniqueFd> until_the_end_;
 };
 
 /// Nothing of the daemon's is left in it but its end of the socket, and the listener.

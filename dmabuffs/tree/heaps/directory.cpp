@@ -308,7 +308,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
   if (target->has_ancestor(moved.get())) return fail_errno(EINVAL, name);
   const auto to = target->children_.find(new_name);
   const bool exists = to != target->children_.end();
-  if (auto shallow = target->check_depth(*moved, new_name); target != this && !shallow) return shallow;
+  if (target != this) TRY(target->check_depth(*moved, new_name));
 
   if ((flags & RENAME_EXCHANGE) != 0) {
     if (!exists) return fail_errno(ENOENT, new_name);
