@@ -8,15 +8,15 @@ other=65534 third=65533
 theirs=$T/theirs
 trap 'is_mounted "$theirs" && umount "$theirs"; finish' EXIT
 chmod 755 "$T" "$outside" "$data"
-install -d -o $other -g $other "$theirs" "$T/work"
+install -d -o $other -g $other "$theirs" "$T/mine"
 
 # Of root, for all.
 mount_it -o allow_other
 random 100000 >"$heap/secret" && chmod 600 "$heap/secret"
 random 100000 >"$heap/open" && chmod 644 "$heap/open"
 check "another can't read a buffer that is not his to read" refuses as $other cat "$heap/secret"
-check "nor copy it" refuses as $other cp "$heap/secret" "$T/work/copy"
-check "nor have dmabuffs copy it" refuses as $other "$DMABUFFS" cp "$heap/secret" "$T/work/copy"
+check "nor copy it" refuses as $other cp "$heap/secret" "$T/mine/copy"
+check "nor have dmabuffs copy it" refuses as $other "$DMABUFFS" cp "$heap/secret" "$T/mine/copy"
 check 'he reads one that is' as $other cmp "$heap/open" "$heap/open"
 check "but can't write it" refuses as $other sh -c "echo x >>'$heap/open'"
 check 'nor cut it' refuses as $other truncate -s 0 "$heap/open"
@@ -95,10 +95,10 @@ if ! grep -q '^ *user_allow_other' /etc/fuse.conf 2>/dev/null; then
     done
 fi
 check 'nothing is mounted by that' refuses grep -qE "$T/(foreign|sticky|theirs)" /proc/self/mountinfo
-check 'an ordinary user mounts' as $other "$DMABUFFS" mount --files data="$T/work" "$theirs"
+check 'an ordinary user mounts' as $other "$DMABUFFS" mount --files data="$T/mine" "$theirs"
 check 'fills a buffer' as $other sh -c "head -c 100001 /dev/zero >'$theirs/heaps/memfd/a'"
 check 'copies it directly' as $other cp "$theirs/heaps/memfd/a" "$theirs/files/data/a"
-is 'and the file is his' "$(stat -c '%u %s' "$T/work/a")" "$other 100001"
+is 'and the file is his' "$(stat -c '%u %s' "$T/mine/a")" "$other 100001"
 check 'root himself is not let in' refuses ls "$theirs/heaps"
 check 'nor a third' refuses as $third ls "$theirs/heaps"
 check 'he unmounts' as $other "$DMABUFFS" umount "$theirs"
