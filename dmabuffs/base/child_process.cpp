@@ -38,16 +38,12 @@ void ChildProcess::signal(int number) const {
 
 bool ChildProcess::ended_within(int milliseconds) const {
   pollfd wait{pidfd_.get(), POLLIN, 0};
-  int ready = 0;
-  do ready = ::poll(&wait, 1, milliseconds);
-  while (ready < 0 && errno == EINTR);
-  return ready > 0;
+  return TEMP_FAILURE_RETRY(::poll(&wait, 1, milliseconds)) > 0;
 }
 
 int ChildProcess::reap() {
   int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
+  (void)TEMP_FAILURE_RETRY(::waitpid(pid_, &status, 0));
   return status;
 }
 

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/base/mount_table.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
+#include <cstring>
 #include <memory>
 #include <sstream>
+
+#include "dmabuffs/base/read_file.h"
 
 namespace dmabuffs {
 namespace {
@@ -20,8 +25,7 @@ std::string current_directory() {
   return path ? path.get() : "";
 }
 
-}  // namespace
-
+/// A path as the table has it (space, tab, newline and backslash as \ooo) in plain text.
 std::string unescape(const std::string& text) {
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -35,14 +39,15 @@ std::string unescape(const std::string& text) {
   return plain;
 }
 
+/// The user_id= among the options of a file system; 0: there is none.
 uid_t owner_in(const std::string& options) {
-  constexpr std::string_view kKey = "user_id=";
-  std::istringstream words(options);
-  for (std::string word; std::getline(words, word, ',');)
-    if (word.rfind(kKey, 0) == 0)
-      return static_cast<uid_t>(std::strtoul(word.c_str() + kKey.size(), nullptr, 10));
-  return 0;
+  constexpr const char* kKey = ",user_id=";
+  const size_t at = ("," + options).find(kKey);
+  if (at == std::string::npos) return 0;
+  return static_cast<uid_t>(std::strtoul(&options[at + std::strlen(kKey) - 1], nullptr, 10));
 }
+
+}  // namespace
 
 std::vector<MountEntry> parse_mount_table(const std::string& mountinfo) {
   std::vector<MountEntry> table;
@@ -50,26 +55,22 @@ std::vector<MountEntry> parse_mount_table(const std::string& mountinfo) {
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
     MountEntry entry;
-    std::string device, root, path, word;
-    if (!(words >> entry.id >> entry.parent >> device >> root >> path)) continue;
+    std::string device, word;
+    if (!(words >> entry.id >> entry.parent >> device >> entry.root >> entry.path)) continue;
     while (words >> word && word != "-") continue;  // options and any number of optional fields
     unsigned major = 0, minor = 0;
     if (!(words >> entry.type) || std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
-    if (words >> word >> word) entry.owner = owner_in(word);  // behind the source
+    if (words >> word >> entry.options) entry.owner = owner_in(entry.options);  // behind the source
     entry.device = makedev(major, minor);
-    entry.path = unescape(path);
+    entry.root = unescape(entry.root);
+    entry.path = unescape(entry.path);
     table.push_back(std::move(entry));
   }
   return table;
 }
 
 Result<std::vector<MountEntry>> read_mount_table() {
-  constexpr const char* kFile = "/proc/self/mountinfo";
-  std::ifstream file(kFile);
-  if (!file) return fail_errno(errno, kFile);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_mount_table(text.str());
+  return parse_mount_table(TRY(read_file("/proc/self/mountinfo")));
 }
 
 const MountEntry* mounted_at(const std::vector<MountEntry>& table, const std::string& path) {
@@ -99,6 +100,42 @@ Result<std::string> resolve_mountpoint(const std::string& path) {
   if (name.empty() || name == "..") return result;
   if (result != "/") result += '/';
   return result + name;
+}
+
+std::string MountTypes::type_of(uint64_t mount_id) {
+  const std::lock_guard lock(mutex_);
+  if (changed()) read_table();
+  const auto found = types_.find(mount_id);
+  return found == types_.end() ? std::string() : found->second;
+}
+
+/// The kernel reports a change of the table since it was polled last as POLLPRI; numbers of mounts are used
+/// again, so what was read before then says nothing.
+bool MountTypes::changed() {
+  if (!table_) {
+    table_.reset(::open("/proc/thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
+    return true;
+  }
+  pollfd polled{table_.get(), POLLPRI, 0};
+  return ::poll(&polled, 1, 0) != 0;
+}
+
+void MountTypes::read_table() {
+  types_.clear();
+  std::string text;
+  std::array<char, 16384> part;
+  ssize_t got = 0;
+  off_t at = 0;
+  while ((got = ::pread(table_.get(), part.data(), part.size(), at)) > 0) {
+    text.append(part.data(), static_cast<size_t>(got));
+    at += got;
+  }
+  for (const MountEntry& entry : parse_mount_table(text))
+    types_[static_cast<uint64_t>(entry.id)] = entry.type;
+}
+
+bool is_fuse(const std::string& type) {
+  return type == "fuse" || type == "fuseblk" || type.starts_with("fuse.");
 }
 
 }  // namespace dmabuffs

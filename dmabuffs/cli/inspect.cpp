@@ -6,10 +6,9 @@
 #include <sys/stat.h>
 
 #include <cstdio>
-#include <fstream>
 #include <map>
-#include <sstream>
 
+#include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
@@ -21,20 +20,17 @@ namespace {
 using Clients = std::map<dev_t, ControlClient>;
 
 /// The client of the mount; connected on first use.
-Result<ControlClient*> client_of(Clients& clients, const MountPoint& mount) {
+Result<ControlClient*> client_of(Clients& clients, const MountEntry& mount) {
   const auto known = clients.find(mount.device);
   if (known != clients.end()) return &known->second;
-  auto client = ControlClient::connect(mount);
-  if (!client) return pass(std::move(client));
-  return &clients.emplace(mount.device, std::move(*client)).first->second;
+  auto client = TRY(ControlClient::connect(mount));
+  return &clients.emplace(mount.device, std::move(client)).first->second;
 }
 
 Result<Json> ask(Clients& clients, const std::string& path) {
-  if (auto answers = check_answers(path); !answers) return Failure(answers.error());
-  const auto mount = mount_of(path);
-  if (!mount) return Failure(mount.error());
-  auto client = client_of(clients, *mount);
-  if (!client) return pass(std::move(client));
+  TRY(check_answers(path));
+  const auto mount = TRY(mount_of(path));
+  auto client = TRY(client_of(clients, mount));
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) return path_error(errno, path);
@@ -42,7 +38,7 @@ Result<Json> ask(Clients& clients, const std::string& path) {
   if (!ticket && ticket.error().code == ENOTTY)
     return fail(EINVAL, path + ": not a buffer: info is about files below heaps/");
   if (!ticket) return Failure(ticket.error());
-  auto answer = (*client)->request({{"op", "info"}, {"file", {{"ticket", *ticket}}}}, {}, {});
+  auto answer = client->request({{"op", "info"}, {"file", {{"ticket", *ticket}}}}, {}, {});
   if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
   const Json& body = answer->body;
   if (!flag_of(body, "ok")) return fail(error_of(body).code, path + ": " + error_of(body).message);
@@ -187,14 +183,12 @@ int run_status(const std::string& path, bool json) {
   const auto client = ControlClient::connect(*mount);
   if (!client && client.error().code == ETIMEDOUT) return report(client.error().message);
   const std::string name = mount->path + "/status";
-  std::ifstream file(name);
-  if (!file) return report(path_error(errno, name).value().message);
-  std::ostringstream content;
-  content << file.rdbuf();
-  const Json status = Json::parse(content.str(), nullptr, /*allow_exceptions=*/false);
+  const auto content = read_file(name);
+  if (!content) return report(path_error(content.error().code, name).value().message);
+  const Json status = Json::parse(*content, nullptr, /*allow_exceptions=*/false);
   if (!status.is_object()) return report(name + ": not JSON");
   if (json) {
-    std::fputs(content.str().c_str(), stdout);
+    std::fputs(content->c_str(), stdout);
     return 0;
   }
   print_heading(status);

@@ -16,7 +16,7 @@ std::string human_bytes(uint64_t bytes);
 /// "0:07", "1:02:03".
 std::string human_seconds(uint64_t seconds);
 
-/// The name of a user, "uid N" where he has none.
+/// The name of a user, "uid N" where there is none.
 std::string user_name(uid_t user);
 
 /// A name as `ls -b` shows it, but for spaces: "\n", "\033" for what would break the line or drive the

@@ -72,7 +72,7 @@ bool answers(const std::string& path) {
   return said == 0 || said == EAGAIN;
 }
 
-/// Whoever can write the directory could put his own socket in our place, so it must be ours and closed to
+/// Whoever can write the directory could put another socket in our place, so it must be ours and closed to
 /// others.
 Result<void> own_directory(const std::string& path, mode_t mode) {
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, path);
@@ -105,19 +105,17 @@ Result<ListeningSocket> bind_in(const std::string& directory, const std::string&
   // does not listen yet, and a dead one is replaced at once.
   const std::string fresh = made.path + std::string(kUnfinished);
   ::unlink(fresh.c_str());
-  auto fd = new_socket(SOCK_NONBLOCK);
-  if (!fd) return pass(std::move(fd));
-  auto address = Address::of(fresh);
-  if (!address) return pass(std::move(address));
+  auto fd = TRY(new_socket(SOCK_NONBLOCK));
+  auto address = TRY(Address::of(fresh));
   struct stat st {};
-  if (::bind(fd->get(), address->get(), Address::size()) != 0) return fail_errno(errno, fresh);
-  if (::chmod(fresh.c_str(), for_others ? 0666 : 0600) != 0 || ::listen(fd->get(), kBacklog) != 0 ||
+  if (::bind(fd.get(), address.get(), Address::size()) != 0) return fail_errno(errno, fresh);
+  if (::chmod(fresh.c_str(), for_others ? 0666 : 0600) != 0 || ::listen(fd.get(), kBacklog) != 0 ||
       ::lstat(fresh.c_str(), &st) != 0 || ::rename(fresh.c_str(), made.path.c_str()) != 0) {
     const int code = errno;
     ::unlink(fresh.c_str());
     return fail_errno(code, made.path);
   }
-  made.fd = std::move(*fd);
+  made.fd = std::move(fd);
   made.device = st.st_dev;
   made.inode = st.st_ino;
   return made;
@@ -179,10 +177,9 @@ void remove_socket(const ListeningSocket& socket) {
 Result<UniqueFd> connect_to(const std::string& path) {
   auto fd = new_socket(0);
   if (!fd) return fd;
-  auto address = Address::of(path);
-  if (!address) return pass(std::move(address));
+  auto address = TRY(Address::of(path));
   ::setsockopt(fd->get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
-  if (::connect(fd->get(), address->get(), Address::size()) != 0) return fail_errno(errno, path);
+  if (::connect(fd->get(), address.get(), Address::size()) != 0) return fail_errno(errno, path);
   return fd;
 }
 

@@ -11,11 +11,9 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <fstream>
-#include <sstream>
 
 #include "dmabuffs/base/child_process.h"
-#include "dmabuffs/base/mount_table.h"
+#include "dmabuffs/base/read_file.h"
 #include "dmabuffs/control/address.h"
 #include "dmabuffs/control/daemon.h"
 #include "dmabuffs/control/message.h"
@@ -27,28 +25,8 @@ namespace {
 constexpr auto kCancelPatience = std::chrono::seconds(1);
 constexpr auto kHelloPatience = std::chrono::seconds(10);  // a daemon with much to do is slow, too
 
-bool parse_line(const std::string& line, MountPoint& mount) {
-  std::istringstream words(line);
-  std::string id, parent, device, root, path, options, word, type, source, super;
-  if (!(words >> id >> parent >> device >> root >> path >> options)) return false;
-  while (words >> word && word != "-") continue;
-  if (!(words >> type >> source >> super) || type != "fuse.dmabuffs") return false;
-  unsigned major = 0, minor = 0;
-  if (std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) return false;
-  mount = {unescape(path), unescape(root), makedev(major, minor), owner_in(super)};
-  return true;
-}
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return path_error(errno, path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 /// Whoever passes descriptors must know whom to.
-Result<pid_t> check_daemon(int socket, const MountPoint& mount) {
+Result<pid_t> check_daemon(int socket, const MountEntry& mount) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
@@ -75,35 +53,29 @@ Failure path_error(int code, const std::string& path) {
   return fail_errno(code, name);
 }
 
-std::vector<MountPoint> parse_mounts(const std::string& mountinfo) {
-  std::vector<MountPoint> mounts;
-  std::istringstream lines(mountinfo);
-  MountPoint mount;
-  for (std::string line; std::getline(lines, line);)
-    if (parse_line(line, mount)) mounts.push_back(mount);
-  std::stable_partition(mounts.begin(), mounts.end(), [](const MountPoint& m) { return m.root == "/"; });
+std::vector<MountEntry> dmabuffs_among(std::vector<MountEntry> mounts) {
+  std::erase_if(mounts, [](const MountEntry& mount) { return mount.type != "fuse.dmabuffs"; });
+  std::stable_partition(mounts.begin(), mounts.end(),
+                        [](const MountEntry& mount) { return mount.root == "/"; });
   return mounts;
 }
 
-Result<std::vector<MountPoint>> dmabuffs_mounts() {
-  auto text = read_file("/proc/self/mountinfo");
-  if (!text) return pass(std::move(text));
-  return parse_mounts(*text);
+Result<std::vector<MountEntry>> dmabuffs_mounts() {
+  return dmabuffs_among(TRY(read_mount_table()));
 }
 
-const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t device) {
+const MountEntry* mount_of_device(const std::vector<MountEntry>& mounts, dev_t device) {
   const auto found = std::find_if(mounts.begin(), mounts.end(),
-                                  [device](const MountPoint& m) { return m.device == device; });
+                                  [device](const MountEntry& m) { return m.device == device; });
   return found == mounts.end() ? nullptr : &*found;
 }
 
-Result<MountPoint> mount_of(const std::string& path) {
+Result<MountEntry> mount_of(const std::string& path) {
   // The kernel knows the device: no need to wait for a daemon that may be stopped.
   struct statx found {};
   if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, 0, &found) != 0) return path_error(errno, path);
-  auto mounts = dmabuffs_mounts();
-  if (!mounts) return pass(std::move(mounts));
-  const MountPoint* mount = mount_of_device(*mounts, makedev(found.stx_dev_major, found.stx_dev_minor));
+  auto mounts = TRY(dmabuffs_mounts());
+  const MountEntry* mount = mount_of_device(mounts, makedev(found.stx_dev_major, found.stx_dev_minor));
   if (!mount) return fail(ENODEV, path + ": not in a dmabuffs mount");
   return *mount;
 }
@@ -121,8 +93,8 @@ Result<void> check_answers(const std::string& path) {
     return {};
   }
   child->signal(SIGKILL);
-  for (const MountPoint& mount : *mounts) {
-    const MountDaemon daemon({0, 0, mount.device, mount.path, "", mount.owner});
+  for (const MountEntry& mount : *mounts) {
+    const MountDaemon daemon(mount);
     if (!daemon.answers())
       return fail(ETIMEDOUT,
                   path + ": no answer; of the mount at " + mount.path + ": " + silence_of(daemon.pid()));
@@ -130,7 +102,7 @@ Result<void> check_answers(const std::string& path) {
   return {};  // something else is slow
 }
 
-Result<std::string> ControlClient::told_by_status(const MountPoint& mount) {
+Result<std::string> ControlClient::told_by_status(const MountEntry& mount) {
   auto text = read_file(mount.path + "/status");
   if (!text) return fail(ENOENT, mount.path + ": its control socket can't be found: " + text.error().message);
   const Json status = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
@@ -140,16 +112,15 @@ Result<std::string> ControlClient::told_by_status(const MountPoint& mount) {
   return *socket;
 }
 
-Result<ControlClient> ControlClient::connect_at(std::string path, const MountPoint& mount) {
+Result<ControlClient> ControlClient::connect_at(std::string path, const MountEntry& mount) {
   auto socket = connect_to(path);
   if (!socket)
     return fail(socket.error().code, mount.path + ": no connection to its daemon: " + socket.error().message);
-  auto daemon = check_daemon(socket->get(), mount);
-  if (!daemon) return pass(std::move(daemon));
-  return ControlClient(std::move(*socket), std::move(path), *daemon);
+  auto daemon = TRY(check_daemon(socket->get(), mount));
+  return ControlClient(std::move(*socket), std::move(path), daemon);
 }
 
-Result<void> ControlClient::check_serves(const MountPoint& mount) {
+Result<void> ControlClient::check_serves(const MountEntry& mount) {
   Waiting waiting;
   waiting.patience = kHelloPatience;
   const auto hello = request({{"op", "hello"}}, {}, waiting);
@@ -166,7 +137,7 @@ Result<void> ControlClient::check_serves(const MountPoint& mount) {
 }
 
 /// Where the socket usually is first: the status file lists every buffer of the mount.
-Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
+Result<ControlClient> ControlClient::connect(const MountEntry& mount) {
   auto usual = connect_at(control_socket_path(mount.path, mount.owner), mount);
   if (usual) {
     const auto serves = usual->check_serves(mount);
@@ -175,11 +146,10 @@ Result<ControlClient> ControlClient::connect(const MountPoint& mount) {
   }
   struct stat st {};
   if (::stat(mount.path.c_str(), &st) != 0) return path_error(errno, mount.path);  // its daemon has died
-  auto path = told_by_status(mount);
-  if (!path) return pass(std::move(path));
-  auto told = connect_at(std::move(*path), mount);
+  auto path = TRY(told_by_status(mount));
+  auto told = connect_at(std::move(path), mount);
   if (!told) return told;
-  if (auto serves = told->check_serves(mount); !serves) return pass(std::move(serves));
+  TRY(told->check_serves(mount));
   return told;
 }
 

@@ -9,31 +9,23 @@
 #include <string>
 #include <vector>
 
+#include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/control/message.h"
 
 namespace dmabuffs {
 
-/// A dmabuffs mount as this process sees it.
-struct MountPoint {
-  std::string path;  ///< where it is mounted
-  std::string root;  ///< "/" unless only a part of it is mounted there (bind mount)
-  dev_t device = 0;  ///< st_dev of its files
-  uid_t owner = 0;
-};
-
 /// What a system call on `path` reported ('' for an empty one); with the remedy where that was ENOTCONN.
 Failure path_error(int code, const std::string& path);
 
-/// Mounts of type fuse.dmabuffs in `mountinfo` (proc_pid_mountinfo(5)), whole mounts before bind mounts of a
-/// part.
-std::vector<MountPoint> parse_mounts(const std::string& mountinfo);
+/// The mounts of type fuse.dmabuffs, whole ones before bind mounts of a part.
+std::vector<MountEntry> dmabuffs_among(std::vector<MountEntry> mounts);
 /// Those of this process.
-Result<std::vector<MountPoint>> dmabuffs_mounts();
+Result<std::vector<MountEntry>> dmabuffs_mounts();
 /// The first whose files have this st_dev; nullptr: none.
-const MountPoint* mount_of_device(const std::vector<MountPoint>& mounts, dev_t device);
+const MountEntry* mount_of_device(const std::vector<MountEntry>& mounts, dev_t device);
 /// The mount that `path` (which exists) lies in. ENODEV naming the path when it lies in none; ENOTCONN with
 /// the remedy when the mount's daemon has died.
-Result<MountPoint> mount_of(const std::string& path);
+Result<MountEntry> mount_of(const std::string& path);
 /// Before something is done to `path` that could wait for ever: ETIMEDOUT where to look at it takes ten
 /// seconds and the daemon of a mount does not answer, whom it names. The caller must have one thread.
 Result<void> check_answers(const std::string& path);
@@ -43,7 +35,7 @@ class ControlClient {
  public:
   /// ENOENT: the mount has no control socket. EPERM: what answers is not the mount's daemon. ETIMEDOUT: the
   /// daemon does not answer. ENOTCONN: it has died.
-  static Result<ControlClient> connect(const MountPoint& mount);
+  static Result<ControlClient> connect(const MountEntry& mount);
   /// Path of the socket.
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -62,10 +54,10 @@ class ControlClient {
  private:
   ControlClient(UniqueFd socket, std::string path, pid_t daemon)
       : socket_(std::move(socket)), path_(std::move(path)), daemon_(daemon) {}
-  static Result<ControlClient> connect_at(std::string path, const MountPoint& mount);
-  static Result<std::string> told_by_status(const MountPoint& mount);
+  static Result<ControlClient> connect_at(std::string path, const MountEntry& mount);
+  static Result<std::string> told_by_status(const MountEntry& mount);
   /// ESTALE: the daemon says that it serves another mount. ETIMEDOUT: it says nothing.
-  Result<void> check_serves(const MountPoint& mount);
+  Result<void> check_serves(const MountEntry& mount);
 
   UniqueFd socket_;
   std::string path_;

@@ -76,10 +76,7 @@ Result<void> send_text(int socket, const std::string& text, std::span<const int>
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
   const int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
-  ssize_t sent = 0;
-  do sent = ::sendmsg(socket, &header, flags);
-  while (sent < 0 && errno == EINTR);
-  if (sent < 0) return fail_errno(errno, "control socket");
+  if (TEMP_FAILURE_RETRY(::sendmsg(socket, &header, flags)) < 0) return fail_errno(errno, "control socket");
   return {};
 }
 
@@ -119,9 +116,7 @@ Result<std::optional<Message>> receive_message(int socket) {
   auto text = receive_text(socket, message.fds);
   if (!text) return pass(std::move(text));
   if (!text->has_value()) return std::nullopt;
-  auto body = parse_message(**text);
-  if (!body) return pass(std::move(body));
-  message.body = std::move(*body);
+  message.body = TRY(parse_message(**text));
   return message;
 }
 

@@ -18,7 +18,7 @@ class NodeTable {
   [[nodiscard]] NodePtr find(uint64_t ino) const;
   /// The kernel gets one more reference (an entry reply).
   void remember(const NodePtr& node);
-  /// The kernel drops `count`; returns the node when that was the last, so that the caller frees it where he
+  /// The kernel drops `count`; returns the node when that was the last, so that the caller frees it where it
   /// likes.
   NodePtr forget(uint64_t ino, uint64_t count);
 

@@ -61,11 +61,10 @@ void forget(Session& session, fuse_ino_t ino, uint64_t count) noexcept {
 }
 
 Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node) {
-  auto attributes = node->getattr(caller_of(request), nullptr);
-  if (!attributes) return pass(std::move(attributes));
+  auto attributes = TRY(node->getattr(caller_of(request), nullptr));
   fuse_entry_param entry{};
   entry.ino = node->ino();
-  entry.attr = *attributes;
+  entry.attr = attributes;
   entry.entry_timeout = node->name_timeout();
   entry.attr_timeout = node->timeout();
   session_of(request).nodes().remember(node);
@@ -320,8 +319,31 @@ size_t add_plain(fuse_req_t request, const DirectoryEntry& entry, char* at, size
   return fuse_add_direntry(request, at, room, entry.name.c_str(), &st, static_cast<off_t>(entry.place));
 }
 
-size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntry& entry, char* at,
-                size_t room) {
+/// The lookups that a listing counts for the kernel: taken back if that does not get the listing.
+class Lookups {
+ public:
+  explicit Lookups(Session& session) : session_(session) {}
+  Lookups(const Lookups&) = delete;
+  Lookups& operator=(const Lookups&) = delete;
+  ~Lookups() {
+    for (const fuse_ino_t ino : counted_) forget(session_, ino, 1);
+  }
+
+  Result<fuse_entry_param> make(fuse_req_t request, const NodePtr& node) {
+    counted_.reserve(counted_.size() + 1);
+    auto entry = TRY(make_entry(request, node));
+    counted_.push_back(entry.ino);
+    return entry;
+  }
+  void given() { counted_.clear(); }
+
+ private:
+  Session& session_;
+  std::vector<fuse_ino_t> counted_;
+};
+
+size_t add_plus(fuse_req_t request, DirectoryHandle& handle, Lookups& lookups, const DirectoryEntry& entry,
+                char* at, size_t room) {
   const auto next = static_cast<off_t>(entry.place);
   fuse_entry_param param{};
   param.attr.st_ino = entry.ino;
@@ -330,7 +352,7 @@ size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntr
     // Checked first: a lookup that then does not fit would be one for nothing.
     if (fuse_add_direntry_plus(request, nullptr, 0, entry.name.c_str(), &param, next) > room) return room + 1;
     if (auto node = handle.node->lookup(caller_of(request), entry.name)) {
-      if (auto made = make_entry(request, *node)) param = *made;
+      if (auto made = lookups.make(request, *node)) param = *made;
     }
   }
   return fuse_add_direntry_plus(request, at, room, entry.name.c_str(), &param, next);
@@ -338,7 +360,7 @@ size_t add_plus(fuse_req_t request, DirectoryHandle& handle, const DirectoryEntr
 
 /// The part of the listing after the place `offset` that fits into `size` bytes.
 Result<std::vector<char>> read_entries(fuse_req_t request, DirectoryHandle& handle, size_t size, off_t offset,
-                                       bool plus) {
+                                       Lookups* plus) {
   std::vector<char> out(size);
   size_t used = 0;
   auto after = static_cast<uint64_t>(offset);
@@ -353,7 +375,7 @@ Result<std::vector<char>> read_entries(fuse_req_t request, DirectoryHandle& hand
       char* at = out.data() + used;
       const size_t room = size - used;
       const size_t taken =
-          plus ? add_plus(request, handle, entry, at, room) : add_plain(request, entry, at, room);
+          plus ? add_plus(request, handle, *plus, entry, at, room) : add_plain(request, entry, at, room);
       more = taken <= room;
       if (!more) break;
       used += taken;
@@ -365,9 +387,11 @@ Result<std::vector<char>> read_entries(fuse_req_t request, DirectoryHandle& hand
 }
 
 void read_directory(fuse_req_t request, size_t size, off_t offset, fuse_file_info* info, bool plus) {
-  const auto out = read_entries(request, directory_of(info), size, offset, plus);
+  Lookups lookups(session_of(request));
+  const auto out = read_entries(request, directory_of(info), size, offset, plus ? &lookups : nullptr);
   // From the answer on RELEASEDIR may free the handle at any moment, so its mutex is let go before.
-  out ? (void)fuse_reply_buf(request, out->data(), out->size()) : reply_error(request, out.error());
+  if (!out) return reply_error(request, out.error());
+  if (fuse_reply_buf(request, out->data(), out->size()) == 0) lookups.given();
 }
 
 void op_readdir(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {

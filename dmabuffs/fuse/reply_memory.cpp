@@ -14,9 +14,8 @@ Result<ReplyMemory::Loan> ReplyMemory::borrow(size_t size) {
       return Loan(*this, std::move(piece), size);
     }
   }
-  auto piece = Mapping::anonymous(std::max(size, piece_));
-  if (!piece) return pass(std::move(piece));
-  return Loan(*this, std::move(*piece), size);
+  auto piece = TRY(Mapping::anonymous(std::max(size, piece_)));
+  return Loan(*this, std::move(piece), size);
 }
 
 void ReplyMemory::take_back(Mapping piece) {

@@ -57,8 +57,8 @@ Session::Session(MountContext& context) : context_(context) {
 
 Result<std::unique_ptr<Session>> Session::make(MountContext& context) {
   std::unique_ptr<Session> session(new Session(context));
-  if (auto built = session->build_tree(); !built) return pass(std::move(built));
-  if (auto created = session->create_fuse(); !created) return pass(std::move(created));
+  TRY(session->build_tree());
+  TRY(session->create_fuse());
   return session;
 }
 
@@ -74,9 +74,8 @@ Result<void> Session::build_tree() {
   if (!context_.settings.files.empty()) {
     auto files = std::make_shared<StaticDirectory>(context_, context_.numbers.next(), root);
     for (const FilesOption& option : context_.settings.files) {
-      auto directory = make_files_root(context_, option);
-      if (!directory) return pass(std::move(directory));
-      files->add(option.name, *directory);
+      auto directory = TRY(make_files_root(context_, option));
+      files->add(option.name, directory);
     }
     root->add("files", files);
   }

@@ -157,10 +157,10 @@ Result<void> Budget::check_limits(uid_t uid, uint64_t bytes) const {
                             " in use); remove buffers or mount with a larger -o size=");
   if (uid == limits_.owner) return {};
   const auto user = by_user_.find(uid);
-  const uint64_t his = user == by_user_.end() ? 0 : user->second;
-  if (bytes > limits_.per_user - std::min(his, limits_.per_user))
+  const uint64_t used = user == by_user_.end() ? 0 : user->second;
+  if (bytes > limits_.per_user - std::min(used, limits_.per_user))
     return fail(ENOSPC, size_text(bytes) + " more would exceed the share of user " + std::to_string(uid) +
-                            ", " + size_text(limits_.per_user) + " (" + size_text(his) +
+                            ", " + size_text(limits_.per_user) + " (" + size_text(used) +
                             " in use); remove buffers or have the mount made with a larger -o size=");
   return {};
 }

@@ -5,12 +5,13 @@
 #include <fstream>
 #include <limits>
 #include <optional>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
 #include "dmabuffs/base/kernel_number.h"
+#include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/base/read_file.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
@@ -31,18 +32,9 @@ std::optional<std::string> below(const std::string& directory, const std::string
 }  // namespace
 
 Cgroups::Cgroups(const std::string& root) : proc_(root + "/proc") {
-  // proc_pid_mountinfo(5): ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [FIELD...] - TYPE SOURCE
-  // SUPER-OPTIONS
-  std::ifstream mounts(proc_ + "/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string skipped, mounted, mountpoint, word, type, source, options;
-    words >> skipped >> skipped >> skipped >> mounted >> mountpoint;
-    while (words >> word && word != "-") {
-    }
-    words >> type >> source >> options;
-    if (type == "cgroup2") hierarchies_.push_back({root + mountpoint, mounted, true, {}});
-    if (type == "cgroup") hierarchies_.push_back({root + mountpoint, mounted, false, options});
+  for (const MountEntry& mount : parse_mount_table(read_file(proc_ + "/self/mountinfo").value_or(""))) {
+    if (mount.type == "cgroup2") hierarchies_.push_back({root + mount.path, mount.root, true, {}});
+    if (mount.type == "cgroup") hierarchies_.push_back({root + mount.path, mount.root, false, mount.options});
   }
 }
 

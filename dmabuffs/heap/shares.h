@@ -49,8 +49,8 @@ class Shares {
   };
   /// A part of the memory and of the descriptors (RLIMIT_NOFILE) there are now.
   static Limits of_this_process(const Budget& budget, uid_t owner);
-  /// What a name takes in the daemon, beside its own bytes.
-  static constexpr uint64_t kName = 1024;
+  /// What a name takes in the daemon. Its bytes are counted as the most there can be: a rename changes them.
+  static constexpr uint64_t kName = 1024 + 256;
 
   Shares(Budget& budget, Limits limits)
       : budget_(budget), most_{limits.names, limits.descriptors}, owner_(limits.owner) {}

@@ -52,7 +52,7 @@ Result<BouncePool::Loan> BouncePool::borrow(size_t wanted, const CancelToken* ca
   Queue& queue = wanted > 1 ? transfers_ : single_units_;
   const size_t kept = wanted > 1 ? kept_for_single_units(count_) : 0;
   const uint64_t ticket = queue.next_ticket++;
-  // Who gives up keeps his place until it is his turn, or those behind him would lose theirs.
+  // Who gives up keeps the place until its turn comes, or those behind him would lose theirs.
   const auto my_turn = [&] { return queue.serving == ticket && spare(kept) > 0; };
   bool cancelled = false;
   const auto patient_until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);

@@ -46,9 +46,9 @@ class BouncePool {
 
   /// Waits, first come first served, until there is a unit; returns up to `wanted`. Call it once per transfer
   /// and hold no loan meanwhile: that is what keeps transfers from waiting for one another for ever. Who
-  /// wants a single unit has a queue and a few units of his own: a block read to check a file must not wait
+  /// wants a single unit has a queue and a few units of its own: a block read to check a file must not wait
   /// for the transfers of a slow disk. EINTR when cancelled (who has to make progress first waits a moment
-  /// for his turn all the same), ENOMEM.
+  /// for its turn all the same), ENOMEM.
   Result<Loan> borrow(size_t wanted, const CancelToken* cancel);
   /// What is there now beyond half of the pool, up to `wanted`, may be nothing; never waits, and takes
   /// nothing from those who do. The half is for other transfers: a disk that hangs keeps what it was lent.

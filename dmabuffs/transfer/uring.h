@@ -10,7 +10,7 @@ namespace dmabuffs {
 
 /// Reads and writes in flight: an io_uring, or, where the machine forbids one (kernel.io_uring_disabled,
 /// seccomp) or it failed, plain pread and pwrite done at once. Used by one thread at a time. The memory and
-/// descriptors of what is in flight must stay; whoever submits must wait for it before he leaves.
+/// descriptors of what is in flight must stay; whoever submits must wait for it before leaving.
 class IoQueue {
  public:
   struct Completion {

@@ -48,7 +48,7 @@ class CallerRights {
 };
 
 /// Gives CAP_SYS_RESOURCE up for good, for all threads that start later: with it a transfer for somebody
-/// else, which runs with the daemon's rights, would pass his quota.
+/// else, which runs with the daemon's rights, would pass the quota.
 void give_up_reserved_resources();
 
 /// Takes setuid, and setgid where the group may execute, away from the file, as a write by somebody without

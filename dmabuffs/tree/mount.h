@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "dmabuffs/base/mount_types.h"
+#include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/must_not_wait.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/heap.h"

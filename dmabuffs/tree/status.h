@@ -9,7 +9,7 @@
 
 namespace dmabuffs {
 
-/// The JSON text for `caller`: buffers he may read are listed by name, of others only the sums count.
+/// The JSON text for `caller`: buffers that may be read are listed by name, of others only the sums count.
 std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller& caller);
 
 /// The node of the `status` file (0444, rendered anew at each open).

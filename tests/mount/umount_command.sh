@@ -57,6 +57,8 @@ holder=$!
 (cd "$mnt/heaps" && exec sleep 60) &
 visitor=$!
 sleep 0.3
+check 'a directory in the mount: 1' status_is 1 "$DMABUFFS" umount "$mnt/heaps" 2>err
+check 'and the mount point is named' grep -qF "in the mount at $mnt" err
 check 'a busy mount: 1' status_is 1 "$DMABUFFS" umount "$mnt" 2>err
 check 'who has a file open is named' grep -q "$holder sleep (open file)" err
 check 'who works in it is named' grep -q "$visitor sleep (working directory)" err

@@ -44,13 +44,13 @@ std::string content(const std::string& path) {
 }  // namespace
 
 TEST_CASE("mounts of dmabuffs are found among others, whole ones first") {
-  const auto mounts = parse_mounts(
+  const auto mounts = dmabuffs_among(parse_mount_table(
       "22 1 0:21 / /proc rw,relatime - proc proc rw\n"
       "40 22 0:50 /heaps/system /srv/part rw,nosuid shared:7 master:3 - fuse.dmabuffs dmabuffs "
       "rw,user_id=1000,group_id=1000\n"
       "41 22 0:50 / /run/a\\040b\\134c rw,nosuid - fuse.dmabuffs dmabuffs rw,user_id=1000,group_id=1000\n"
       "42 22 0:51 / /mnt rw - fuse.sshfs host: rw,user_id=0\n"
-      "broken line\n");
+      "broken line\n"));
   REQUIRE(mounts.size() == 2);
   CHECK(mounts[0].path == "/run/a b\\c");
   CHECK(mounts[0].root == "/");

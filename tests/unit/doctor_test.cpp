@@ -128,6 +128,9 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
     CHECK(contains(made.check("container").detail, "--cap-add SYS_ADMIN"));
     CHECK(contains(diagnosis_text(made.machine, diagnose(made.machine), false),
                    "No mount can be made:           mount(2): Operation not permitted\n"));
+    made.machine.can_open = [](const std::string& path) { return !path.ends_with("/dev/fuse"); };
+    CHECK(made.check("fuse").fix == "chmod 0666 /dev/fuse");
+    CHECK_FALSE(contains(made.check("container").detail, "--cap-add SYS_ADMIN"));
   }
   SECTION("fusermount3 has lost its setuid bit") {
     made.machine.may_mount = false;

@@ -5,7 +5,7 @@
 #include <sys/mount.h>
 
 #include "catch.h"
-#include "dmabuffs/base/mount_types.h"
+#include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/tree/files/host_dir.h"
 #include "files_support.h"
 

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 class Cp {
  public:
-  Cp(const CpOptions& options, std::vector<MountPoint> mounts)
+  Cp(const CpOptions& options, std::vector<MountEntry> mounts)
       : options_(options), copier_(options.copy, std::move(mounts)) {}
 
   int run();

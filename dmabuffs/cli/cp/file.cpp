@@ -66,12 +66,11 @@ uint64_t FileCopier::Passed::add(UniqueFd fd) {
   return fds.size() - 1;
 }
 
-Result<ControlClient*> FileCopier::client_of(const MountPoint& mount) {
+Result<ControlClient*> FileCopier::client_of(const MountEntry& mount) {
   const auto known = clients_.find(mount.device);
   if (known != clients_.end()) return &known->second;
-  auto client = ControlClient::connect(mount);
-  if (!client) return pass(std::move(client));
-  return &clients_.emplace(mount.device, std::move(*client)).first->second;
+  auto client = TRY(ControlClient::connect(mount));
+  return &clients_.emplace(mount.device, std::move(client)).first->second;
 }
 
 Result<void> FileCopier::look(Side& side) {
@@ -84,7 +83,7 @@ Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
   Side side{name};
   side.fd.reset(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!side.fd) return not_created(errno, name);
-  if (auto looked = look(side); !looked) return pass(std::move(looked));
+  TRY(look(side));
   return side;
 }
 
@@ -96,7 +95,7 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
   struct stat there {};
   bool exists = ::stat(name.c_str(), &there) == 0;
   if (exists) {
-    if (auto checked = check_overwrite(there, name, from); !checked) return pass(std::move(checked));
+    TRY(check_overwrite(there, name, from));
     side.fd.reset(::open(name.c_str(), O_WRONLY | O_CLOEXEC));
     const int code = errno;
     if (!side.fd && options_.force && ::unlink(name.c_str()) == 0)
@@ -113,7 +112,7 @@ Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, c
   if (std::error_code failed; !side.fd && errno == EEXIST && std::filesystem::is_symlink(name, failed))
     return fail(EEXIST, "not writing '" + from.name + "' through the dangling symbolic link '" + name + "'");
   if (!side.fd) return not_created(errno, name);
-  if (auto looked = look(side); !looked) return pass(std::move(looked));
+  TRY(look(side));
   made_.emplace(side.st.st_dev, side.st.st_ino);
   return side;
 }
@@ -133,22 +132,21 @@ Result<void> FileCopier::check_overwrite(const struct stat& to, const std::strin
 
 Result<void> FileCopier::copy(const std::string& from_name, const std::string& to_name, CopyTally& tally) {
   signal_ = 0;
-  auto from = open_source(from_name);
-  if (!from) return pass(std::move(from));
-  auto to = open_destination(to_name, *from);
+  auto from = TRY(open_source(from_name));
+  auto to = open_destination(to_name, from);
   if (!to) return pass(std::move(to));
   CopyTally mine;
-  auto moved = move(*from, *to, mine);
+  auto moved = move(from, *to, mine);
   tally.add(mine);
   if (!moved && moved.error().code == ETIMEDOUT) {
     // To look at it or to close it is a request, which the daemon would not answer: the error goes first.
-    (void)from->fd.release();
+    (void)from.fd.release();
     (void)to->fd.release();
     return moved;
   }
   if (!moved && to->created && mine.bytes == 0) take_back(*to);
   if (!moved) return moved;
-  return finish(*from, *to);
+  return finish(from, *to);
 }
 
 /// A new file in which nothing was stored: as if it had never been made, unless the name is another's by now.
@@ -168,28 +166,26 @@ Result<void> FileCopier::empty(Side& side) {
 }
 
 Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
-  const MountPoint* mount = to.mount ? to.mount : from.mount;
+  const MountEntry* mount = to.mount ? to.mount : from.mount;
   // A size of 0 may be a file that does not tell it (/proc): read(2) knows.
   const bool for_daemon =
       mount && from.has_ranges() && to.has_ranges() && (from.st.st_size > 0 || S_ISBLK(from.st.st_mode));
   if (options_.require_direct && !for_daemon && !(S_ISREG(from.st.st_mode) && S_ISREG(to.st.st_mode)))
     return fail(EIO, "'" + from.name + "' -> '" + to.name + "': can't be copied directly (--require-direct)");
   if (for_daemon) {
-    if (auto allowed = check_direct(*mount, from, to); !allowed) return allowed;
+    TRY(check_direct(*mount, from, to));
   }
-  if (auto emptied = empty(to); !emptied) return emptied;
+  TRY(empty(to));
   if (!for_daemon) return by_itself(from, to, tally);
-  auto done = through_daemon(*mount, from, to, tally);
-  if (!done) return pass(std::move(done));
-  if (*done) return {};
+  auto done = TRY(through_daemon(*mount, from, to, tally));
+  if (done) return {};
   return by_itself(from, to, tally);
 }
 
-Result<Json> FileCopier::end_for(const MountPoint& mount, const Side& side, Passed& passed) {
+Result<Json> FileCopier::end_for(const MountEntry& mount, const Side& side, Passed& passed) {
   if (side.mount == &mount) {
-    auto ticket = ticket_of(side.fd.get(), side.name);
-    if (!ticket) return pass(std::move(ticket));
-    return Json{{"ticket", std::move(*ticket)}};
+    auto ticket = TRY(ticket_of(side.fd.get(), side.name));
+    return Json{{"ticket", std::move(ticket)}};
   }
   const int mode = ::fcntl(side.fd.get(), F_GETFL) & O_ACCMODE;
   UniqueFd fd(::fcntl(side.fd.get(), F_DUPFD_CLOEXEC, 0));
@@ -199,18 +195,16 @@ Result<Json> FileCopier::end_for(const MountPoint& mount, const Side& side, Pass
   return end;
 }
 
-Result<Message> FileCopier::ask(const MountPoint& mount, const Side& from, const Side& to, Json request,
+Result<Message> FileCopier::ask(const MountEntry& mount, const Side& from, const Side& to, Json request,
                                 const Waiting& waiting) {
   auto client = client_of(mount);
   if (!client) return pass(std::move(client));
   Passed passed;
-  auto from_end = end_for(mount, from, passed);
-  if (!from_end) return pass(std::move(from_end));
-  auto to_end = end_for(mount, to, passed);
-  if (!to_end) return pass(std::move(to_end));
+  auto from_end = TRY(end_for(mount, from, passed));
+  auto to_end = TRY(end_for(mount, to, passed));
   request["op"] = "copy";
-  request["from"] = *from_end;
-  request["to"] = *to_end;
+  request["from"] = from_end;
+  request["to"] = to_end;
   request["require_direct"] = options_.require_direct;
   auto answer = (*client)->request(request, passed.fds, waiting);
   if (answer || answer.error().code != EPIPE) return answer;
@@ -229,7 +223,7 @@ bool FileCopier::goes_otherwise(int code) const {
 
 /// Whether a direct transfer is required and would be refused, asked with a copy of no bytes: before an
 /// existing destination loses its content.
-Result<void> FileCopier::check_direct(const MountPoint& mount, const Side& from, const Side& to) {
+Result<void> FileCopier::check_direct(const MountEntry& mount, const Side& from, const Side& to) {
   if (to.created || to.st.st_size == 0) return {};
   auto answer = ask(mount, from, to, {{"length", 0}}, Waiting{});
   if (!answer && goes_otherwise(answer.error().code)) return {};
@@ -242,7 +236,7 @@ Result<void> FileCopier::check_direct(const MountPoint& mount, const Side& from,
 }
 
 /// False: the daemon does not transfer this file, but it can be read and written.
-Result<bool> FileCopier::through_daemon(const MountPoint& mount, const Side& from, const Side& to,
+Result<bool> FileCopier::through_daemon(const MountEntry& mount, const Side& from, const Side& to,
                                         CopyTally& tally) {
   Progress line(escape_name(to.name), options_.progress);
   Interrupt interrupt;

@@ -34,13 +34,13 @@ struct CopyTally {
 };
 
 /// Gives `fd` the owner and group of `from`, as far as allowed, like cp -p by an ordinary user. Returns the
-/// mode it may have then: without setuid and setgid where the owner is another, for they would give his
-/// rights, not the source's owner's.
+/// mode it may have then: without setuid and setgid where the owner is another, for they would give that
+/// owner's rights, not the source's owner's.
 mode_t mode_after_chown(int fd, const struct stat& from);
 
 class FileCopier {
  public:
-  FileCopier(CopyOptions options, std::vector<MountPoint> mounts)
+  FileCopier(CopyOptions options, std::vector<MountEntry> mounts)
       : options_(options), mounts_(std::move(mounts)) {}
 
   /// Copies the file `from` to the name `to`; a regular file there is overwritten. After an error `tally`
@@ -54,7 +54,7 @@ class FileCopier {
     std::string name;
     UniqueFd fd;
     struct stat st {};
-    const MountPoint* mount = nullptr;
+    const MountEntry* mount = nullptr;
     bool created = false;
     /// Something the daemon may transfer: a regular file or a block device.
     [[nodiscard]] bool has_ranges() const { return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode); }
@@ -73,19 +73,19 @@ class FileCopier {
   Result<void> empty(Side& side);
   void take_back(Side& side);
   using Waiting = ControlClient::Waiting;
-  Result<Message> ask(const MountPoint& mount, const Side& from, const Side& to, Json request,
+  Result<Message> ask(const MountEntry& mount, const Side& from, const Side& to, Json request,
                       const Waiting& waiting);
   [[nodiscard]] bool goes_otherwise(int code) const;
-  Result<void> check_direct(const MountPoint& mount, const Side& from, const Side& to);
-  Result<bool> through_daemon(const MountPoint& mount, const Side& from, const Side& to, CopyTally& tally);
-  Result<Json> end_for(const MountPoint& mount, const Side& side, Passed& passed);
+  Result<void> check_direct(const MountEntry& mount, const Side& from, const Side& to);
+  Result<bool> through_daemon(const MountEntry& mount, const Side& from, const Side& to, CopyTally& tally);
+  Result<Json> end_for(const MountEntry& mount, const Side& side, Passed& passed);
   static Failure too_large(const Side& from, const Side& to);
   Result<void> by_itself(const Side& from, const Side& to, CopyTally& tally);
   Result<void> finish(const Side& from, Side& to);
-  Result<ControlClient*> client_of(const MountPoint& mount);
+  Result<ControlClient*> client_of(const MountEntry& mount);
 
   CopyOptions options_;
-  std::vector<MountPoint> mounts_;
+  std::vector<MountEntry> mounts_;
   std::map<dev_t, ControlClient> clients_;
   std::set<std::pair<dev_t, ino_t>> made_;  ///< destinations of this run
   int signal_ = 0;

@@ -70,8 +70,7 @@ Result<void> by_read_and_write(const LocalCopy& copy, uint64_t& done) {
     if (got < 0) return fail_errno(errno, "read");
     if (got == 0) return {};
     if (copy.require_direct) return fail(EIO, "can't be copied directly (--require-direct)");
-    if (auto stored = write_all(copy.to, buffer.data(), static_cast<size_t>(got), done); !stored)
-      return stored;
+    TRY(write_all(copy.to, buffer.data(), static_cast<size_t>(got), done));
     copy.progress(done);
   }
 }
@@ -79,7 +78,7 @@ Result<void> by_read_and_write(const LocalCopy& copy, uint64_t& done) {
 }  // namespace
 
 Result<void> copy_locally(const LocalCopy& copy, LocalBytes& bytes) {
-  if (auto done = by_copy_file_range(copy, bytes.file_copy); !done) return done;
+  TRY(by_copy_file_range(copy, bytes.file_copy));
   // Also at its end: files of /proc end for copy_file_range before they begin.
   return by_read_and_write(copy, bytes.buffered);
 }

@@ -15,10 +15,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "dmabuffs/base/child_process.h"
+#include "dmabuffs/base/read_file.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/doctor/trial.h"
 #include "dmabuffs/fuse/fuse_version.h"
@@ -86,13 +86,10 @@ int libfuse_version() {
 }  // namespace
 
 std::optional<std::string> Machine::text(const std::string& path) const {
-  std::ifstream file(root + path);
-  if (!file) return std::nullopt;
-  std::ostringstream all;
-  all << file.rdbuf();
-  std::string text = all.str();
-  if (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
+  auto text = read_file(root + path);
+  if (!text) return std::nullopt;
+  if (text->ends_with('\n')) text->pop_back();
+  return *text;
 }
 
 std::optional<uint64_t> Machine::number(const std::string& path) const {

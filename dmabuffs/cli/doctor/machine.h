@@ -15,15 +15,17 @@ namespace dmabuffs::cli {
 struct Machine {
   std::string root;               ///< stands before /dev, /proc, /sys, /etc, /boot, /lib, /usr (for tests)
   std::string user;               ///< whom the answers are for
-  std::vector<gid_t> groups;      ///< his, as the group database has them now
+  std::vector<gid_t> groups;      ///< the user's, as the group database has them now
   std::string kernel;             ///< "6.12.117-amd64"
   int libfuse = 0;                ///< 317: version 3.17
-  bool may_mount = false;         ///< he has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
+  bool may_mount = false;         ///< has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
   uint64_t descriptor_limit = 0;  ///< hard limit of open files
   bool io_uring = false;          ///< one can be made
-  std::string no_mount, no_exec;  ///< why he can't mount, or not privately; empty: he can, as far as is known
-  std::string container;          ///< "docker", "chroot"...; empty: none that is known
-  std::function<bool(const std::string& path)> can_open;  ///< whether he may open it for reading and writing
+  std::string no_mount,
+      no_exec;  ///< why there can be no mount, or no private one; empty: there can, as far as is known
+  std::string container;  ///< "docker", "chroot"...; empty: none that is known
+  std::function<bool(const std::string& path)>
+      can_open;  ///< whether the user may open it for reading and writing
 
   /// `path` without root. Text of a file, last newline cut; nullopt where it can't be read.
   [[nodiscard]] std::optional<std::string> text(const std::string& path) const;

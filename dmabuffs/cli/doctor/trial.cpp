@@ -64,7 +64,7 @@ std::string why_no_mount(const std::function<bool()>& become) {
 
 std::string why_no_private_mount(const std::function<bool()>& become) {
   return message_of(become, []() -> Result<void> {
-    if (auto entered = enter_private_namespace(); !entered) return entered;
+    TRY(enter_private_namespace());
     return mount_fuse();
   });
 }

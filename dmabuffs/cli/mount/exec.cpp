@@ -106,29 +106,26 @@ int supervise(ChildProcess& command, const ChildProcess& daemon, const SignalRea
 }
 
 Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string>& words) {
-  auto signals = SignalReader::make();
-  if (!signals) return pass(std::move(signals));
-  auto scratch = ScratchDirectory::make();
-  if (!scratch) return pass(std::move(scratch));
-  if (auto entered = enter_private_namespace(); !entered) return pass(std::move(entered));
-  auto ready = ReadySocket::make();
-  if (!ready) return pass(std::move(ready));
+  auto signals = TRY(SignalReader::make());
+  auto scratch = TRY(ScratchDirectory::make());
+  TRY(enter_private_namespace());
+  auto ready = TRY(ReadySocket::make());
 
-  auto daemon = start_daemon(mount_arguments(settings), scratch->path(), *ready, [&] { signals->restore(); });
+  auto daemon = start_daemon(mount_arguments(settings), scratch.path(), ready, [&] { signals.restore(); });
   if (!daemon) return pass(std::move(daemon));
-  if (auto status = wait_until_ready(*daemon, *ready, *signals, scratch->path())) return *status;
+  if (auto status = wait_until_ready(*daemon, ready, signals, scratch.path())) return *status;
 
   auto command = ChildProcess::start(SIGKILL, [&] {
-    signals->restore();
-    ::setenv("DMABUFFS_MOUNT", scratch->path().c_str(), 1);
+    signals.restore();
+    ::setenv("DMABUFFS_MOUNT", scratch.path().c_str(), 1);
     return execute(words);
   });
   if (!command) {
-    stop_daemon(*daemon, scratch->path());
+    stop_daemon(*daemon, scratch.path());
     return pass(std::move(command));
   }
-  const int status = supervise(*command, *daemon, *signals);
-  stop_daemon(*daemon, scratch->path());
+  const int status = supervise(*command, *daemon, signals);
+  stop_daemon(*daemon, scratch.path());
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) return -SIGINT;
   return shell_status(status);
 }

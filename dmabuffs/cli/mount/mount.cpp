@@ -48,7 +48,7 @@ void raise_file_size_limit() {
 
 /// Files of the mount itself must not lie in it.
 Result<void> check(const MountSettings& settings) {
-  if (auto allowed = check_files_allowed(settings); !allowed) return allowed;
+  TRY(check_files_allowed(settings));
   for (const FilesOption& option : settings.files) {
     if (option.directory == settings.mountpoint) {
       return fail(EINVAL, "--files " + option.directory + ": that is the mount point itself");

@@ -11,11 +11,11 @@
 
 #include <chrono>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
 #include "dmabuffs/base/mount_table.h"
+#include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
 
@@ -46,7 +46,7 @@ Failure in_use(const MountEntry& mount) {
 Result<void> check_outside_heaps(const std::string& path, dev_t device) {
   const auto mounts = dmabuffs_mounts();
   if (!mounts) return {};
-  for (const MountPoint& mount : *mounts) {
+  for (const MountEntry& mount : *mounts) {
     if (mount.device != device || !(path + "/").starts_with(mount.path + "/")) continue;
     const std::string inside = (mount.root == "/" ? "" : mount.root) + path.substr(mount.path.size()) + "/";
     if (inside.starts_with("/heaps/"))
@@ -68,12 +68,6 @@ std::string why_not_his(const std::string& path) {
   if (::access(path.c_str(), W_OK) != 0)
     return whose + " and you may not write to it, which mounting asks for" + remedy;
   return {};
-}
-
-std::string text_of_file(const char* path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
 }
 
 /// Somebody else's lock on the directory, which he may hold for good, delays the mount but does not prevent
@@ -127,20 +121,19 @@ Result<void> check_directory(const std::string& path) {
 Result<Mountpoint> prepare_mountpoint(const std::string& given) {
   if (given.starts_with("/dev/fd/"))
     return Mountpoint{given, {}};  // mount.fuse3's drop_privileges: opened for us
-  auto path = resolve_mountpoint(given);
-  if (!path) return pass(std::move(path));
-  if (auto available = check_free(*path, /*recover=*/true); !available) return pass(std::move(available));
+  auto path = TRY(resolve_mountpoint(given));
+  TRY(check_free(path, /*recover=*/true));
   struct stat st {};
   // The kernel and fusermount3 don't agree on what a link at the end means.
-  if (::lstat(path->c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {
+  if (::lstat(path.c_str(), &st) == 0 && S_ISLNK(st.st_mode)) {
     std::error_code problem;
-    const std::string target = std::filesystem::canonical(*path, problem);
-    if (problem) return fail(problem.value(), *path + ": " + problem.message());
+    const std::string target = std::filesystem::canonical(path, problem);
+    if (problem) return fail(problem.value(), path + ": " + problem.message());
     return prepare_mountpoint(target);
   }
-  if (auto fit = check_directory(*path); !fit) return pass(std::move(fit));
-  Mountpoint found{*path, lock_directory(*path)};
-  if (auto available = check_free(*path, /*recover=*/false); !available) return pass(std::move(available));
+  TRY(check_directory(path));
+  Mountpoint found{path, lock_directory(path)};
+  TRY(check_free(path, /*recover=*/false));
   return found;
 }
 
@@ -151,7 +144,7 @@ std::string why_not_mounted(const MountSettings& settings) {
   if (::geteuid() != 0 && !settings.private_mount) {
     if (std::string why = why_not_his(settings.mountpoint); !why.empty()) return why;
     if ((settings.allow_other || settings.allow_root) &&
-        !lets_users_allow_other(text_of_file("/etc/fuse.conf")))
+        !lets_users_allow_other(read_file("/etc/fuse.conf").value_or("")))
       return std::string("-o ") + (settings.allow_root ? "allow_root" : "allow_other") +
              " is for ordinary users only where root has put the line user_allow_other into /etc/fuse.conf";
   }

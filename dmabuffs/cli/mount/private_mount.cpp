@@ -38,8 +38,8 @@ Result<void> write_file(const std::string& path, const std::string& text) {
 /// (user_namespaces(7)).
 Result<void> map_own_ids(uid_t uid, gid_t gid) {
   const std::string user = std::to_string(uid), group = std::to_string(gid);
-  if (auto denied = write_file("/proc/self/setgroups", "deny"); !denied) return denied;
-  if (auto mapped = write_file("/proc/self/uid_map", user + " " + user + " 1"); !mapped) return mapped;
+  TRY(write_file("/proc/self/setgroups", "deny"));
+  TRY(write_file("/proc/self/uid_map", user + " " + user + " 1"));
   return write_file("/proc/self/gid_map", group + " " + group + " 1");
 }
 
@@ -85,7 +85,7 @@ Result<void> enter_private_namespace() {
       return fail(refused.value().code, refused.value().message + "; " + remedy(refused.value().code) +
                                             ", or use `dmabuffs mount`");
     }
-    if (auto mapped = map_own_ids(uid, gid); !mapped) return mapped;
+    TRY(map_own_ids(uid, gid));
   }
   // What the host mounts from now on still arrives here; nothing goes back.
   return set_propagation(MS_SLAVE);
@@ -117,8 +117,7 @@ std::string runtime_directory() {
   ::dup2(alive, 0);
   ::close_range(1, ~0U, 0);
   char byte = 0;
-  while (::read(0, &byte, 1) < 0 && errno == EINTR) {
-  }
+  (void)TEMP_FAILURE_RETRY(::read(0, &byte, 1));
   ::rmdir(directory.c_str());
   ::_exit(0);
 }
@@ -151,8 +150,7 @@ Result<ScratchDirectory> ScratchDirectory::make() {
 ScratchDirectory::~ScratchDirectory() {
   if (!alive_) return;
   alive_.reset();
-  while (::waitpid(keeper_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  (void)TEMP_FAILURE_RETRY(::waitpid(keeper_, nullptr, 0));
 }
 
 Result<ReadySocket> ReadySocket::make() {

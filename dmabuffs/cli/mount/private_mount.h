@@ -13,7 +13,7 @@ namespace dmabuffs::cli {
 
 /// Moves this (single-threaded) process into a mount namespace of its own: mounts made in it are seen by it
 /// and its children alone and go with the last of them. Without CAP_SYS_ADMIN it takes a user namespace too,
-/// in which the caller keeps his uid and gid. EPERM, ENOSPC: such namespaces are switched off; the message
+/// in which the caller keeps its uid and gid. EPERM, ENOSPC: such namespaces are switched off; the message
 /// says how to allow them.
 Result<void> enter_private_namespace();
 

@@ -110,7 +110,7 @@ Result<void> apply_option(MountSettings& settings, MountWords& words, const std:
     return {};
   }
   if (key == "size") {
-    if (auto read = size_into(settings.size); !read) return read;
+    TRY(size_into(settings.size));
     if (settings.size < kPage)
       return fail(EINVAL,
                   "-o " + option + ": less than a page (4096 bytes) holds nothing; write 512M, 2G or 25%");
@@ -221,7 +221,7 @@ Result<MountSettings> understand(const MountWords& given) {
   settings.recycle = std::min(machine_memory() / 8, kMostRecycled);
   for (const std::string& text : given.options) {
     for (const std::string& option : split_options(text)) {
-      if (auto applied = apply_option(settings, words, option); !applied) return pass(std::move(applied));
+      TRY(apply_option(settings, words, option));
     }
   }
   if (settings.allow_other && settings.allow_root)
@@ -231,19 +231,17 @@ Result<MountSettings> understand(const MountWords& given) {
                 "-o private,allow_other: one of them; a private mount skips the checks of others' rights");
   std::set<std::string> names;
   for (const std::string& word : words.files) {
-    auto option = parse_files(word);
-    if (!option) return pass(std::move(option));
-    if (!names.insert(option->name).second) {
-      return fail(EINVAL, "--files " + word + ": the name '" + option->name +
-                              "' is taken; give another as NAME=" + option->directory);
+    auto option = TRY(parse_files(word));
+    if (!names.insert(option.name).second) {
+      return fail(EINVAL, "--files " + word + ": the name '" + option.name +
+                              "' is taken; give another as NAME=" + option.directory);
     }
-    settings.files.push_back(std::move(*option));
+    settings.files.push_back(std::move(option));
   }
   for (const auto& [heaps, if_present] : {std::pair(&words.heaps, false), {&words.heaps_if_present, true}})
     for (const std::string& word : *heaps) {
-      auto option = parse_heap(word, if_present);
-      if (!option) return pass(std::move(option));
-      settings.heaps.push_back(std::move(*option));
+      auto option = TRY(parse_heap(word, if_present));
+      settings.heaps.push_back(std::move(option));
     }
   if (words.mountpoint.empty()) return fail(EINVAL, "the MOUNTPOINT is an empty word");
   settings.mountpoint = words.mountpoint;

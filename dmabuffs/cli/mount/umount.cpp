@@ -27,17 +27,20 @@ constexpr size_t kHoldersShown = 5;
 
 /// The dmabuffs mount at `path`, however it is spelled.
 Result<MountEntry> find_mount(const std::string& path) {
-  auto table = read_mount_table();
-  if (!table) return pass(std::move(table));
-  auto resolved = resolve_mountpoint(path);
-  if (!resolved) return pass(std::move(resolved));
-  const MountEntry* found = mounted_at(*table, *resolved);
+  auto table = TRY(read_mount_table());
+  auto resolved = TRY(resolve_mountpoint(path));
+  const MountEntry* found = mounted_at(table, resolved);
   if (found == nullptr) {  // perhaps a symbolic link to the mount point
     const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
     if (!real) return fail_errno(errno, path);
-    found = mounted_at(*table, real.get());
+    found = mounted_at(table, real.get());
   }
-  if (found == nullptr) return fail(EINVAL, path + ": nothing is mounted there");
+  if (found == nullptr) {
+    for (const MountEntry& entry : table)
+      if (entry.type == "fuse.dmabuffs" && resolved.starts_with(entry.path + "/"))
+        return fail(EINVAL, path + ": not a mount point but in the mount at " + entry.path);
+    return fail(EINVAL, path + ": nothing is mounted there");
+  }
   if (found->type != "fuse.dmabuffs")
     return fail(EINVAL, path + ": a mount of type " + found->type + ", not of dmabuffs; use umount(8)");
   return *found;
@@ -138,25 +141,24 @@ bool is_still_mounted(dev_t device) {
 }
 
 Result<void> take_away(const std::string& path, bool lazy) {
-  auto mount = find_mount(path);
-  if (!mount) return pass(std::move(mount));
+  auto mount = TRY(find_mount(path));
   // `umount .`: we must not be what keeps it busy.
   (void)!::chdir("/");
-  const MountDaemon daemon(*mount);
-  auto done = unmount(*mount, lazy);
+  const MountDaemon daemon(mount);
+  auto done = unmount(mount, lazy);
   if (!done && done.error().code == EBUSY) {
-    if (!is_dead(mount->path)) return Failure(busy(*mount, daemon));
+    if (!is_dead(mount.path)) return Failure(busy(mount, daemon));
     lazy = true;
-    done = unmount(*mount, lazy);
+    done = unmount(mount, lazy);
   }
   if (!done) return done;
   if (!daemon.answers() && !daemon.ended_within(kHangingPatience)) {
-    report("umount: " + mount->path + ": unmounted, but " + silence_of(daemon.pid()));
+    report("umount: " + mount.path + ": unmounted, but " + silence_of(daemon.pid()));
     return {};
   }
-  const bool in_use = lazy && !find_holders(mount->device, 1).empty();
-  if (in_use || is_still_mounted(mount->device) || daemon.ended_within(kDaemonPatience)) return {};
-  report("umount: " + mount->path + ": unmounted, but its daemon (process " + std::to_string(daemon.pid()) +
+  const bool in_use = lazy && !find_holders(mount.device, 1).empty();
+  if (in_use || is_still_mounted(mount.device) || daemon.ended_within(kDaemonPatience)) return {};
+  report("umount: " + mount.path + ": unmounted, but its daemon (process " + std::to_string(daemon.pid()) +
          ") is still running; another mount namespace may hold it");
   return {};
 }

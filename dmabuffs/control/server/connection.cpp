@@ -31,8 +31,7 @@ std::string dmabuf_name(int fd) {
 Result<Json> describe(Node& node, const Caller& caller) {
   auto* named = dynamic_cast<BufferFile*>(&node);
   if (!named) return fail(EINVAL, "not a buffer: info is about files below heaps/");
-  const auto st = node.getattr(caller, nullptr);
-  if (!st) return Failure(st.error());
+  const auto st = TRY(node.getattr(caller, nullptr));
   const BufferInfo about = named->info();
   const Heap& heap = named->heap();
   Json json{{"path", named->path()},
@@ -46,7 +45,7 @@ Result<Json> describe(Node& node, const Caller& caller) {
             {"exporter", nullptr},
             {"name", nullptr},
             {"format", nullptr},
-            {"owner", {{"uid", st->st_uid}, {"gid", st->st_gid}, {"mode", st->st_mode & 07777}}}};
+            {"owner", {{"uid", st.st_uid}, {"gid", st.st_gid}, {"mode", st.st_mode & 07777}}}};
   if (!about.is_dmabuf) return json;
   json["inode"] = about.dmabuf_inode;
   json["exporter"] = about.exporter;
@@ -57,19 +56,16 @@ Result<Json> describe(Node& node, const Caller& caller) {
 Result<std::string> read_status(const ControlSocket::FindNode& find, const Caller& caller) {
   const NodePtr root = find(kRootNode);
   if (!root) return fail(ENOENT, "status: the mount has no root any more");
-  auto node = root->lookup(caller, "status");
-  if (!node) return pass(std::move(node));
-  auto open = (*node)->open(caller, O_RDONLY);
-  if (!open) return pass(std::move(open));
+  auto node = TRY(root->lookup(caller, "status"));
+  auto open = TRY(node->open(caller, O_RDONLY));
   std::string text;
   constexpr size_t kStep = 64 * 1024;
   while (true) {
     const size_t done = text.size();
     text.resize(done + kStep);
-    auto got = (*open)->read(done, std::as_writable_bytes(std::span(text).subspan(done)));
-    if (!got) return pass(std::move(got));
-    text.resize(done + *got);
-    if (*got == 0) return text;
+    auto got = TRY(open->read(done, std::as_writable_bytes(std::span(text).subspan(done))));
+    text.resize(done + got);
+    if (got == 0) return text;
   }
 }
 
@@ -98,10 +94,8 @@ Result<UniqueFd> in_memory(const std::string& text) {
 
 ControlConnection::Wake ControlConnection::wait(int event, int milliseconds) const {
   std::array<pollfd, 3> polled{{{socket_.get(), POLLIN, 0}, {stop_, POLLIN, 0}, {event, POLLIN, 0}}};
-  int ready = 0;
-  do ready = ::poll(polled.data(), polled.size(), milliseconds);
-  while (ready < 0 && errno == EINTR);
-  if (ready < 0 || polled[1].revents) return Wake::Ended;
+  if (TEMP_FAILURE_RETRY(::poll(polled.data(), polled.size(), milliseconds)) < 0 || polled[1].revents)
+    return Wake::Ended;
   return polled[0].revents ? Wake::Message : Wake::Timeout;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// What the control socket tells about a buffer and about the mount (docs/json.md).
-/// One client of the control socket, behind his door (control/server/door.h): takes requests one after the
+/// One client of the control socket, behind its door (control/server/door.h): takes requests one after the
 /// other and answers each.
 #pragma once
 #include "dmabuffs/control/message.h"

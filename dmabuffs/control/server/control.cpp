@@ -137,13 +137,11 @@ class Listener : public ControlSocket {
 Result<std::unique_ptr<ControlSocket>> ControlSocket::make(MountContext& context, FindNode find) {
   UniqueFd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return fail_errno(errno, "control socket");
-  auto socket = listen_at(context.settings.mountpoint, context.owner_uid, context.settings.allow_other);
-  if (!socket) return pass(std::move(socket));
-  auto porter = start_porter(context, std::move(socket->fd));
-  if (!porter) return pass(std::move(porter));
-  context.control_socket = socket->path;
-  return std::make_unique<Listener>(context, std::move(find), std::move(*socket), std::move(stop),
-                                    std::move(*porter));
+  auto socket = TRY(listen_at(context.settings.mountpoint, context.owner_uid, context.settings.allow_other));
+  auto porter = TRY(start_porter(context, std::move(socket.fd)));
+  context.control_socket = socket.path;
+  return std::make_unique<Listener>(context, std::move(find), std::move(socket), std::move(stop),
+                                    std::move(porter));
 }
 
 }  // namespace dmabuffs

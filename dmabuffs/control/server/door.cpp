@@ -14,7 +14,7 @@
 #include <future>
 #include <thread>
 
-#include "dmabuffs/base/mount_types.h"
+#include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/peer.h"
 
@@ -62,9 +62,8 @@ Result<void> check(int fd, bool trusted, MountTypes& types) {
   if (type.empty() && !trusted)
     return fail(EOPNOTSUPP,
                 std::string("passed descriptor: of a mount that the daemon does not see") + kReadIt);
-  auto fuse = type.empty() ? asked_is_fuse(fd) : Result<bool>(is_fuse(type));
-  if (!fuse) return pass(std::move(fuse));
-  if (*fuse)
+  auto fuse = TRY(type.empty() ? asked_is_fuse(fd) : Result<bool>(is_fuse(type)));
+  if (fuse)
     return fail(EOPNOTSUPP,
                 std::string("passed descriptor: on a FUSE file system, whose server could hang the daemon") +
                     kReadIt);
@@ -111,6 +110,7 @@ class Service {
     if (ends) return false;
     if (!std::exchange(taken_, true)) return true;
     std::vector<int> numbers;
+    numbers.reserve(fds.size());
     for (const UniqueFd& fd : fds) numbers.push_back(fd.get());
     // A client that does not read its progress must not slow the copy: what does not fit is dropped.
     const bool progress = (*text)->starts_with(R"({"progress")");
@@ -235,9 +235,13 @@ class Door {
 
 }  // namespace
 
-void be_door(UniqueFd listener, UniqueFd porter, const MountContext& context) noexcept {
+void be_door(UniqueFd listener, UniqueFd porter, const MountContext& context) {
   ::prctl(PR_SET_NAME, "dmabuffs-door");
-  Door(std::move(listener), std::move(porter), context).run();
+  try {
+    Door(std::move(listener), std::move(porter), context).run();
+  } catch (...) {
+    ::_exit(1);  // out of memory: nothing of the caller's may run in this process
+  }
 }
 
 }  // namespace dmabuffs

@@ -5,8 +5,8 @@
 
 namespace dmabuffs {
 
-/// The life of a process that accepts one client, and stands between him and the daemon: it has his socket,
-/// and hands on his messages and, of the descriptors that came with them, those that a copy asks for and that
+/// The life of a process that accepts one client, and stands between it and the daemon: it has the socket,
+/// and hands on the messages and, of the descriptors that came with them, those that a copy asks for and that
 /// are harmless. All else stays open until it ends, which may take for ever (control/server/porter.h).
 ///
 /// To its `porter` it says {"uid":…, "gid":…, "pid":…}, and is told {"ok":true} with a socket to the daemon,
@@ -14,6 +14,6 @@ namespace dmabuffs {
 /// socket to the porter, if there are descriptors in it. The daemon's first message says that it took the
 /// client; a JSON array that comes to the daemon is the door's own word: the reply that a client's message is
 /// to have.
-[[noreturn]] void be_door(UniqueFd listener, UniqueFd porter, const MountContext& context) noexcept;
+[[noreturn]] void be_door(UniqueFd listener, UniqueFd porter, const MountContext& context);
 
 }  // namespace dmabuffs

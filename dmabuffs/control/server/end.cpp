@@ -48,17 +48,14 @@ Result<void> check_mode(int flags, Access access, const char* what) {
 
 /// Who opened it was let by the kernel; nothing more is asked here.
 Result<OpenEnd> open_ticket_end(const ControlScope& scope, const Json& end, Access access) {
-  auto file = named_file(scope, end);
-  if (!file) return pass(std::move(file));
-  if (auto mode = check_mode(file->flags, access, "\"ticket\""); !mode) return pass(std::move(mode));
-  const auto st = file->node->getattr(scope.peer.caller(), file->open.get());
-  if (!st) return Failure(st.error());
-  auto transfer = file->open->transfer_end(access);
-  if (!transfer) return pass(std::move(transfer));
+  auto file = TRY(named_file(scope, end));
+  TRY(check_mode(file.flags, access, "\"ticket\""));
+  const auto st = TRY(file.node->getattr(scope.peer.caller(), file.open.get()));
+  auto transfer = TRY(file.open->transfer_end(access));
   OpenEnd made;
-  made.open = std::move(file->open);
-  made.end = std::move(*transfer);
-  made.size = static_cast<uint64_t>(st->st_size);
+  made.open = std::move(file.open);
+  made.end = std::move(transfer);
+  made.size = static_cast<uint64_t>(st.st_size);
   if (made.end.buffer() != nullptr) made.size = made.end.buffer()->size();
   return made;
 }
@@ -70,7 +67,7 @@ Result<void> check_access_mode(int fd, Access access) {
   return check_mode(flags, access, "passed descriptor");
 }
 
-/// The transfer writes with the daemon's rights, which leave these bits where his own would not.
+/// The transfer writes with the daemon's rights, which leave these bits where those of the client would not.
 void drop_privilege_bits_for(const Peer& peer, int fd) {
   if (::geteuid() == 0 && peer.uid != 0) drop_privilege_bits(fd);
 }
@@ -87,24 +84,18 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
                                 std::vector<UniqueFd>& fds) {
   OpenEnd made;
   UniqueFd direct;
-  auto fd = take(end, "fd", fds);
-  if (!fd) return pass(std::move(fd));
-  made.descriptor = std::move(*fd);
-  const auto st = cached_attributes(made.descriptor.get());
-  if (!st) return Failure(st.error());
-  if (is_ours(*st, scope.context))
+  made.descriptor = TRY(take(end, "fd", fds));
+  const auto st = TRY(cached_attributes(made.descriptor.get()));
+  if (is_ours(st, scope.context))
     return fail(EXDEV, "passed descriptor: of this mount; name it with a \"ticket\"");
-  if (!S_ISREG(st->stx_mode) && !S_ISBLK(st->stx_mode))
+  if (!S_ISREG(st.stx_mode) && !S_ISBLK(st.stx_mode))
     return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
-  if (auto mode = check_access_mode(made.descriptor.get(), access); !mode) return pass(std::move(mode));
+  TRY(check_access_mode(made.descriptor.get(), access));
   if (end.contains("direct_fd")) {
-    auto second = take(end, "direct_fd", fds);
-    if (!second) return pass(std::move(second));
-    direct = std::move(*second);
-    const auto other = cached_attributes(direct.get());
-    if (!other) return Failure(other.error());
-    if (auto same = check_same(*st, *other); !same) return pass(std::move(same));
-    if (auto mode = check_access_mode(direct.get(), access); !mode) return pass(std::move(mode));
+    direct = TRY(take(end, "direct_fd", fds));
+    const auto other = TRY(cached_attributes(direct.get()));
+    TRY(check_same(st, other));
+    TRY(check_access_mode(direct.get(), access));
     if (!(::fcntl(direct.get(), F_GETFL) & O_DIRECT))
       return fail(EINVAL, "\"direct_fd\": not open with O_DIRECT");
   }
@@ -112,9 +103,7 @@ Result<OpenEnd> open_passed_end(const ControlScope& scope, const Json& end, Acce
   const std::string name = printable(text_of(end, "name").value_or("passed file").substr(0, kMaxName));
   // may_reopen is false: a second descriptor would be opened with the daemon's rights, not the client's.
   const auto file = std::make_shared<FileEnd>(made.descriptor.get(), std::move(direct), name, false);
-  const auto size = file->size();
-  if (!size) return Failure(size.error());
-  made.size = *size;
+  made.size = TRY(file->size());
   made.end = file;
   return made;
 }

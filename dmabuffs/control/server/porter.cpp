@@ -227,12 +227,11 @@ class Porter {
 }  // namespace
 
 Result<UniqueFd> start_porter(const MountContext& context, UniqueFd listener) {
-  auto pair = socket_pair();
-  if (!pair) return pass(std::move(pair));
+  auto pair = TRY(socket_pair());
   const pid_t child = ::fork();
   if (child < 0) return fail_errno(errno, "control socket: no process");
-  if (child == 0) become_porter(context, std::move(pair->b), std::move(listener));
-  return std::move(pair->a);
+  if (child == 0) become_porter(context, std::move(pair.b), std::move(listener));
+  return std::move(pair.a);
 }
 
 }  // namespace dmabuffs

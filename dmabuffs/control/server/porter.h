@@ -14,7 +14,7 @@ namespace dmabuffs {
 ///
 /// Call it while there is little memory and no thread. Returned is the daemon's end of a socket whose closing
 /// ends the porter. By it comes one message for each client, {"uid":…, "gid":…, "pid":…} with a socket that
-/// stands for his (ControlConnection), and {"note":…} for the log.
+/// stands for it (ControlConnection), and {"note":…} for the log.
 Result<UniqueFd> start_porter(const MountContext& context, UniqueFd listener);
 
 }  // namespace dmabuffs

@@ -83,11 +83,10 @@ Result<SharedFd> FilesRoom::find_again(FilesNode& node) {
     auto fd = open_entry(here->get(), name.name);
     if (!fd && fd.error().code == ENOTDIR) return fail_errno(ESTALE, name.name);
     if (!fd) return Failure(fd.error());
-    const auto identity = identify(fd->get());
-    if (!identity) return Failure(identity.error());
-    if (*identity != next->identity()) return fail_errno(ESTALE, name.name);
-    if (auto may = check_entered(*identity, mount, name.name); !may) return pass(std::move(may));
-    mount = identity->mount;
+    const auto identity = TRY(identify(fd->get()));
+    if (identity != next->identity()) return fail_errno(ESTALE, name.name);
+    TRY(check_entered(identity, mount, name.name));
+    mount = identity.mount;
     here = std::make_shared<const UniqueFd>(std::move(*fd));
     next->hold(here);
   }
@@ -104,7 +103,7 @@ Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t fro
     return fail(EACCES, name + ": procfs answers about who asks, which would be the daemon");
   // Gone again, or out of sight: what it is can't be told without asking it.
   if (type.empty()) return fail(EACCES, name + ": a mount that is not in the daemon's mount table");
-  // Where the daemon serves others one of them could hang it: by a FUSE mount of his own that does not
+  // Where the daemon serves others one of them could hang it: by an own FUSE mount that does not
   // answer.
   if (as_caller_ && is_fuse(type))
     return fail(EACCES,
@@ -114,12 +113,10 @@ Result<void> FilesRoom::check_entered(const HostIdentity& identity, uint64_t fro
 
 Result<std::shared_ptr<FilesNode>> FilesRoom::find(const std::shared_ptr<FilesNode>& parent, int parent_fd,
                                                    const std::string& name) {
-  auto fd = open_entry(parent_fd, name);
-  if (!fd) return Failure(fd.error());
-  const auto identity = identify(fd->get());
-  if (!identity) return Failure(identity.error());
-  if (auto may = check_entered(*identity, parent->identity().mount, name); !may) return Failure(may.error());
-  return adopt(*identity, parent, name, std::make_shared<const UniqueFd>(std::move(*fd)));
+  auto fd = TRY(open_entry(parent_fd, name));
+  const auto identity = TRY(identify(fd.get()));
+  TRY(check_entered(identity, parent->identity().mount, name));
+  return adopt(identity, parent, name, std::make_shared<const UniqueFd>(std::move(fd)));
 }
 
 Result<std::shared_ptr<FilesNode>> FilesRoom::adopt(const HostIdentity& identity,
@@ -133,7 +130,7 @@ Result<std::shared_ptr<FilesNode>> FilesRoom::adopt(const HostIdentity& identity
     node = known.lock();
     if (node && !node->name_.parent) return node;  // the root has no name
     if (S_ISDIR(identity.type)) {
-      if (auto may = check_depth_locked(*parent, node.get(), name); !may) return pass(std::move(may));
+      TRY(check_depth_locked(*parent, node.get(), name));
     }
     if (!node) {
       // Not make_shared: the table's weak pointer would keep the whole node's memory.

@@ -101,7 +101,7 @@ class FilesRoom : public std::enable_shared_from_this<FilesRoom> {
 
 /// Whether these settings let files/ act with the rights of who asks; to be called before mounting. EPERM,
 /// with the remedy, for other users (allow_other) on a mount of one who can't take on their rights: they
-/// would act with his.
+/// would act with theirs.
 Result<void> check_files_allowed(const MountSettings& settings);
 
 /// The files/<name> directory of one host directory. ENOENT, ENOTDIR, EACCES naming it.

@@ -52,12 +52,9 @@ Result<UniqueFd> create_entry(int directory, const std::string& name, int flags,
 
 Result<UniqueFd> reopen(int fd, int flags) {
   const std::string path = descriptor_path(fd);
-  int opened = -1;
-  do {
-    opened = ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY);
-  } while (opened < 0 && errno == EINTR);
-  if (opened < 0) return fail_errno(errno, path);
-  return UniqueFd(opened);
+  UniqueFd opened(static_cast<int>(TEMP_FAILURE_RETRY(::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY))));
+  if (!opened) return fail_errno(errno, path);
+  return opened;
 }
 
 std::string descriptor_path(int fd) {

@@ -84,11 +84,8 @@ Result<SharedFd> FilesNode::inode() {
 Result<struct stat> FilesNode::getattr(const Caller& caller, OpenFile*) {
   SharedFd fd = open_handle();
   if (!fd) {
-    const auto rights = room_->act_as(caller);
-    if (!rights) return Failure(rights.error());
-    auto reached = inode();
-    if (!reached) return pass(std::move(reached));
-    fd = std::move(*reached);
+    const auto rights = TRY(room_->act_as(caller));
+    fd = TRY(inode());
   }
   struct stat st {};
   if (::fstatat(fd->get(), "", &st, AT_EMPTY_PATH) != 0) return fail_errno(errno, "stat");
@@ -100,11 +97,8 @@ Result<void> FilesNode::setattr(const Caller& caller, const AttributeChange& cha
   std::optional<mode_t> dropped;
   SharedFd fd;
   {
-    const auto rights = room_->act_to_change(caller);
-    if (!rights) return Failure(rights.error());
-    auto reached = inode();
-    if (!reached) return pass(std::move(reached));
-    fd = std::move(*reached);
+    const auto rights = TRY(room_->act_to_change(caller));
+    fd = TRY(inode());
     auto changed = change_inode(fd->get(), change, open);
     if (changed || changed.error().code != EPERM) return changed;
     struct stat st {};
@@ -118,8 +112,7 @@ Result<void> FilesNode::setattr(const Caller& caller, const AttributeChange& cha
   (void)::chmod(descriptor_path(fd->get()).c_str(), *dropped & 07777);
   AttributeChange rest = change;
   rest.mode.reset();
-  const auto rights = room_->act_as(caller);
-  if (!rights) return Failure(rights.error());
+  const auto rights = TRY(room_->act_as(caller));
   return change_inode(fd->get(), rest, open);
 }
 
@@ -148,20 +141,17 @@ Result<void> FilesNode::change_inode(int fd, const AttributeChange& change, Open
 }
 
 Result<std::string> FilesNode::readlink(const Caller& caller) {
-  const auto rights = room_->act_as(caller);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
+  const auto rights = TRY(room_->act_as(caller));
+  const auto fd = TRY(inode());
   std::array<char, PATH_MAX> target;
-  const ssize_t length = ::readlinkat((*fd)->get(), "", target.data(), target.size());
+  const ssize_t length = ::readlinkat(fd->get(), "", target.data(), target.size());
   if (length < 0) return fail_errno(errno, "readlink");
   return std::string(target.data(), static_cast<size_t>(length));
 }
 
 Result<OpenPtr> FilesNode::open(const Caller& caller, int flags) {
-  auto share = room_->context().shares.take_descriptors(caller.uid, FilesFile::kDescriptors);
-  if (!share) return pass(std::move(share));
-  return open_inode(room_->opener(caller), flags, std::move(*share));
+  auto share = TRY(room_->context().shares.take_descriptors(caller.uid, FilesFile::kDescriptors));
+  return open_inode(room_->opener(caller), flags, std::move(share));
 }
 
 Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags, Share share) {
@@ -170,16 +160,14 @@ Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags, Shar
   if (S_ISDIR(identity_.type)) return fail_errno(EISDIR, "open");
   if (!S_ISREG(identity_.type)) return fail_errno(ENXIO, "open");
   const bool reads = (flags & O_ACCMODE) == O_RDONLY;
-  auto rights = reads ? room_->act_as(opener) : room_->act_to_change(opener);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
-  auto opened = reopen((*fd)->get(), flags & kHostFlags);
+  auto rights = TRY(reads ? room_->act_as(opener) : room_->act_to_change(opener));
+  const auto fd = TRY(inode());
+  auto opened = reopen(fd->get(), flags & kHostFlags);
   // Who may only execute a file has its bytes read all the same.
   if (!opened && opened.error().code == EACCES && reads && (flags & kForExec) != 0 &&
-      ::faccessat((*fd)->get(), "", X_OK, AT_EACCESS | AT_EMPTY_PATH) == 0) {
-    { const CallerRights back = std::move(*rights); }
-    opened = reopen((*fd)->get(), O_RDONLY);
+      ::faccessat(fd->get(), "", X_OK, AT_EACCESS | AT_EMPTY_PATH) == 0) {
+    { const CallerRights back = std::move(rights); }
+    opened = reopen(fd->get(), O_RDONLY);
   }
   if (!opened) return pass(std::move(opened));
   return std::make_shared<FilesFile>(self(), std::make_shared<const UniqueFd>(std::move(*opened)),
@@ -187,35 +175,29 @@ Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags, Shar
 }
 
 Result<struct statvfs> FilesNode::statfs(const Caller& caller) {
-  const auto rights = room_->act_as(caller);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
+  const auto rights = TRY(room_->act_as(caller));
+  const auto fd = TRY(inode());
   struct statvfs out {};
-  if (::fstatvfs((*fd)->get(), &out) != 0) return fail_errno(errno, "statfs");
+  if (::fstatvfs(fd->get(), &out) != 0) return fail_errno(errno, "statfs");
   return out;
 }
 
 Result<std::string> FilesNode::getxattr(const Caller& caller, const std::string& name) {
-  const auto rights = room_->act_as(caller);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
+  const auto rights = TRY(room_->act_as(caller));
+  const auto fd = TRY(inode());
   std::string value(kLargestXattr, '\0');
   const ssize_t length =
-      ::getxattr(descriptor_path((*fd)->get()).c_str(), name.c_str(), value.data(), value.size());
+      ::getxattr(descriptor_path(fd->get()).c_str(), name.c_str(), value.data(), value.size());
   if (length < 0) return fail_errno(errno, name);
   value.resize(static_cast<size_t>(length));
   return value;
 }
 
 Result<std::vector<std::string>> FilesNode::listxattr(const Caller& caller) {
-  const auto rights = room_->act_as(caller);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
+  const auto rights = TRY(room_->act_as(caller));
+  const auto fd = TRY(inode());
   std::string list(kLargestXattr, '\0');
-  const ssize_t length = ::listxattr(descriptor_path((*fd)->get()).c_str(), list.data(), list.size());
+  const ssize_t length = ::listxattr(descriptor_path(fd->get()).c_str(), list.data(), list.size());
   if (length < 0) return fail_errno(errno, "listxattr");
   list.resize(static_cast<size_t>(length));
   std::vector<std::string> names;
@@ -225,20 +207,16 @@ Result<std::vector<std::string>> FilesNode::listxattr(const Caller& caller) {
 
 Result<void> FilesNode::setxattr(const Caller& caller, const std::string& name, const std::string& value,
                                  int flags) {
-  const auto rights = room_->act_to_change(caller);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
-  const std::string path = descriptor_path((*fd)->get());
+  const auto rights = TRY(room_->act_to_change(caller));
+  const auto fd = TRY(inode());
+  const std::string path = descriptor_path(fd->get());
   return check_call(::setxattr(path.c_str(), name.c_str(), value.data(), value.size(), flags), "setxattr");
 }
 
 Result<void> FilesNode::removexattr(const Caller& caller, const std::string& name) {
-  const auto rights = room_->act_to_change(caller);
-  if (!rights) return Failure(rights.error());
-  const auto fd = inode();
-  if (!fd) return Failure(fd.error());
-  return check_call(::removexattr(descriptor_path((*fd)->get()).c_str(), name.c_str()), "removexattr");
+  const auto rights = TRY(room_->act_to_change(caller));
+  const auto fd = TRY(inode());
+  return check_call(::removexattr(descriptor_path(fd->get()).c_str(), name.c_str()), "removexattr");
 }
 
 }  // namespace dmabuffs

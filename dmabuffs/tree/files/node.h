@@ -13,8 +13,8 @@ namespace dmabuffs {
 ///
 /// Names (but the root's) and attributes are never kept by the client's kernel (timeout 0): the host changes
 /// them without a word, and with allow_other a kept name would let one user walk on another's rights; asked
-/// each time, every step of every path is checked by the host's own kernel for him who walks. Who has come to
-/// an inode, or was given it open, works on that inode itself, with his own rights to it.
+/// each time, every step of every path is checked by the host's own kernel for who walks. Who has come to
+/// an inode, or was given it open, works on that inode itself, with their own rights to it.
 class FilesNode final : public Node {
  public:
   /// `root`: the descriptor of the root, kept for good; others have theirs held (hold).

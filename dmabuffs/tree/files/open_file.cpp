@@ -35,8 +35,7 @@ Result<size_t> FilesFile::read(uint64_t offset, std::span<std::byte> to) {
 
 // As the opener: quotas, reserved blocks and the clearing of setuid bits go by who writes.
 Result<size_t> FilesFile::write(uint64_t offset, std::span<const std::byte> from) {
-  const auto rights = room().act_as(opener_);
-  if (!rights) return Failure(rights.error());
+  const auto rights = TRY(room().act_as(opener_));
   size_t done = 0;
   while (done < from.size()) {
     const ssize_t put =
@@ -70,8 +69,7 @@ Result<void> FilesFile::fsync(bool data_only) {
 }
 
 Result<void> FilesFile::fallocate(int mode, uint64_t offset, uint64_t length) {
-  const auto rights = room().act_as(opener_);
-  if (!rights) return Failure(rights.error());
+  const auto rights = TRY(room().act_as(opener_));
   return check_call(::fallocate(fd_->get(), mode, static_cast<off_t>(offset), static_cast<off_t>(length)),
                     "fallocate");
 }
@@ -126,7 +124,7 @@ Result<std::vector<DirectoryEntry>> FilesDirectory::list(uint64_t after) {
     from = read_.end();
   }
   if (from == read_.end()) {
-    if (auto more = read_on(after); !more) return pass(std::move(more));
+    TRY(read_on(after));
     from = read_.begin();
   }
   return std::vector(from, read_.end());

@@ -66,29 +66,28 @@ Result<BufferFile::Use> BufferFile::opened() {
   auto self = std::static_pointer_cast<BufferFile>(shared_from_this());
   const std::lock_guard lock(mutex_);
   if (!buffer_) {
-    if (auto made = make_buffer(); !made) return pass(std::move(made));
+    TRY(make_buffer());
   }
   ++open_;
   return Use(std::move(self), buffer_);
 }
 
 Result<void> BufferFile::make_buffer() {
-  auto share = context_.shares.take_descriptors(maker_, descriptors_of(*heap_));
-  if (!share) return pass(std::move(share));
+  auto share = TRY(context_.shares.take_descriptors(maker_, descriptors_of(*heap_)));
   Bypass bypass;
   if (context_.passthrough.enabled()) bypass.module = &context_.engine.kernel_module();
   bypass.writes = context_.settings.size == 0;  // writes that pass by here pass `-o size=`, too
   auto made = Buffer::make(heap_, context_.recycler, maker_, name_, bypass);
   if (!heap_->is_dmabuf()) {
     // Without a memfd (EMFILE) it can't be written to.
-    if (auto usable = made->resize(0); !usable) return usable;
+    TRY(made->resize(0));
   }
   if (const int keeper = time_keeper(*made); keeper >= 0) {
     const struct timespec times[2] = {attributes_.atime, attributes_.mtime};
     (void)::futimens(keeper, times);
     keeper_made_ = ctime_of(keeper);
   }
-  descriptors_ = std::move(*share);
+  descriptors_ = std::move(share);
   buffer_ = std::move(made);
   return {};
 }
@@ -162,10 +161,9 @@ Result<struct stat> BufferFile::getattr(const Caller&, OpenFile*) {
 Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
   auto held = buffer();
   if (change.size && (held || *change.size > 0)) {
-    auto used = opened();
-    if (!used) return pass(std::move(used));
-    held = used->buffer();
-    if (auto done = held->resize(*change.size); !done) return done;
+    auto used = TRY(opened());
+    held = used.buffer();
+    TRY(held->resize(*change.size));
     contents_changed();
   } else if (change.size) {
     contents_changed();
@@ -184,9 +182,8 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
 }
 
 Result<OpenPtr> BufferFile::open(const Caller& caller, int flags) {
-  auto use = opened();
-  if (!use) return pass(std::move(use));
-  return OpenPtr(std::make_shared<OpenBuffer>(std::move(*use), flags, caller.uid));
+  auto use = TRY(opened());
+  return OpenPtr(std::make_shared<OpenBuffer>(std::move(use), flags, caller.uid));
 }
 
 void BufferFile::closing() {
@@ -228,7 +225,7 @@ Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const 
   size_t held = xattr_bytes_ + value.size();
   held = known == xattrs_.end() ? held + name.size() + 1 : held - known->second.size();
   if (held > kMost) return fail_errno(ENOSPC, name);
-  if (auto room = hold_attributes(held); !room) return room;
+  TRY(hold_attributes(held));
   xattrs_[name] = value;
   attributes_.touch_change();
   return {};
@@ -238,14 +235,14 @@ Result<void> BufferFile::removexattr(const Caller&, const std::string& name) {
   const std::lock_guard lock(mutex_);
   const auto known = xattrs_.find(name);
   if (known == xattrs_.end()) return fail_errno(ENODATA, name);
-  if (auto less = hold_attributes(xattr_bytes_ - known->second.size() - name.size() - 1); !less) return less;
+  TRY(hold_attributes(xattr_bytes_ - known->second.size() - name.size() - 1));
   xattrs_.erase(known);
   attributes_.touch_change();
   return {};
 }
 
 Result<void> BufferFile::hold_attributes(size_t bytes) {
-  if (auto held = share_.resize(share_.amount() - xattr_bytes_ + bytes); !held) return held;
+  TRY(share_.resize(share_.amount() - xattr_bytes_ + bytes));
   xattr_bytes_ = bytes;
   return {};
 }

@@ -22,7 +22,7 @@ HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node>
       parent_(std::move(heaps_root)),
       attributes_(Attributes::now(0, 0, S_IFDIR | 0700)) {}
 
-HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::shared_ptr<HeapDirectory> parent,
+HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, const std::shared_ptr<HeapDirectory>& parent,
                              std::string name, const Attributes& attributes, Share share)
     : Node(tree->context.numbers.next()),
       tree_(std::move(tree)),
@@ -41,7 +41,7 @@ std::string HeapDirectory::path() const {
   std::string path;
   std::shared_ptr<const HeapDirectory> held;
   for (const HeapDirectory* at = this; !at->is_heap_itself(); at = held.get()) {
-    path = "/" + at->name_ + path;
+    path.insert(0, "/" + at->name_);
     held = std::dynamic_pointer_cast<const HeapDirectory>(at->parent_.lock());
     if (!held) return {};
   }
@@ -108,7 +108,7 @@ class HeapDirectory::Listing : public OpenDirectory {
     constexpr size_t kFew = 64;
     auto entries = dots_after(after);
     const std::lock_guard lock(directory_->tree_->names);
-    // Else who makes a file for each that he finds would find those, too, without end.
+    // Else who makes a file for each found would find those, too, without end.
     if (after == 0) last_ = directory_->last_place_;
     const auto& all = directory_->by_place_;
     for (auto at = all.upper_bound(after); at != all.end() && at->first <= last_ && entries.size() < kFew;
@@ -163,7 +163,7 @@ void HeapDirectory::take_away(Children::const_iterator child) {
 
 Result<Share> HeapDirectory::share_of(const Caller& caller, const std::string& name, size_t more) const {
   if (name.size() > kNameMax) return fail_errno(ENAMETOOLONG, name);
-  auto share = tree_->context.shares.take_name(caller.uid, Shares::kName + name.size() + more);
+  auto share = tree_->context.shares.take_name(caller.uid, Shares::kName + more);
   if (!share) return fail(share.error().code, name + ": " + share.error().message);
   return share;
 }
@@ -178,56 +178,52 @@ Result<void> HeapDirectory::add(const std::string& name, const NodePtr& child) {
   const std::lock_guard lock(tree_->names);
   if (removed_) return fail_errno(ENOENT, name);
   if (children_.contains(name)) return fail_errno(EEXIST, name);
-  if (auto shallow = check_depth(*child, name); !shallow) return shallow;
+  TRY(check_depth(*child, name));
   place(name, child);
   return {};
 }
 
 Result<Node::Created> HeapDirectory::create(const Caller& caller, const std::string& name, mode_t mode,
                                             int flags) {
-  auto share = share_of(caller, name);
-  if (!share) return pass(std::move(share));
-  auto file = new_buffer(caller, mode, std::move(*share));
+  auto share = TRY(share_of(caller, name));
+  auto file = new_buffer(caller, mode, std::move(share));
   auto open = file->open(caller, flags);  // before it has a name: what can't be opened is not there
   if (!open) return pass(std::move(open));
-  if (auto added = add(name, file); !added) return pass(std::move(added));
+  TRY(add(name, file));
   return Created{file, *open};
 }
 
 Result<NodePtr> HeapDirectory::mknod(const Caller& caller, const std::string& name, mode_t mode, dev_t) {
   if (!S_ISREG(mode))
     return fail(EPERM, name + ": a heap holds regular files, directories and symbolic links only");
-  auto share = share_of(caller, name);
-  if (!share) return pass(std::move(share));
-  NodePtr file = new_buffer(caller, mode, std::move(*share));
-  if (auto added = add(name, file); !added) return pass(std::move(added));
+  auto share = TRY(share_of(caller, name));
+  NodePtr file = new_buffer(caller, mode, std::move(share));
+  TRY(add(name, file));
   return file;
 }
 
 Result<NodePtr> HeapDirectory::mkdir(const Caller& caller, const std::string& name, mode_t mode) {
-  auto share = share_of(caller, name);
-  if (!share) return pass(std::move(share));
+  auto share = TRY(share_of(caller, name));
   Attributes attributes;
   {
     const std::lock_guard lock(tree_->names);
     attributes = attributes_for_child(caller, S_IFDIR | (mode & 07777));
   }
-  NodePtr directory = std::make_shared<HeapDirectory>(tree_, self(), name, attributes, std::move(*share));
-  if (auto added = add(name, directory); !added) return pass(std::move(added));
+  NodePtr directory = std::make_shared<HeapDirectory>(tree_, self(), name, attributes, std::move(share));
+  TRY(add(name, directory));
   return directory;
 }
 
 Result<NodePtr> HeapDirectory::symlink(const Caller& caller, const std::string& target,
                                        const std::string& name) {
-  auto share = share_of(caller, name, target.size());
-  if (!share) return pass(std::move(share));
+  auto share = TRY(share_of(caller, name, target.size()));
   Attributes attributes;
   {
     const std::lock_guard lock(tree_->names);
     attributes = attributes_for_child(caller, S_IFLNK | 0777);
   }
-  NodePtr link = std::make_shared<HeapLink>(tree_->context, attributes, std::move(*share), target);
-  if (auto added = add(name, link); !added) return pass(std::move(added));
+  NodePtr link = std::make_shared<HeapLink>(tree_->context, attributes, std::move(share), target);
+  TRY(add(name, link));
   return link;
 }
 
@@ -314,7 +310,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
     if (!exists) return fail_errno(ENOENT, new_name);
     const NodePtr other = to->second.node;
     if (has_ancestor(other.get())) return fail_errno(EINVAL, new_name);
-    if (auto shallow = check_depth(*other, name); !shallow) return shallow;
+    TRY(check_depth(*other, name));
     target->place(new_name, moved);
     place(name, other);
     return {};

@@ -23,8 +23,8 @@ class HeapDirectory : public Node {
   /// The heap's own directory (owner and mode are the device node's).
   HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node> heaps_root);
   /// A directory below it.
-  HeapDirectory(std::shared_ptr<HeapTree> tree, std::shared_ptr<HeapDirectory> parent, std::string name,
-                const Attributes& attributes, Share share);
+  HeapDirectory(std::shared_ptr<HeapTree> tree, const std::shared_ptr<HeapDirectory>& parent,
+                std::string name, const Attributes& attributes, Share share);
 
   [[nodiscard]] double timeout() const override { return 1; }
   [[nodiscard]] NodePtr parent() const override;
