@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <pthread.h>
+
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 namespace dmabuffs {
 
@@ -23,6 +28,27 @@ class CancelToken {
  private:
   const Ends ends_;
   std::atomic<bool> cancelled_{false};
+};
+
+/// While it lives, a cancelled token ends the system call its thread is in (EINTR), and each one it enters
+/// from then on. For calls that know nothing of tokens.
+class ThreadInterrupt {
+ public:
+  /// Of the calling thread; `token` may be null: nothing is done.
+  explicit ThreadInterrupt(const CancelToken* token);
+  ~ThreadInterrupt();
+  ThreadInterrupt(const ThreadInterrupt&) = delete;
+  ThreadInterrupt& operator=(const ThreadInterrupt&) = delete;
+
+ private:
+  void watch();
+
+  const CancelToken* token_;
+  const pthread_t target_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool over_ = false;
+  std::thread watcher_;
 };
 
 }  // namespace dmabuffs

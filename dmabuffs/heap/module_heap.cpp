@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "dmabuffs/base/range.h"
-#include "dmabuffs/base/thread_interrupt.h"
+#include "dmabuffs/base/cancel.h"
 #include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/message.h"

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "catch.h"
-#include "dmabuffs/base/thread_interrupt.h"
+#include "dmabuffs/base/cancel.h"
 #include "dmabuffs/transfer/file_systems.h"
 
 using namespace dmabuffs;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/base/thread_interrupt.h"
+#include "dmabuffs/base/cancel.h"
 
 #include <chrono>
 #include <csignal>
