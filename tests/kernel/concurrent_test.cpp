@@ -111,18 +111,20 @@ TEST_CASE("a signal that is handled ends a transfer early: what is counted is th
   for (size_t i = 0; i < count; ++i) segments.push_back({0, 0, kHuge});
   const pid_t thread = ::gettid();
   for (const uint32_t flags : {0u, static_cast<uint32_t>(DMABUF_FILE_TO_FILE)}) {
-    std::thread sender([thread] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(30));
-      ::tgkill(::getpid(), thread, SIGINT);
+    std::atomic<bool> over{false};
+    // Again and again: one that comes before the call ends nothing.
+    std::thread sender([thread, &over] {
+      while (!over) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        ::tgkill(::getpid(), thread, SIGINT);
+      }
     });
-    const auto start = std::chrono::steady_clock::now();
     const Moved moved = transfer(buffer.fd(), flags == 0 ? file.fd() : target.get(), segments, flags);
-    const auto took = std::chrono::steady_clock::now() - start;
+    over = true;
     sender.join();
     CHECK(moved.error == 0);
     CHECK(moved.bytes > 0);
     CHECK(moved.bytes < count * kHuge);
-    CHECK(took < std::chrono::seconds(5));
     // Whole pieces are counted: the one it was in, too.
     CHECK(moved.bytes % kHuge == 0);
   }
