@@ -113,27 +113,17 @@ Result<bool> DmaBuffer::look_at(uint64_t offset, size_t length, const Look& look
 
 Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   const std::unique_lock use(use_);
-  return write_locked(offset, from, [](size_t) {});
-}
-
-Result<void> DmaBuffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const std::unique_lock use(use_);
-  const auto written = write_locked(offset, from, accept);
-  return written ? Result<void>{} : Failure(written.error());
+  return write_locked(offset, from);
 }
 
 Result<size_t> DmaBuffer::append(std::span<const std::byte> from, uint64_t& at) {
   const std::unique_lock use(use_);
   at = size_;
-  return write_locked(at, from, [](size_t) {});
+  return write_locked(at, from);
 }
 
-Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from,
-                                       const Accept& accept) {
-  if (from.empty()) {
-    accept(0);
-    return 0;
-  }
+Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from) {
+  if (from.empty()) return 0;
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
   if (auto room = make_room(offset + from.size()); !room) {
     if (offset >= capacity()) return pass(std::move(room));
@@ -146,17 +136,11 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
   if (storage_->growable()) {
     TRY(populate(target));
   }
-  const auto count = [&] {
-    set_size(std::max(size_, offset + from.size()));
-    clip_old_bytes();
-    accept(from.size());
-  };
-  // Who reads past the daemon does not wait for use_: he must not see a size without its bytes.
-  const bool bytes_first = shown_;
-  if (!bytes_first) count();
   std::copy(from.begin(), from.end(), target.begin());
   note_written({offset, from.size()});
-  if (bytes_first) count();
+  // Last: a reader past the daemon does not wait for use_, and must not see a size without its bytes.
+  set_size(std::max(size_, offset + from.size()));
+  clip_old_bytes();
   return from.size();
 }
 
@@ -243,7 +227,7 @@ bool DmaBuffer::would_block(Access access, uint64_t end) const {
   if (access == Access::Write && leases_ > 0) return true;
   {
     const std::shared_lock use(use_, std::try_to_lock);
-    if ((!use && !use_.held_shortly()) || (use && access == Access::Write && moves_much(end))) return true;
+    if (!use || (access == Access::Write && moves_much(end))) return true;
   }
   // adopt() changes facts_ before it frees memory: the descriptor is good under the mutex.
   const std::lock_guard facts(facts_mutex_);

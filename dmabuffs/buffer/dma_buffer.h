@@ -15,8 +15,7 @@
 /// buffer is; what was only read through it may be replaced, but by another dma-buf at once: no way back to
 /// Filling. Where clients also write through it, the buffer is a FileLedBuffer.
 ///
-/// Implemented in dma_buffer.cpp (the calls), dma_buffer_memory.cpp (phases and memory),
-/// dma_buffer_file.cpp, dma_buffer_lease.cpp.
+/// Implemented in dma_buffer.cpp (the calls, leases, the file) and dma_buffer_memory.cpp (phases and memory).
 #pragma once
 #include <array>
 #include <atomic>
@@ -54,7 +53,6 @@ class DmaBuffer : public Buffer {
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
   Result<bool> view(uint64_t offset, size_t length, const Look& look) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
-  Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
   Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
   Result<void> resize(uint64_t size) override;
   Result<void> allocate(Range range, bool keep_size) override;
@@ -95,8 +93,7 @@ class DmaBuffer : public Buffer {
 
   /// Shows `look` bytes that are there, within the bracket; true.
   Result<bool> look_at(uint64_t offset, size_t length, const Look& look);
-  /// Calls `accept` before it copies, when nothing can fail any more.
-  virtual Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
+  virtual Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from);
   Result<void> extend(uint64_t capacity, uint64_t size);
   Result<void> shrink(uint64_t size);
 
@@ -150,8 +147,6 @@ class DmaBuffer : public Buffer {
   void adopt(std::unique_ptr<Storage> fresh, Phase phase, bool staged);
   /// Back to Empty; the size must be 0, and unless the buffer ends, let_go() true.
   void release();
-
-  // dma_buffer_file.cpp
 
   /// Has file_ show `storage`, which is or becomes Published, in place of what it shows. EBUSY: that was
   /// mapped, and so has to stay; pins the identity.

@@ -110,16 +110,9 @@ Result<size_t> FileLedBuffer::write_file(int64_t offset, std::span<const std::by
   return done;
 }
 
-Result<size_t> FileLedBuffer::write_locked(uint64_t offset, std::span<const std::byte> from,
-                                           const Accept& accept) {
-  if (from.empty()) {
-    accept(0);
-    return 0;
-  }
+Result<size_t> FileLedBuffer::write_locked(uint64_t offset, std::span<const std::byte> from) {
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
-  auto written = write_file(static_cast<int64_t>(offset), from);
-  if (written) accept(*written);
-  return written;
+  return write_file(static_cast<int64_t>(offset), from);
 }
 
 Result<size_t> FileLedBuffer::append(std::span<const std::byte> from, uint64_t& at) {

@@ -37,8 +37,7 @@ class FileLedBuffer final : public DmaBuffer {
   void pin_identity() override;
 
  private:
-  Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from,
-                              const Accept& accept) override;
+  Result<size_t> write_locked(uint64_t offset, std::span<const std::byte> from) override;
   [[nodiscard]] uint64_t current_size() const override;
   void ask_size() override;
   void set_size(uint64_t size) override;
