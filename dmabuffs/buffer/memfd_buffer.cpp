@@ -197,10 +197,8 @@ Result<void> MemfdBuffer::flush() {
   return {};
 }
 
-bool MemfdBuffer::would_block(Access access, uint64_t) const {
-  if (access == Access::Write && leases_ > 0) return true;
-  const std::shared_lock use(use_, std::try_to_lock);
-  return !use;
+bool MemfdBuffer::would_block(Access, uint64_t) const {
+  return !std::shared_lock(use_, std::try_to_lock);
 }
 
 Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {
@@ -251,12 +249,9 @@ Result<size_t> MemfdBuffer::put(uint64_t offset, std::span<const std::byte> from
 class MemfdLease final : public Lease {
  public:
   MemfdLease(MemfdBuffer& buffer, Range window, Access access)
-      : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {
-    ++buffer_.leases_;
-  }
+      : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {}
   ~MemfdLease() override {
     if (extends_) (void)settle(0);
-    --buffer_.leases_;
   }
   MemfdLease(const MemfdLease&) = delete;
   MemfdLease& operator=(const MemfdLease&) = delete;

@@ -2,7 +2,6 @@
 #pragma once
 #include <sys/stat.h>
 
-#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -74,7 +73,6 @@ class MemfdBuffer final : public Buffer {
   UniqueFd memfd_;
 
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
-  std::atomic<unsigned> leases_{0};
 
   std::mutex mapping_mutex_;
   std::shared_ptr<const Mapping> mapping_;  // of the file, for view()
