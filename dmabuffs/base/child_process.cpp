@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <csignal>
+
 #include "dmabuffs/base/io.h"
 
 namespace dmabuffs {

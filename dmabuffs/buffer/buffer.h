@@ -12,7 +12,6 @@
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/heap/heap.h"
-#include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
 

@@ -52,8 +52,6 @@ class MemfdBuffer final : public Buffer {
   [[nodiscard]] uint64_t file_size() const;
 
   Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
-  /// pwrite(2) of all; fewer when the memory ran out in the middle.
-  Result<size_t> put(uint64_t offset, std::span<const std::byte> from);
 
   /// Whether there may be holes in the file, which looking at them would allocate. Under use_.
   [[nodiscard]] bool may_be_sparse(const struct stat& file) const;
