@@ -70,10 +70,8 @@ TEST_CASE("a daemon that gets no memory refuses requests and lives") {
     std::vector<std::jthread> many;
     for (int i = 0; i < 16; ++i)
       many.emplace_back([&, i] {
-        for (int round = 0; round < 50; ++round) {
-          (void)content(mount.at + "/status");
+        for (int round = 0; round < 50; ++round)
           (void)!::pwrite(fd.get(), bytes.data(), bytes.size(), i * (1 << 20));
-        }
       });
   }
   for (int round = 0; round < 3; ++round) {
