@@ -11,5 +11,6 @@ load_module
 equals 'it is of the version of the program' "dmabuffs $(</sys/module/dmabuf_file/version)" "$("$DMABUFFS" --version | head -n 1)"
 T=$disk DMABUFFS_TEST_DISK=/dev/vdb check 'its tests pass' "$tools/kernel-tests"
 T=$disk DMABUFFS_REAL=1 check 'buffers that clients write to past the program' "$tools/unit-tests" '[file-led]'
+check 'no huge pages from here on' huge_pages 0
 check 'the module can be removed: nothing uses it' rmmod dmabuf_file
 exit $failed

@@ -15,7 +15,7 @@ clean_up() {
     dmsetup remove slow
 } 2>/dev/null
 trap clean_up EXIT
-if ! { dmsetup create slow --table "0 $(blockdev --getsz /dev/vda) linear /dev/vda 0" && mkfs.ext4 -q $slow &&
+if ! { dmsetup create slow --table "0 $(blockdev --getsz /dev/vda) linear /dev/vda 0" && mkfs.ext4 -q -F $slow &&
     mount $slow "$disk"; }; then
     echo 'not ok - a file system for this test'
     exit 1

@@ -3,37 +3,11 @@
 # Descriptors that wait in connections which the daemon refuses, or has not yet accepted, and that hang whoever lets them go
 # last, uninterruptibly: what is written to their files never is. The daemon serves others, and ends.
 # timeout: 400
-source "$(dirname "$0")/cp_common.bash"
-if ((EUID)); then
-    trap - EXIT
-    echo 'skip - only root mounts a FUSE file system that the daemon may open'
-    exit
-fi
-chmod 755 "$T"
-mkdir "$T/hang"
-"$DMABUFFS_BUILD/tests/hanging-fuse" "$T/hang" written &
-server=$!
-# Its death lets go whoever hangs there.
-trap 'kill -9 "$server"; umount -l "$T/hang"; finish' EXIT
-soon() { # TEST...: within a minute
-    local i
-    for ((i = 0; i < 600; ++i)); do
-        "$@" && return
-        sleep 0.1
-    done
-    return 1
-}
-soon test -e "$T/hang/file"
+source "$(dirname "$0")/cp_hanging.bash"
+hang written
 
-start() { # OPTIONS...
-    mount_it "$@"
-    daemon=$(jq .pid "$mnt/status")
-    socket=$("$DMABUFFS" socket "$mnt")
-    chmod 666 "$socket"
-}
 # All that run for the mount: the daemon, what it started, and what that started.
 helpers() { pgrep -P "$daemon" && pgrep -P "$(pgrep -P "$daemon" | paste -sd,)"; }
-ended() { [[ ! $(ps -o stat= -p "$daemon") =~ ^[^Z] ]]; }
 files=0
 # COUNT connections of UID, each with a request and a descriptor before anybody accepts it, while the processes STOPPED
 # are. Only the connections hold the descriptors. $replies: the codes of the replies and of the ends, counted.
@@ -91,7 +65,7 @@ for batch in {1..6}; do
     check "those that hang are counted ($batch)" test "$replies" = '{"EBUSY": 50}'
 done
 check 'what waits is borne by a bounded number of processes' test "$(helpers | wc -l)" -le 24
-check 'no thread of the daemon hangs' refuses bash -c "grep -l '^State:.D' /proc/$daemon/task/*/status | grep -q ."
+check 'no thread of the daemon hangs' no_thread_hangs
 head -c 100000 /dev/urandom >"$outside/a"
 run timeout 60 "$DMABUFFS" cp "$outside/a" "$heap/a"
 check 'root copies as before' cmp "$outside/a" "$heap/a"
@@ -100,11 +74,6 @@ check 'and another user' cmp /etc/passwd "$heap/b"
 run timeout 60 "$DMABUFFS" info "$heap/a"
 check 'the socket serves on' test "$status" = 0
 
-end_mount() {
-    run timeout 60 "$DMABUFFS" umount "$mnt"
-    check 'the mount goes' test "$status" = 0
-    check 'and its daemon ends, with all that it held' soon ended
-}
 before_going_on=end_mount
 # shellcheck disable=SC2046
 connect_with 65533 30 $(helpers)

@@ -43,7 +43,9 @@ moving_buffer() { [[ $(stat -c %b "$heap/huge") -gt 1000000 ]]; }
 check 'a file larger than the memory is refused before anything is copied' says_no_room
 
 rm -f "$data/huge"
-"$DMABUFFS" cp <(sleep 60) "$heap/pipe" 2>"$T/errors" &
+mkfifo "$outside/pipe"
+exec 7<>"$outside/pipe" # a writer that never writes
+"$DMABUFFS" cp "$outside/pipe" "$heap/pipe" 2>"$T/errors" &
 pid=$!
 sleep 0.3
 kill -INT $pid
@@ -52,10 +54,8 @@ check 'a copy that waits for a pipe can be interrupted' test $? = 130
 check 'which needs no message' test ! -s "$T/errors"
 
 # On Ctrl-C a shell ends its loop only if what it ran died by the signal.
-mkfifo "$outside/fifo"
-exec 7<>"$outside/fifo"
 # shellcheck disable=SC2016 # for the inner shell
-bash -c '"$1" cp "$2" "$3"; touch "$4"' - "$DMABUFFS" "$outside/fifo" "$heap/fifo" "$T/went-on" 2>>"$T/errors" &
+bash -c '"$1" cp "$2" "$3"; touch "$4"' - "$DMABUFFS" "$outside/pipe" "$heap/fifo" "$T/went-on" 2>>"$T/errors" &
 pid=$!
 sleep 0.5
 kill -INT -- -$pid

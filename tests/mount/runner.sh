@@ -86,8 +86,33 @@ rm "$project"/tests/mount/*.sh
 runs mount
 red 'a part of no tests' 'mount: there are no tests'
 
-# A directory in which somebody else's run left its results.
+# Without a part: what continuous integration runs.
 shell_test fine <<<'echo "ok - one"'
+mkdir -p "$project"/tests/{unit,vm}
+echo 'have_device(' >"$project/tests/unit/dma_heap_test.cpp"
+echo 'no word of one' >"$project/tests/unit/other_test.cpp"
+made "$project/tests/lint" <<<'printf "pass\tstyle\n" >>"$2"'
+made "$project/tests/vm/module" <<<'#!/bin/sh'
+made "$project/tests/vm/run" <<'END' # this machine, and not said to have real devices
+#!/bin/bash
+until [[ $1 == -- ]]; do shift; done
+shift
+for word; do [[ $word == --real ]] || words+=("$word"); done
+exec "${words[@]}"
+END
+core=$("$project/tests/run" --list | sed -n 's,^guest-core *tests/guest/\(.*\)\.sh$,\1,p')
+for name in $core; do made "$project/tests/guest/$name.sh" <<<'echo "ok - it works"'; done
+check 'of the programs a guest runs what needs a dma-buf' grep -q '^guest-core .*/unit-tests:\[#dma_heap_test]$' <<<"$("$project/tests/run" --list)"
+runs
+check 'without a part: green' test "$status" == 0
+check 'without a part: lint, unit, mount and guest-core' \
+    test "$(cd "$project/build/results" && echo ./*.tsv)" == './guest-core.tsv ./lint.tsv ./mount.tsv ./unit.tsv'
+check 'and each of their tests' last_is "$((4 + $(wc -l <<<"$core"))) passed, 0 failed"
+made "$project/tests/guest/kernel.sh" <<<'echo "not ok - it works"'
+runs
+red 'a test in the guest' 'FAILED: guest-core: kernel: it works'
+
+# A directory in which somebody else's run left its results.
 printf 'pass\tof another day\n' >"$project/build/results/mount.tsv"
 if ((EUID == 0)); then
     chmod 755 "$T"

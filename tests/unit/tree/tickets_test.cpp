@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "catch.h"
 #include "dmabuffs/tree/tickets.h"
+#include "catch.h"
 
 using namespace dmabuffs;
 

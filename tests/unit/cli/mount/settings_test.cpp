@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "catch.h"
 #include "dmabuffs/cli/mount/settings.h"
+#include "catch.h"
 
 using namespace dmabuffs;
 using namespace dmabuffs::cli;

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// Copies between files and real dma-bufs, where the machine has the devices.
-#include <cstdlib>
-
+#include "heap_support.h"
 #include "transfer_support.h"
 
 using namespace transfer_test;
+using heap_test::have_device;
 
 namespace {
-
-/// True when `device` is there; on a machine said to have the devices it must be.
-bool device_there(const char* device) {
-  if (::access(device, F_OK) == 0) return true;
-  const char* real = std::getenv("DMABUFFS_REAL");
-  INFO(device << " is missing, and DMABUFFS_REAL=1 says that it must be there");
-  REQUIRE((real == nullptr || std::string(real) != "1"));
-  WARN(device << " is missing");
-  return false;
-}
 
 struct Case {
   const char* heap;
@@ -31,7 +21,7 @@ constexpr Case kCases[] = {{"udmabuf", "/dev/udmabuf", Path::PinnedDirect},
 
 TEST_CASE("devices: a file goes into a real dma-buf and out again by the path its memory allows") {
   for (const Case& heap : kCases) {
-    if (!device_there(heap.device)) continue;
+    if (!have_device(heap.device)) continue;
     const DiskDirectory disk;
     Buffers buffers;
     Engine engine({});
@@ -66,7 +56,7 @@ TEST_CASE("devices: a file goes into a real dma-buf and out again by the path it
 
 TEST_CASE("devices: every path reaches a real dma-buf, at odd offsets too") {
   for (const Case& heap : kCases) {
-    if (!device_there(heap.device)) continue;
+    if (!have_device(heap.device)) continue;
     const DiskDirectory disk;
     Buffers buffers;
     Engine engine({});
@@ -97,7 +87,7 @@ TEST_CASE("devices: every path reaches a real dma-buf, at odd offsets too") {
 }
 
 TEST_CASE("devices: require-direct refuses a dma-heap's buffer with the reason, before it allocates any") {
-  if (!device_there("/dev/dma_heap/system")) return;
+  if (!have_device("/dev/dma_heap/system")) return;
   const DiskDirectory disk;
   Buffers buffers;
   Engine engine({});
