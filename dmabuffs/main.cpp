@@ -118,8 +118,18 @@ void add_cp(CLI::App& app, Action& action) {
 
 void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   auto settings = std::make_shared<ExecSettings>();
-  CLI::App* exec = app.add_subcommand("exec", "Run a command with a private mount, in $DMABUFFS_MOUNT");
-  exec->footer("As in: dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  CLI::App* exec = app.add_subcommand(
+      "exec", "Run a command with buffers as its descriptors, or with a private mount, in $DMABUFFS_MOUNT");
+  exec->footer(
+      "As in: dmabuffs exec buf/heaps/system/in out=buf/heaps/system/out -- ./prog --in-fd 3 --out-fd 4\n"
+      "       dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  add_words(*exec, "PATH", settings->buffers,
+            "Buffers to hand out from descriptor 3 on, in this order ($LISTEN_FDS, $LISTEN_FDNAMES)",
+            "[NAME=]FILE");
+  exec->add_flag("--fd", settings->fd, "The words before -- are such buffers, whatever they look like");
+  exec->add_flag("--require-dmabuf", settings->require_dmabuf, "Fail where the memory is no dma-buf");
+  exec->add_flag("--huge", settings->huge,
+                 "Huge pages stay, also where this kernel's importers misread them");
   // For the help only: cut_command has taken it.
   auto shown = std::make_shared<std::vector<std::string>>();
   exec->add_option("COMMAND", *shown, "What to run: from the first word that is no option, or behind --");
@@ -188,7 +198,7 @@ int run(int argc, char** argv) {
     words.erase(words.begin());
     words.emplace_back("--help");
   }
-  std::vector<std::string> command = cut_command(words);
+  std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);
 
