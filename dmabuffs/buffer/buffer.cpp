@@ -30,12 +30,6 @@ std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recyc
   return std::make_shared<DmaBuffer>(std::move(heap), recycler, uid, std::move(name), std::move(file));
 }
 
-Result<void> Buffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const auto written = TRY(write(offset, from));
-  accept(written);
-  return {};
-}
-
 Result<Buffer::Loaded> Buffer::load(const Heap::Source&, uint64_t) {
   return fail_errno(EOPNOTSUPP, "loading a buffer");
 }

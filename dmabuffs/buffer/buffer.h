@@ -80,8 +80,6 @@ struct BufferInfo {
 };
 
 using Look = std::function<void(std::span<const std::byte>)>;
-/// Told how many bytes count as written.
-using Accept = std::function<void(size_t)>;
 
 /// How clients may reach a buffer of dma-bufs past the calls here: by a regular file that the kernel module
 /// makes over it.
@@ -111,13 +109,6 @@ class Buffer {
   /// Bytes written (fewer only when memory ran out in the middle); grows the buffer, a gap reads zero.
   /// ENOSPC, ENOMEM, EBUSY (identity is fixed and capacity used up), EIO (fence, publish).
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from) = 0;
-  /// As write(), for who answers somebody: `accept` is called once, unless the write fails. Where nothing can
-  /// fail any more it comes before the bytes have moved, so that the answer and they go at the same time; all
-  /// other calls on the buffer wait for the bytes, so nobody can tell. `from` must last until the return.
-  virtual Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
-  /// Returns when what was accepted so far has moved: for who looks past the calls here, at the times of
-  /// passthrough_fd().
-  virtual void wait_for_accepted() const {}
   /// Writes at the end, whatever it is by then (O_APPEND); sets `at`.
   virtual Result<size_t> append(std::span<const std::byte> from, uint64_t& at) = 0;
   /// ftruncate: allocates at once, zeroes what is cut off or added.

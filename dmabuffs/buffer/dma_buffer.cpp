@@ -1,86 +1,44 @@
 // SPDX-License-Identifier: MIT
-/// A window of a DmaBuffer given to a transfer.
-/// The regular file over a DmaBuffer's dma-buf.
 #include "dmabuffs/buffer/dma_buffer.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <mutex>
-#include <shared_mutex>
+#include <cstring>
 
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/base/mapping.h"
-#include "dmabuffs/buffer/buffer.h"
-#include "dmabuffs/buffer/dmabuf.h"
 #include "dmabuffs/buffer/recycler.h"
+#include "dmabuffs/heap/memfd_heap.h"
 
 namespace dmabuffs {
-
 namespace {
 
-size_t index_of(Access access) {
-  return access == Access::Read ? 0 : 1;
+constexpr uint64_t kLargestStep = uint64_t{64} << 20;
+
+/// Copies `target.size()` bytes of a file from `offset`. Through pread, which skips holes without allocating
+/// them.
+Result<void> read_all(int fd, uint64_t offset, std::span<std::byte> target) {
+  while (!target.empty()) {
+    const ssize_t got = ::pread(fd, target.data(), target.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "moving a buffer's bytes to its dma-buf");
+    offset += static_cast<uint64_t>(got);
+    target = target.subspan(static_cast<size_t>(got));
+  }
+  return {};
 }
 
 }  // namespace
-
-DmaBuffer::DmaBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name,
-                     DmabufFile file, std::chrono::milliseconds fence_limit)
-    : heap_(std::move(heap)),
-      recycler_(recycler),
-      uid_(uid),
-      fence_limit_(fence_limit),
-      file_(std::move(file)),
-      name_(std::move(name)) {}
 
 DmaBuffer::~DmaBuffer() {
   if (phase_ != Phase::Empty) release();
 }
 
-BufferInfo DmaBuffer::info() const {
-  const std::lock_guard facts(facts_mutex_);
-  BufferInfo info = facts_;
-  info.size = current_size();
-  return info;
-}
-
-uint64_t DmaBuffer::size() const {
-  const std::lock_guard facts(facts_mutex_);
-  return current_size();
-}
-
-std::string DmaBuffer::name() const {
-  const std::lock_guard facts(facts_mutex_);
-  return name_;
-}
-
 void DmaBuffer::set_size(uint64_t size) {
-  {
-    const std::lock_guard facts(facts_mutex_);
-    if (size == size_) return;
-    size_ = size;
-  }
-  show_size();
-}
-
-Error DmaBuffer::busy() const {
-  return {EBUSY, name() + ": its dma-buf is in use elsewhere and holds only " + std::to_string(capacity()) +
-                     " bytes"};
-}
-
-Result<CpuAccess> DmaBuffer::begin_access(Access access) {
-  const int fd = storage_->dmabuf_fd();
-  if (fd < 0) return CpuAccess();
-  // Nobody else knows this memory yet, so there is nobody to wait for or to tell. Worth the question: at the
-  // first access udmabuf makes a list of all its pages, which takes longer than filling recycled memory from
-  // a fast disk.
-  if (phase_ == Phase::Filling && !fence_pending(fd, access)) return CpuAccess();
-  std::atomic<bool>& waited_enough = waited_enough_[index_of(access)];
-  if (waited_enough && fence_pending(fd, access)) return Failure(fence_error(name(), fence_limit_));
-  auto bracket = CpuAccess::begin(fd, access, name(), fence_limit_, &sync_mutex_);
-  waited_enough = !bracket && fence_pending(fd, access);
-  if (bracket) accessed_ = true;
-  return bracket;
+  if (DmaMemory::set_size(size) && shown_)
+    (void)file_.module->bind_file(file_.fd.get(), storage_->dmabuf_fd(), size);
 }
 
 Result<bool> DmaBuffer::view(uint64_t offset, size_t length, const Look& look) {
@@ -113,27 +71,17 @@ Result<bool> DmaBuffer::look_at(uint64_t offset, size_t length, const Look& look
 
 Result<size_t> DmaBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   const std::unique_lock use(use_);
-  return write_locked(offset, from, [](size_t) {});
-}
-
-Result<void> DmaBuffer::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const std::unique_lock use(use_);
-  const auto written = write_locked(offset, from, accept);
-  return written ? Result<void>{} : Failure(written.error());
+  return write_locked(offset, from);
 }
 
 Result<size_t> DmaBuffer::append(std::span<const std::byte> from, uint64_t& at) {
   const std::unique_lock use(use_);
   at = size_;
-  return write_locked(at, from, [](size_t) {});
+  return write_locked(at, from);
 }
 
-Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from,
-                                       const Accept& accept) {
-  if (from.empty()) {
-    accept(0);
-    return 0;
-  }
+Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byte> from) {
+  if (from.empty()) return 0;
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
   if (auto room = make_room(offset + from.size()); !room) {
     if (offset >= capacity()) return pass(std::move(room));
@@ -146,17 +94,11 @@ Result<size_t> DmaBuffer::write_locked(uint64_t offset, std::span<const std::byt
   if (storage_->growable()) {
     TRY(populate(target));
   }
-  const auto count = [&] {
-    set_size(std::max(size_, offset + from.size()));
-    clip_old_bytes();
-    accept(from.size());
-  };
-  // Who reads past the daemon does not wait for use_: he must not see a size without its bytes.
-  const bool bytes_first = shown_;
-  if (!bytes_first) count();
   std::copy(from.begin(), from.end(), target.begin());
   note_written({offset, from.size()});
-  if (bytes_first) count();
+  // Last: a reader past the daemon does not wait for use_, and must not see a size without its bytes.
+  set_size(std::max(size_, offset + from.size()));
+  clip_old_bytes();
   return from.size();
 }
 
@@ -164,7 +106,6 @@ Result<void> DmaBuffer::resize(uint64_t size) {
   const std::unique_lock use(use_);
   if (!fits({0, size})) return fail(EFBIG, name() + too_large());
   if (size == 0 && let_go()) {
-    set_size(0);
     release();
     return {};
   }
@@ -180,7 +121,6 @@ Result<void> DmaBuffer::allocate(Range range, bool keep_size) {
   return extended;
 }
 
-/// Holds `capacity` bytes at least, then has `size` (size_ <= size <= capacity).
 Result<void> DmaBuffer::extend(uint64_t capacity, uint64_t size) {
   if (capacity == 0) return {};
   if (identity_fixed() && capacity > this->capacity()) return Failure(busy());
@@ -194,7 +134,6 @@ Result<void> DmaBuffer::extend(uint64_t capacity, uint64_t size) {
   return {};
 }
 
-/// `size` < size_; above 0 unless the identity is fixed.
 Result<void> DmaBuffer::shrink(uint64_t size) {
   if (phase_ == Phase::Filling) {
     const Range cut{size, size_ - size};
@@ -220,19 +159,13 @@ Result<void> DmaBuffer::shrink(uint64_t size) {
 
 Result<void> DmaBuffer::zero(Range range) {
   const std::unique_lock use(use_);
-  TRY(gather_rest());
-  const uint64_t end = std::min(size_, capacity());  // the file may grow meanwhile
-  if (range.offset >= end || range.length == 0) return {};
-  const uint64_t length = std::min(range.length, end - range.offset);
-  const auto bracket = TRY(begin_access(Access::Write));
-  const auto bytes = TRY(storage_->map());
-  return zero_bytes(bytes.subspan(range.offset, length));
+  return DmaMemory::zero(range);
 }
 
 Result<void> DmaBuffer::flush() {
   const std::unique_lock use(use_);
   if (size_ > 0) {
-    give_back_room();
+    give_back_room([this](uint64_t bytes) { return publish_in_fresh(bytes, size_); });
     return publish_written();
   }
   if (phase_ == Phase::Filling) release();
@@ -240,21 +173,11 @@ Result<void> DmaBuffer::flush() {
 }
 
 bool DmaBuffer::would_block(Access access, uint64_t end) const {
-  if (access == Access::Write && leases_ > 0) return true;
-  {
-    const std::shared_lock use(use_, std::try_to_lock);
-    if ((!use && !use_.held_shortly()) || (use && access == Access::Write && moves_much(end))) return true;
-  }
-  // adopt() changes facts_ before it frees memory: the descriptor is good under the mutex.
-  const std::lock_guard facts(facts_mutex_);
-  if (facts_.pid_fd < 0) return false;
-  // An exporter may do at the first access what takes long for a large buffer (udmabuf: its list of pages).
-  return !accessed_ || fence_pending(facts_.pid_fd, access);
-}
-
-bool DmaBuffer::moves_much(uint64_t end) const {
-  if (storage_ && size_ > 0 && end > capacity() && !storage_->growable()) return true;
-  return end > size_ && end - size_ > kMuch;
+  if (DmaMemory::would_block(access)) return true;
+  const std::shared_lock use(use_, std::try_to_lock);
+  if (access == Access::Read || !use) return !use;
+  const bool moves = storage_ && size_ > 0 && end > capacity() && !storage_->growable();
+  return moves || end > size_ + kMuch;
 }
 
 void DmaBuffer::pin_identity() {
@@ -262,122 +185,174 @@ void DmaBuffer::pin_identity() {
   pinned_ = true;
 }
 
-void DmaBuffer::idle() {
-  const std::unique_lock use(use_, std::try_to_lock);
-  // The mapping of a large one stays: making it anew takes longer than filling recycled memory from a fast
-  // disk, and of large ones there are never so many that their addresses run out.
-  constexpr uint64_t kWorthKeeping = uint64_t{16} << 20;
-  if (use && capacity() < kWorthKeeping && storage_)
-    storage_->unmap();  // else somebody uses it, and calls this again
+Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uint64_t expected_end) {
+  if (access == Access::Write) return DmaMemory::lease(window, expected_end);
+  std::shared_lock use(use_);
+  if (window.end() > size_) return fail(EINVAL, name() + ": the range lies beyond the buffer's end");
+  return DmaMemory::lease(window, expected_end, std::move(use));
 }
 
-void DmaBuffer::set_name(const std::string& name) {
-  const std::lock_guard facts(facts_mutex_);
-  name_ = name;
-  if (facts_.pid_fd >= 0) set_dmabuf_name(facts_.pid_fd, name);
+Result<void> DmaBuffer::make_room(uint64_t end) {
+  if (end <= capacity()) return {};
+  if (identity_fixed()) return Failure(busy());
+  if (storage_ && storage_->growable()) {
+    // In growing steps: each moves the mapping.
+    const uint64_t ahead = capacity() + std::min(capacity(), kLargestStep);
+    if (ahead > end && grow(ahead)) return {};
+    return grow(end);
+  }
+  if (shown_) return make_room_shown(end);
+  auto fresh = TRY(growable_memory(end));
+  TRY(copy_content(*fresh, size_));
+  returns_ += size_ > 0;
+  adopt(std::move(fresh), Phase::Filling);
+  staged_ = !heap_->growable();
+  return {};
 }
 
-class DmaLease final : public Lease {
- public:
-  /// Waits for the lock; begin() does what can fail.
-  DmaLease(DmaBuffer& buffer, Range window, Access access, uint64_t expected_end)
-      : buffer_(buffer), window_(window), expected_end_(expected_end) {
-    if (access == Access::Read) {
-      shared_ = std::shared_lock(buffer.use_);
-    } else {
-      exclusive_ = std::unique_lock(buffer.use_);
-    }
-    ++buffer_.leases_;
-  }
-  ~DmaLease() override {
-    --buffer_.leases_;
-    if (!exclusive_ || committed_) return;
-    if (!bytes_.empty()) store(0);
-    buffer_.ask_size();
-    if (buffer_.size_ == 0 && buffer_.phase_ == DmaBuffer::Phase::Filling) {
-      bracket_.end();
-      buffer_.release();
-    }
-  }
-  DmaLease(const DmaLease&) = delete;
-  DmaLease& operator=(const DmaLease&) = delete;
-
-  Result<void> begin() {
-    const Access access = exclusive_ ? Access::Write : Access::Read;
-    if (access == Access::Write) {
-      auto room = buffer_.make_room_for_load(std::max(expected_end_, window_.end()));
-      if (!room) return room;
-    } else if (window_.end() > std::min(buffer_.current_size(), buffer_.capacity())) {
-      return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
-    }
-    bracket_ = TRY(buffer_.begin_access(access));
-    const auto all = TRY(buffer_.storage_->map());
-    if (access == Access::Write) {
-      TRY(buffer_.clean(all, window_.offset));
-    }
-    bytes_ = all.subspan(window_.offset, window_.length);
+Result<void> DmaBuffer::make_room_shown(uint64_t end) {
+  returns_ += size_ > 0;
+  // Each time all bytes move, so the steps have to grow with them.
+  const uint64_t ahead = 2 * capacity();
+  if (ahead > end && publish_in_fresh(ahead, size_)) {
+    roomy_ = true;
     return {};
   }
+  if (identity_fixed()) return Failure(busy());
+  return publish_in_fresh(end, size_);
+}
 
-  std::span<std::byte> bytes() const override { return bytes_; }
-  bool pinnable() const override { return buffer_.storage_->pinnable(); }
-  bool needs_populate() const override { return buffer_.storage_->growable(); }
-  DmabufRange dmabuf() const override { return {buffer_.storage_->dmabuf_fd(), window_.offset}; }
-
-  Result<void> commit(uint64_t done) override {
-    if (!exclusive_ || committed_ || done > window_.length) {
-      return fail(EINVAL, buffer_.name() + ": a lease committed that is for reading, done, or shorter");
-    }
-    store(done);
-    committed_ = true;
-    bracket_.end();
-    if (buffer_.size_ < window_.offset + done)
-      return fail(EIO, buffer_.name() + ": its file did not take the bytes");
-    const bool complete = expected_end_ > 0 && buffer_.size_ >= expected_end_;
-    return complete ? buffer_.publish_written() : Result<void>{};
+Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
+  if (end <= capacity()) return {};
+  if (identity_fixed()) return Failure(busy());
+  if (storage_ && storage_->growable()) return grow(end);
+  if (size_ > 0 && shown_) {
+    returns_ += 1;
+    roomy_ = true;  // for a load that ends early
+    if (publish_in_fresh(with_slack(end), size_)) return {};
+    return identity_fixed() ? Failure(busy()) : publish_in_fresh(end, size_);
   }
-
- private:
-  /// Counts the first `done` bytes; what a transfer may have left behind them, past the size, is zeroed now
-  /// if others can see it, else remembered.
-  void store(uint64_t done) {
-    buffer_.ask_size();
-    if (done > 0) buffer_.set_size(std::max(buffer_.size_, window_.offset + done));
-    buffer_.note_written({window_.offset, done});
-    buffer_.clip_old_bytes();
-    const uint64_t rest = std::max(buffer_.size_, window_.offset + done);
-    if (rest >= window_.end()) return;
-    if (buffer_.phase_ == DmaBuffer::Phase::Published) {
-      std::ranges::fill(bytes_.subspan(rest - window_.offset), std::byte{0});
-    } else {
-      buffer_.taint({rest, window_.end() - rest});
+  if (size_ == 0) {
+    if (!let_go()) return Failure(busy());
+    release();
+    if (auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(end))) {
+      adopt(std::move(recycled), Phase::Filling);
+      old_bytes_ = {0, capacity()};
+      return {};
     }
   }
+  returns_ += size_ > 0;
+  auto fresh = heap_->create(with_slack(end), uid_);
+  if (!fresh) fresh = heap_->create(end, uid_);
+  if (!fresh) return pass(std::move(fresh));
+  TRY(copy_content(**fresh, size_));
+  adopt(std::move(*fresh), Phase::Filling);
+  return {};
+}
 
-  DmaBuffer& buffer_;
-  const Range window_;
-  const uint64_t expected_end_;
-  std::shared_lock<UseLock> shared_;
-  std::unique_lock<UseLock> exclusive_;
-  CpuAccess bracket_;  // after the locks: ends before they are released
-  std::span<std::byte> bytes_;
-  bool committed_ = false;
-};
+Result<void> DmaBuffer::grow(uint64_t bytes) {
+  auto grown = storage_->resize(staged_ ? round_up(bytes, kPage) : heap_->capacity_for(bytes));
+  note_memory();
+  return grown;
+}
 
-Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uint64_t expected_end) {
-  if (!fits(window) || !fits({0, expected_end})) return fail(EFBIG, name() + too_large());
-  if (window.length == 0) return fail(EINVAL, name() + ": an empty range can't be leased");
-  for (unsigned tries = 0;; ++tries) {
-    auto lease = std::make_unique<DmaLease>(*this, window, access, expected_end);
-    auto begun = lease->begin();
-    if (begun) return lease;
-    if (access == Access::Write || tries == kMostTries || !lacks(window)) return pass(std::move(begun));
-    // It was emptied and written anew, say.
-    lease.reset();
-    const std::unique_lock use(use_);
-    if (!lacks(window)) continue;
-    TRY(gather_rest());
+Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
+  if (heap_->growable()) return heap_->create(bytes, uid_);
+  auto staging = TRY(MemfdStorage::make(heap_->budget(), uid_, name(), heap_->name()));
+  TRY(staging->resize(round_up(bytes, kPage)));
+  return staging;
+}
+
+Result<void> DmaBuffer::copy_content(Storage& fresh, uint64_t bytes) {
+  if (bytes == 0) return {};
+  const auto source_bracket = TRY(begin_access(Access::Read));
+  const auto target_bracket =
+      TRY(fresh.dmabuf_fd() < 0 ? CpuAccess()
+                                : CpuAccess::begin(fresh.dmabuf_fd(), Access::Write, name(), fence_limit_));
+  const auto target = TRY(fresh.map()).first(bytes);
+  if (staged_) {
+    storage_->unmap();
+    return in_parts(target, [&](std::span<std::byte> part, uint64_t offset) {
+      return read_all(static_cast<MemfdStorage&>(*storage_).memfd(), offset, part);
+    });
   }
+  const auto source = TRY(storage_->map());
+  const bool populated = !fresh.growable();
+  return in_parts(target, [&](std::span<std::byte> part, uint64_t offset) -> Result<void> {
+    if (!populated) {
+      TRY(populate(part));
+    }
+    std::memcpy(part.data(), source.data() + offset, part.size());
+    return {};
+  });
+}
+
+Result<void> DmaBuffer::publish(uint64_t bytes) {
+  if (phase_ == Phase::Published && bytes <= capacity()) return {};
+  const uint64_t wanted = heap_->capacity_for(bytes);
+  if (phase_ == Phase::Filling && !staged_) {
+    if (storage_->growable()) return publish_in_place(wanted);
+    // Without memory for a smaller one, a load that ended early keeps the one it has.
+    if (wastes_memory(capacity(), wanted) && publish_in_fresh(bytes, size_)) return {};
+    if (capacity() >= bytes) return publish_in_place(capacity());
+  }
+  return publish_in_fresh(bytes, size_);
+}
+
+Result<void> DmaBuffer::publish_written() {
+  const bool capacity_is_open = phase_ == Phase::Filling && (staged_ || storage_->growable());
+  const uint64_t roomy = with_slack(size_);
+  if (capacity_is_open && roomy > size_ && publish(roomy)) return {};
+  return publish(size_);  // also when only the slack could not be had
+}
+
+Result<void> DmaBuffer::publish_in_place(uint64_t wanted) {
+  const uint64_t before = capacity();
+  if (wanted != before) {
+    TRY(storage_->resize(wanted));
+    clip_old_bytes();
+    present_end_ = std::min(present_end_, capacity());
+  }
+  auto published = publish_pages();
+  if (published) published = show(*storage_);
+  if (published) {
+    phase_ = Phase::Published;
+  } else if (wanted > before) {
+    (void)storage_->resize(before);
+    clip_old_bytes();
+  }
+  note_memory();
+  return published;
+}
+
+Result<void> DmaBuffer::publish_pages() {
+  // Without anything to touch it is not mapped: that takes a good part of the time a fast load takes.
+  if (!storage_->growable() && old_bytes_.length == 0) return storage_->publish(name());
+  const auto bytes = TRY(storage_->map());
+  if (storage_->growable()) {
+    // From a huge page's start, so that none is asked for in part.
+    const uint64_t missing = round_down(std::min(present_end_, capacity()), kHugePage);
+    TRY(populate_all(bytes.subspan(missing)));
+  }
+  if (old_bytes_.length > 0) {
+    const auto bracket = TRY(begin_access(Access::Write));
+    TRY(clean(bytes, capacity()));
+  }
+  return storage_->publish(name());
+}
+
+Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
+  auto fresh = TRY(memory_beside(bytes));
+  if (fresh->growable()) {
+    const auto pages = TRY(fresh->map());
+    TRY(populate_all(pages));
+  }
+  // Before the bytes are moved, which takes longest.
+  TRY(fresh->publish(name()));
+  TRY(copy_content(*fresh, keep));
+  TRY(show(*fresh));
+  adopt(std::move(fresh), Phase::Published);
+  return {};
 }
 
 Result<void> DmaBuffer::show(const Storage& storage) {
@@ -399,24 +374,12 @@ Result<void> DmaBuffer::show(const Storage& storage) {
 }
 
 bool DmaBuffer::let_go() {
-  if (identity_fixed()) return false;
-  return !shown_ || unbind();
-}
-
-bool DmaBuffer::unbind() {
-  const auto freed = file_.module->bind_file(file_.fd.get(), -1, 0);
-  pinned_ = pinned_ || !freed;
-  shown_ = !freed;
-  return freed.has_value();
-}
-
-void DmaBuffer::show_size() const {
-  if (shown_) (void)file_.module->bind_file(file_.fd.get(), storage_->dmabuf_fd(), size_);
+  return !identity_fixed() && (!shown_ || unbind());
 }
 
 void DmaBuffer::release() {
-  (void)let_go();
-  adopt(nullptr, Phase::Empty, false);
+  if (let_go()) set_size(0);
+  adopt(nullptr, Phase::Empty);
 }
 
 }  // namespace dmabuffs

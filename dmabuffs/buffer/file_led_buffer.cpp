@@ -34,12 +34,9 @@ uint64_t FileLedBuffer::room(Heap& heap, uid_t uid) {
   return std::min(heap.budget().limit_of(uid), kLargestBuffer);
 }
 
-FileLedBuffer::~FileLedBuffer() {
-  release();  // while let_go() is still this class's
-}
-
 BufferInfo FileLedBuffer::info() const {
-  BufferInfo info = DmaBuffer::info();
+  BufferInfo info = DmaMemory::info();
+  info.size = size();
   info.capacity = std::max(info.capacity, round_up(info.size, kPage));
   return info;
 }
@@ -49,17 +46,13 @@ void FileLedBuffer::touch() {
   (void)::futimens(file_.fd.get(), times);
 }
 
-uint64_t FileLedBuffer::current_size() const {
+uint64_t FileLedBuffer::size() const {
   struct stat st {};
   return ::fstat(file_.fd.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
 }
 
 void FileLedBuffer::ask_size() {
-  const uint64_t now = current_size();
-  {
-    const std::lock_guard facts(facts_mutex_);
-    size_ = now;
-  }
+  DmaMemory::set_size(size());
   clip_old_bytes();
 }
 
@@ -79,7 +72,7 @@ void FileLedBuffer::set_size(uint64_t size) {
 Result<size_t> FileLedBuffer::read(uint64_t offset, std::span<std::byte> to) {
   const std::shared_lock use(use_);
   // The kernel would wait for a device without a limit.
-  const auto bracket = TRY(storage_ ? begin_access(Access::Read) : CpuAccess());
+  const auto bracket = TRY(begin_access(Access::Read));
   size_t done = 0;
   while (done < to.size() && offset <= kLargestBuffer) {
     const ssize_t got =
@@ -94,7 +87,7 @@ Result<size_t> FileLedBuffer::read(uint64_t offset, std::span<std::byte> to) {
 
 Result<size_t> FileLedBuffer::write_file(int64_t offset, std::span<const std::byte> from) {
   if (from.empty()) return 0;
-  const auto bracket = TRY(storage_ ? begin_access(Access::Write) : CpuAccess());
+  const auto bracket = TRY(begin_access(Access::Write));
   size_t done = 0;
   while (done < from.size()) {
     const iovec part{const_cast<std::byte*>(from.data() + done), from.size() - done};
@@ -110,16 +103,10 @@ Result<size_t> FileLedBuffer::write_file(int64_t offset, std::span<const std::by
   return done;
 }
 
-Result<size_t> FileLedBuffer::write_locked(uint64_t offset, std::span<const std::byte> from,
-                                           const Accept& accept) {
-  if (from.empty()) {
-    accept(0);
-    return 0;
-  }
+Result<size_t> FileLedBuffer::write(uint64_t offset, std::span<const std::byte> from) {
+  const std::unique_lock use(use_);
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
-  auto written = write_file(static_cast<int64_t>(offset), from);
-  if (written) accept(*written);
-  return written;
+  return write_file(static_cast<int64_t>(offset), from);
 }
 
 Result<size_t> FileLedBuffer::append(std::span<const std::byte> from, uint64_t& at) {
@@ -152,7 +139,7 @@ Result<void> FileLedBuffer::resize(uint64_t size) {
     TRY(gather(size, 0));
   }
   {
-    const auto bracket = TRY(storage_ ? begin_access(Access::Write) : CpuAccess());
+    const auto bracket = TRY(begin_access(Access::Write));
     if (::ftruncate(file_.fd.get(), static_cast<off_t>(size)) != 0) return fail_errno(errno, name());
   }
   ask_size();
@@ -175,7 +162,7 @@ Result<void> FileLedBuffer::flush() {
   };
   if (phase_ == Phase::Filling) return unless_it_grows(publish_written());
   if (size_ <= capacity()) {
-    give_back_room();
+    give_back_room([this](uint64_t bytes) { return gather(bytes, 0, true); });
     return {};
   }
   returns_ += storage_ != nullptr;
@@ -197,19 +184,43 @@ void FileLedBuffer::pin_identity() {
   if (storage_ && !gather(capacity(), 0)) pinned_ = false;  // tells the file
 }
 
-bool FileLedBuffer::moves_much(uint64_t end) const {
-  const uint64_t size = current_size();
-  return end > size && end - size > kMuch;
+Result<void> FileLedBuffer::zero(Range range) {
+  const std::unique_lock use(use_);
+  TRY(gather_rest());
+  return DmaMemory::zero(range);
 }
 
-Result<std::unique_ptr<Storage>> FileLedBuffer::memory_to_gather(uint64_t capacity, bool& dirty) {
+bool FileLedBuffer::would_block(Access access, uint64_t end) const {
+  return (access == Access::Write && end > size() + kMuch) || DmaMemory::would_block(access);
+}
+
+Result<std::unique_ptr<Lease>> FileLedBuffer::lease(Range window, Access access, uint64_t expected_end) {
+  if (access == Access::Write) return DmaMemory::lease(window, expected_end);
+  for (unsigned tries = 0;; ++tries) {
+    {
+      std::shared_lock use(use_);
+      const uint64_t end = size();
+      if (window.end() <= std::min(end, capacity()))
+        return DmaMemory::lease(window, expected_end, std::move(use));
+      if (window.end() > end || tries == kMostTries)
+        return fail(EINVAL, name() + ": the range lies beyond the buffer's end");
+    }
+    // Part of it waits for a dma-buf; or it was emptied and written anew, say.
+    const std::unique_lock use(use_);
+    if (window.end() <= size()) {
+      TRY(gather_rest());
+    }
+  }
+}
+
+Result<std::unique_ptr<Storage>> FileLedBuffer::memory_to_gather(uint64_t bytes, bool& dirty) {
   // It has to be hidden first, which what can be mapped now must never be.
-  if (phase_ != Phase::Published || size_ > this->capacity()) {
-    auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(capacity));
+  if (phase_ != Phase::Published || size_ > capacity()) {
+    auto recycled = recycler_.take(heap_->name(), uid_, heap_->capacity_for(bytes));
     dirty = recycled != nullptr;
     if (recycled) return recycled;
   }
-  auto fresh = memory_beside(capacity);
+  auto fresh = memory_beside(bytes);
   if (!fresh) return fresh;
   TRY((*fresh)->publish(name()));
   return fresh;
@@ -240,7 +251,7 @@ Result<void> FileLedBuffer::gather(uint64_t capacity, uint64_t length, bool anew
     if (!bound) return bound;
     shown_ = !dirty;
     if (fresh) {
-      adopt(std::move(fresh), dirty ? Phase::Filling : Phase::Published, false);
+      adopt(std::move(fresh), dirty ? Phase::Filling : Phase::Published);
       if (dirty) old_bytes_ = {0, this->capacity()};
       anew = false;
     } else {
@@ -259,7 +270,7 @@ Result<void> FileLedBuffer::bind_all(const Storage& target, uint64_t length, boo
   using Shown = KernelModule::Shown;
   // The kernel would wait for a device without a limit.
   const Access access = &target == storage_.get() ? Access::Write : Access::Read;
-  const auto bracket = TRY(storage_ ? begin_access(access) : CpuAccess());
+  const auto bracket = TRY(begin_access(access));
   const Shown shown = hidden ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
   const auto bound = file_.module->bind_keeping(file_.fd.get(), target.dmabuf_fd(), length, shown);
   if (bound) return {};
@@ -277,6 +288,23 @@ Result<void> FileLedBuffer::hide(const Storage& fresh) {
   return bound;
 }
 
+Result<void> FileLedBuffer::publish_written() {
+  if (phase_ == Phase::Published && size_ <= capacity()) return {};
+  // Without memory for a smaller one, a load that ended early keeps the one it has.
+  if (wastes_memory(capacity(), heap_->capacity_for(size_)) && gather(size_, 0, true)) return {};
+  return gather(0, 0);
+}
+
+void FileLedBuffer::count(uint64_t end) {
+  ask_size();
+  if (end > 0) set_size(std::max(size_, end));
+}
+
+void FileLedBuffer::release() {
+  (void)let_go();
+  adopt(nullptr, Phase::Empty);
+}
+
 Result<void> FileLedBuffer::make_room_for_load(uint64_t end) {
   ask_size();
   if (std::max(end, size_) <= capacity()) return {};
@@ -290,7 +318,7 @@ Result<void> FileLedBuffer::make_room_for_load(uint64_t end) {
   bool dirty = false;
   auto fresh = TRY(memory_to_gather(end, dirty));
   TRY(hide(*fresh));
-  adopt(std::move(fresh), Phase::Filling, false);
+  adopt(std::move(fresh), Phase::Filling);
   if (dirty) old_bytes_ = {0, capacity()};
   ask_size();
   return {};

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-/// Bytes written into a MemfdBuffer, and the memory for those that are likely to follow.
-/// A window of a MemfdBuffer given to a transfer: a mapping of its own, of a file made long enough for it.
 #include "dmabuffs/buffer/memfd_buffer.h"
 
 #include <fcntl.h>
@@ -12,7 +10,6 @@
 #include <bit>
 #include <shared_mutex>
 
-#include "dmabuffs/base/log.h"
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/heap/memfd.h"
@@ -82,7 +79,7 @@ Result<size_t> MemfdBuffer::read(uint64_t offset, std::span<std::byte> to) {
 
 bool MemfdBuffer::may_be_sparse(const struct stat& file) const {
   const auto size = static_cast<uint64_t>(file.st_size);
-  return static_cast<uint64_t>(file.st_blocks) * 512 < size || std::max(allocated_end_, ahead_end_) > size;
+  return static_cast<uint64_t>(file.st_blocks) * 512 < size || allocated_end_ > size;
 }
 
 Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look) {
@@ -140,7 +137,6 @@ void MemfdBuffer::fit_reservation() {
 }
 
 void MemfdBuffer::fit_reservation_locked() {
-  drop_ahead();
   const std::lock_guard lock(reservation_mutex_);
   const uint64_t needed = round_up(std::max(file_size(), allocated_end_), kPage);
   // Up as well, for what clients wrote by passthrough; a refusal comes too late to matter.
@@ -151,7 +147,6 @@ Result<void> MemfdBuffer::resize(uint64_t size) {
   if (!made_) return made_;
   if (!fits({0, size})) return fail(EFBIG, name() + too_large());
   const std::unique_lock use(use_);
-  drop_ahead();
   if (size > file_size()) {
     TRY(reserve_to(size));
   } else {
@@ -187,7 +182,6 @@ Result<void> MemfdBuffer::zero(Range range) {
 
 Result<uint64_t> MemfdBuffer::seek(uint64_t offset, int whence) const {
   if (!made_) return Failure(made_.error());
-  wait_for_accepted();
   const uint64_t end = size();  // not that of a lease that extends the file
   if (offset >= end) return fail_errno(ENXIO, name());
   // The descriptor's position, which this sets, nobody uses.
@@ -200,21 +194,12 @@ Result<uint64_t> MemfdBuffer::seek(uint64_t offset, int whence) const {
 Result<void> MemfdBuffer::flush() {
   const std::unique_lock use(use_);
   fit_reservation_locked();
-  return lost_;
+  return {};
 }
 
-bool MemfdBuffer::would_block(Access access, uint64_t) const {
-  if (access == Access::Write && leases_ > 0) return true;
-  const std::shared_lock use(use_, std::try_to_lock);
-  return !use && !use_.held_shortly();
+bool MemfdBuffer::would_block(Access, uint64_t) const {
+  return !std::shared_lock(use_, std::try_to_lock);
 }
-
-namespace {
-
-/// Below this a system call more costs more than what it saves.
-constexpr size_t kWorthAllocatingAhead = size_t{32} << 10;
-
-}  // namespace
 
 Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> from) {
   if (!made_) return Failure(made_.error());
@@ -226,59 +211,6 @@ Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> fr
   }
   if (!written || *written < from.size()) fit_reservation();
   return written;
-}
-
-Result<void> MemfdBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
-                                       const Accept& accept) {
-  if (made_ && from.size() >= kWorthAllocatingAhead && offset == file_size() && fits({offset, from.size()})) {
-    const std::unique_lock use(use_);
-    return extend_by(offset, from, accept);
-  }
-  return Buffer::write_behind(offset, from, accept);
-}
-
-Result<void> MemfdBuffer::extend_by(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const std::lock_guard moving(moving_mutex_);
-  const uint64_t end = offset + from.size();
-  // The memory is there, so the copy can't fail; and nobody reads before it is done, as this holds use_.
-  const bool behind = offset == file_size() && end <= ahead_end_ && truncate_to(memfd_.get(), end) == 0;
-  if (behind) accept(from.size());
-  const auto written = behind ? put(offset, from) : write_within_budget(offset, from);
-  if (behind && (!written || *written < from.size())) {
-    lost_ = fail(EIO, name() + ": bytes at " + std::to_string(offset) + " could not be stored");
-    log_error(lost_.error().message);
-  }
-  if (!behind) {
-    if (!written || *written < from.size()) fit_reservation_locked();
-    if (!written) return Failure(written.error());
-    accept(*written);
-  }
-  if (offset == last_end_ && offset > 0) allocate_ahead(from.size());
-  last_end_ = end;
-  return {};
-}
-
-void MemfdBuffer::allocate_ahead(size_t length) {
-  const uint64_t size = file_size();
-  const Range ahead{size, length};
-  if (!fits(ahead) || !reserve_to(ahead.end())) return drop_ahead();
-  if (fallocate_all(memfd_.get(), FALLOC_FL_KEEP_SIZE, ahead) != 0) return fit_reservation_locked();
-  ahead_end_ = ahead.end();
-}
-
-void MemfdBuffer::drop_ahead() {
-  const uint64_t start = round_up(std::max(file_size(), allocated_end_), kPage);
-  if (ahead_end_ > start) {
-    struct stat before {};
-    const bool known = ::fstat(memfd_.get(), &before) == 0;
-    (void)fallocate_all(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                        {start, ahead_end_ - start});
-    // Some kernels take that for a change of the content (6.18 does), and it may come after the writer has
-    // set the times.
-    const struct timespec times[2] = {before.st_atim, before.st_mtim};
-    if (known) (void)::futimens(memfd_.get(), times);
-  }
-  ahead_end_ = 0;
 }
 
 Result<size_t> MemfdBuffer::append(std::span<const std::byte> from, uint64_t& at) {
@@ -313,15 +245,13 @@ Result<size_t> MemfdBuffer::put(uint64_t offset, std::span<const std::byte> from
   return done;
 }
 
+/// A mapping of its own, of a file made long enough for it.
 class MemfdLease final : public Lease {
  public:
   MemfdLease(MemfdBuffer& buffer, Range window, Access access)
-      : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {
-    ++buffer_.leases_;
-  }
+      : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {}
   ~MemfdLease() override {
     if (extends_) (void)settle(0);
-    --buffer_.leases_;
   }
   MemfdLease(const MemfdLease&) = delete;
   MemfdLease& operator=(const MemfdLease&) = delete;
@@ -395,7 +325,6 @@ class MemfdLease final : public Lease {
   Result<void> extend(uint64_t expected_end) {
     shared_.unlock();
     exclusive_ = std::unique_lock(buffer_.use_);
-    buffer_.drop_ahead();
     // The whole load now: what can't be held is better refused before bytes move.
     TRY(buffer_.reserve_to(std::max(window_.end(), expected_end)));
     const std::lock_guard facts(buffer_.facts_mutex_);

@@ -2,7 +2,6 @@
 #pragma once
 #include <sys/stat.h>
 
-#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -28,14 +27,12 @@ class MemfdBuffer final : public Buffer {
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override;
   Result<bool> view(uint64_t offset, size_t length, const Look& look) override;
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
-  Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
-  void wait_for_accepted() const override { const std::lock_guard moving(moving_mutex_); }
   Result<size_t> append(std::span<const std::byte> from, uint64_t& at) override;
   Result<void> resize(uint64_t size) override;
   Result<void> allocate(Range range, bool keep_size) override;
   Result<void> zero(Range range) override;
   [[nodiscard]] Result<uint64_t> seek(uint64_t offset, int whence) const override;
-  /// Nothing to make; gives back what was reserved or allocated for bytes that never came. EIO: see lost_.
+  /// Nothing to make; gives back what was reserved for bytes that never came.
   Result<void> flush() override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
@@ -54,17 +51,9 @@ class MemfdBuffer final : public Buffer {
   /// The file's size as it is, an extending lease included.
   [[nodiscard]] uint64_t file_size() const;
 
-  // memfd_buffer_write.cpp
-
   Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
   /// pwrite(2) of all; fewer when the memory ran out in the middle.
   Result<size_t> put(uint64_t offset, std::span<const std::byte> from);
-  /// A write that makes the file longer. Exclusive.
-  Result<void> extend_by(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
-  /// Allocates the memory of the next write, should it be like the last one. Exclusive.
-  void allocate_ahead(size_t length);
-  /// Gives back what was allocated ahead; the file's times stay. Exclusive.
-  void drop_ahead();
 
   /// Whether there may be holes in the file, which looking at them would allocate. Under use_.
   [[nodiscard]] bool may_be_sparse(const struct stat& file) const;
@@ -84,13 +73,6 @@ class MemfdBuffer final : public Buffer {
   UniqueFd memfd_;
 
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
-  std::atomic<unsigned> leases_{0};
-  mutable std::mutex
-      moving_mutex_;  // held, after use_, from before bytes are accepted until nothing changes any more
-  // Guarded by use_:
-  uint64_t ahead_end_ = 0;  // memory is allocated up to here, though the file ends before; 0: none is
-  uint64_t last_end_ = 0;   // of the last write that made the file longer
-  Result<void> lost_;       // accepted bytes that could not be stored after all (a bug, or a hardware fault)
 
   std::mutex mapping_mutex_;
   std::shared_ptr<const Mapping> mapping_;  // of the file, for view()

@@ -109,30 +109,15 @@ void op_read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_fil
 
 void op_write(fuse_req_t request, fuse_ino_t, std::span<const char> data, off_t offset,
               fuse_file_info* info) {
-  // A reference of its own: the kernel may release the file as soon as it has the answer.
   const OpenPtr file = handle_of(info).file;
   const auto at = static_cast<uint64_t>(offset);
   const auto bytes = std::as_bytes(data);
   file->set_append((info->flags & O_APPEND) != 0);
   if (file->would_block(Access::Write, at + bytes.size())) going_to_wait();
-
-  Session& session = session_of(request);
-  bool answered = false;
-  const auto answer = [&](size_t count) {
-    answered = true;
-    session.context().written_bytes.fetch_add(count, std::memory_order_relaxed);
-    fuse_reply_write(request, count);
-  };
-  // What passes the daemon by passthrough would not wait for bytes that are still to be stored.
-  const bool passed_by = session.passthrough().enabled() && file->passthrough_fd() >= 0;
-  const bool behind = MustNotWait::here() && !passed_by;
-  try {
-    const auto done =
-        behind ? file->write_behind(at, bytes, answer) : file->OpenFile::write_behind(at, bytes, answer);
-    if (!done) reply_error(request, done.error());
-  } catch (...) {
-    if (!answered) throw;
-  }
+  const auto written = file->write(at, bytes);
+  if (!written) return reply_error(request, written.error());
+  session_of(request).context().written_bytes.fetch_add(*written, std::memory_order_relaxed);
+  fuse_reply_write(request, *written);
 }
 
 void write_callback(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset,

@@ -13,11 +13,6 @@ Failure refuse(int code) {
 Result<size_t> OpenFile::write(uint64_t, std::span<const std::byte>) {
   return refuse(EBADF);
 }
-Result<void> OpenFile::write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) {
-  const auto written = TRY(write(offset, from));
-  accept(written);
-  return {};
-}
 Result<void> OpenFile::fallocate(int, uint64_t, uint64_t) {
   return refuse(EOPNOTSUPP);
 }

@@ -60,8 +60,6 @@ class OpenFile {
   /// As Buffer::view: shows the bytes where they lie; false: use read().
   virtual Result<bool> view(uint64_t /*offset*/, size_t /*length*/, const Look&) { return false; }
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from);
-  /// As Buffer::write_behind.
-  virtual Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept);
   /// fcntl(2) may set and take O_APPEND after the open; each write tells what holds.
   virtual void set_append(bool /*append*/) {}
   /// A close(2) of one of its descriptors; errors reach the caller.

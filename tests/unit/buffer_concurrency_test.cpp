@@ -130,34 +130,3 @@ TEST_CASE("a thread that must not wait is not held up by a lease, but told") {
   check(real_heap(bench, "memfd"));
   on_each_dmabuf_heap(bench, check);
 }
-
-TEST_CASE("threads that must not wait for others wait for each other, unless somebody comes between") {
-  UseLock lock;
-  std::atomic<int> done{0};
-  std::optional<MustNotWait> here(std::in_place);
-  lock.lock();
-  CHECK(lock.held_shortly());
-  std::thread second([&] {
-    const MustNotWait there;
-    const std::shared_lock use(lock);
-    ++done;
-  });
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  CHECK(done == 0);
-  lock.unlock();
-  second.join();
-  CHECK(done == 1);
-
-  lock.lock_shared();
-  std::thread patient([&] {
-    const std::unique_lock use(lock);
-    ++done;
-  });
-  while (lock.held_shortly()) std::this_thread::yield();
-  CHECK_THROWS_AS(lock.lock_shared(), Elsewhere);
-  CHECK(done == 1);
-  lock.unlock_shared();
-  here.reset();
-  patient.join();
-  CHECK(done == 2);
-}

@@ -148,7 +148,6 @@ Result<struct stat> BufferFile::getattr(const Caller&, OpenFile*) {
   st.st_size = static_cast<off_t>(info.size);
   st.st_blocks = static_cast<blkcnt_t>(info.capacity / 512);
   if (!held) return st;
-  held->wait_for_accepted();
   struct stat own {};
   if (const int keeper = time_keeper(*held); keeper >= 0 && ::fstat(keeper, &own) == 0) {
     st.st_atim = own.st_atim;
@@ -168,7 +167,6 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
   } else if (change.size) {
     contents_changed();
   }
-  if (held) held->wait_for_accepted();  // what moves later would change the times again
   const std::lock_guard lock(mutex_);
   attributes_.apply(change, kKeptBits);
   const int keeper = buffer_ ? time_keeper(*buffer_) : -1;

@@ -19,16 +19,6 @@ Result<size_t> OpenBuffer::write(uint64_t offset, std::span<const std::byte> fro
   return written;
 }
 
-Result<void> OpenBuffer::write_behind(uint64_t offset, std::span<const std::byte> from,
-                                      const Accept& accept) {
-  if (append_) return OpenFile::write_behind(offset, from, accept);
-  wrote_.store(true, std::memory_order_relaxed);
-  return buffer_->write_behind(offset, from, [&](size_t count) {
-    if (count > 0) file_->contents_changed();
-    accept(count);
-  });
-}
-
 bool OpenBuffer::would_block(Access access, uint64_t end) const {
   // The kernel's idea of the end, which O_APPEND writes name as their offset, may be too low.
   if (access == Access::Write && append_) end = std::max(end, buffer_->size() + 1);

@@ -18,7 +18,6 @@ class OpenBuffer : public OpenFile {
     return buffer_->view(offset, length, look);
   }
   Result<size_t> write(uint64_t offset, std::span<const std::byte> from) override;
-  Result<void> write_behind(uint64_t offset, std::span<const std::byte> from, const Accept& accept) override;
   void set_append(bool append) override { append_.store(append, std::memory_order_relaxed); }
   Result<void> flush() override;
   Result<void> fsync(bool data_only) override;
