@@ -123,15 +123,14 @@ void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   exec->footer(
       "As in: dmabuffs exec buf/heaps/system/in out=buf/heaps/system/out -- ./prog --in-fd 3 --out-fd 4\n"
       "       dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
-  add_words(*exec, "PATH", settings->buffers,
-            "Buffers to hand out from descriptor 3 on, in this order ($LISTEN_FDS, $LISTEN_FDNAMES)",
-            "[NAME=]FILE");
+  exec->add_option("[NAME=]FILE", settings->buffers,
+                   "Buffers to hand out from descriptor 3 on, in this order ($LISTEN_FDS, $LISTEN_FDNAMES)");
   exec->add_flag("--fd", settings->fd, "The words before -- are such buffers, whatever they look like");
   exec->add_flag("--require-dmabuf", settings->require_dmabuf, "Fail where the memory is no dma-buf");
   exec->add_flag("--huge", settings->huge,
                  "Huge pages stay, also where this kernel's importers misread them");
   // For the help only: cut_command has taken it.
-  auto shown = std::make_shared<std::vector<std::string>>();
+  auto shown = std::make_shared<std::string>();
   exec->add_option("COMMAND", *shown, "What to run: from the first word that is no option, or behind --");
   add_mount_words(*exec, *settings);
   add_words(*exec, "-o", settings->options, "Options, as for mount", "OPT,...");

@@ -21,4 +21,10 @@ Result<HeapAccess> node_access(const std::string& node);
 /// DMA_BUF_SET_NAME, cut to the 31 bytes the kernel takes (at a character's boundary in UTF-8).
 Result<void> name_dmabuf(int dmabuf, const std::string& name);
 
+/// "exp_name" of /proc/self/fdinfo/N: "udmabuf", "system", …; empty when it is no dma-buf.
+std::string dmabuf_exporter(int dmabuf_fd);
+/// How many hold the dma-buf: descriptors (one for all that were dup(2)ed from each other), mappings,
+/// importers. 1: nothing but this descriptor. UINT64_MAX: it can't be told.
+uint64_t dmabuf_references(int dmabuf_fd);
+
 }  // namespace dmabuffs

@@ -47,6 +47,13 @@ class Heap {
   /// ENODEV (it is gone), EIO.
   virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
 
+  /// Whether this kernel shows importers that go by the CPU other bytes than are in huge pages of its memory.
+  [[nodiscard]] virtual bool misleads_importers() const { return false; }
+  /// As create(), but memory that every importer reads right.
+  virtual Result<std::unique_ptr<Storage>> create_for_all(uint64_t size, uid_t uid) {
+    return create(size, uid);
+  }
+
   /// A range of a file, open for direct I/O.
   struct Source {
     int file;

@@ -21,6 +21,10 @@ enum class PageSize { Small, Huge };
 /// or EINVAL.
 Result<UniqueFd> make_memfd(const std::string& name, PageSize pages);
 
+/// Whether anybody has the memfd open by an open(2) of its own, or mapped by that. A lease for writing
+/// (fcntl(2), F_SETLEASE) is refused then; this program's first descriptor and its mappings don't count.
+bool memfd_held_by_others(int memfd);
+
 inline int fallocate_all(int fd, int mode, Range range) {
   while (::fallocate(fd, mode, static_cast<off_t>(range.offset), static_cast<off_t>(range.length)) != 0) {
     if (errno != EINTR) return errno;

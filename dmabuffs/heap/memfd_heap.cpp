@@ -2,6 +2,7 @@
 #include "dmabuffs/heap/memfd_heap.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -22,6 +23,14 @@ Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t u
 
 MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap)
     : heap_(std::move(heap)), memfd_(std::move(memfd)), reservation_(std::move(reservation)) {}
+
+std::unique_ptr<Storage> MemfdStorage::of(UniqueFd memfd, Reservation reservation, const std::string& heap) {
+  struct stat st {};
+  (void)::fstat(memfd.get(), &st);
+  std::unique_ptr<MemfdStorage> storage(new MemfdStorage(std::move(memfd), std::move(reservation), heap));
+  storage->length_ = static_cast<uint64_t>(st.st_size);
+  return storage;
+}
 
 uint64_t MemfdStorage::length() const {
   const std::lock_guard lock(mutex_);

@@ -13,6 +13,7 @@
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/heap/budget.h"
 #include "dmabuffs/heap/heap.h"
+#include "dmabuffs/heap/memfd.h"
 #include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
@@ -23,6 +24,9 @@ class MemfdStorage final : public Storage {
   /// EMFILE, ENFILE with the remedy.
   static Result<std::unique_ptr<MemfdStorage>> make(Budget& budget, uid_t uid, const std::string& name,
                                                     const std::string& heap = "memfd");
+
+  /// Of a memfd that was handed out, its size sealed, and what it is charged to.
+  static std::unique_ptr<Storage> of(UniqueFd memfd, Reservation reservation, const std::string& heap);
 
   /// The memfd, owned by the storage; its file size is length(). Not sealed, sealing is allowed.
   [[nodiscard]] int memfd() const { return memfd_.get(); }
@@ -41,6 +45,7 @@ class MemfdStorage final : public Storage {
   Result<void> publish(const std::string&) override { return {}; }
   Result<std::span<std::byte>> map() override;
   void unmap() override;
+  [[nodiscard]] bool held_by_others(unsigned) override { return memfd_held_by_others(memfd_.get()); }
 
  private:
   MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap);

@@ -35,6 +35,10 @@ class Storage {
   virtual Result<std::span<std::byte>> map() = 0;
   /// Drops the mapping (address space and page tables are the daemon's); the next map() makes it again.
   virtual void unmap() = 0;
+  /// Of what was handed out: whether anybody else holds it, by a descriptor, a mapping or an import. `own`:
+  /// how many do for this daemon beside dmabuf_fd() and map(), which is dropped where it might be taken for
+  /// one.
+  [[nodiscard]] virtual bool held_by_others(unsigned own = 0);
   /// Bytes of it in huge pages, for `info`.
   [[nodiscard]] virtual uint64_t huge_bytes() const { return 0; }
 };

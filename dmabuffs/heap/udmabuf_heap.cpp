@@ -27,4 +27,11 @@ Result<std::unique_ptr<Storage>> UdmabufHeap::create(uint64_t size, uid_t uid) {
   return storage;
 }
 
+Result<std::unique_ptr<Storage>> UdmabufHeap::create_for_all(uint64_t size, uid_t uid) {
+  UdmabufSource small = source_;
+  small.huge = HugeUse::Never;
+  auto storage = TRY(UdmabufStorage::make(small, budget_, uid, round_up(size, kPage)));
+  return storage;
+}
+
 }  // namespace dmabuffs

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/udmabuf_storage.h"
 
@@ -22,6 +23,10 @@ class UdmabufHeap final : public Heap {
   [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
   [[nodiscard]] Budget& budget() override { return budget_; }
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
+  /// Before 7.3 vmap of a udmabuf takes the first page of a huge one for all of them
+  /// (drivers/dma-buf/udmabuf.c).
+  [[nodiscard]] bool misleads_importers() const override { return !kernel_since(7, 3); }
+  Result<std::unique_ptr<Storage>> create_for_all(uint64_t size, uid_t uid) override;
 
  private:
   Budget& budget_;

@@ -12,6 +12,7 @@
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/control/client.h"
 #include "dmabuffs/control/dmabuffs.h"
+#include "dmabuffs/control/hand_out.h"
 
 namespace dmabuffs::cli {
 
