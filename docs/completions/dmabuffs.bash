@@ -45,7 +45,7 @@ _dmabuffs() {
         mount) options='--files --heap --heap-if-present --require-direct --foreground -o' ;;
         umount | unmount) options='--lazy' ;;
         cp) options='--require-direct --no-progress --json --recursive --force --preserve --verbose' ;;
-        exec) options='--files --heap --heap-if-present --require-direct -o --' ;;
+        exec) options='--fd --require-dmabuf --huge --files --heap --heap-if-present --require-direct -o --' ;;
         info | status) options='--json' ;;
         doctor) options='--json --fix' ;;
         esac
