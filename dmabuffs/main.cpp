@@ -147,6 +147,14 @@ void add_info(CLI::App& app, Action& action) {
   command->callback([&action, options] { action = [options] { return run_info(*options); }; });
 }
 
+void add_ps(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("ps", "Show the dma-bufs of this machine and who holds them");
+  const auto options = std::make_shared<PsOptions>();
+  command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
+  command->add_option("--pid", options->pid, "Only those that this process holds")->type_name("PID");
+  command->callback([&action, options] { action = [options] { return run_ps(*options); }; });
+}
+
 void add_status(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("status", "Show what a mount holds and how its transfers ran");
   const auto json = std::make_shared<bool>(false);
@@ -211,6 +219,7 @@ int run(int argc, char** argv) {
   add_cp(app, action);
   add_exec(app, action, std::move(command));
   add_info(app, action);
+  add_ps(app, action);
   add_status(app, action);
   add_socket(app, action);
   add_doctor(app, action);

@@ -50,6 +50,12 @@ struct InfoOptions {
 };
 int run_info(const InfoOptions& options);
 
+struct PsOptions {
+  bool json = false;
+  std::optional<int> pid;
+};
+int run_ps(const PsOptions& options);
+
 int run_status(const std::string& path, bool json);
 int run_socket(const std::string& path);
 

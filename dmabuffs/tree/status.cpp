@@ -116,7 +116,8 @@ class Inventory {
                            {"heap", heap.name()},
                            {"size", about.size},
                            {"capacity", about.capacity},
-                           {"is_dmabuf", about.is_dmabuf}});
+                           {"is_dmabuf", about.is_dmabuf},
+                           {"inode", about.is_dmabuf ? Json(about.dmabuf_inode) : Json()}});
   }
 
   /// Heaps there are now, and those that have gone but whose buffers live on.

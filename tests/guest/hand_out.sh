@@ -74,5 +74,18 @@ for name in system udmabuf direct; do
     for _ in {1..30}; do [[ $(used) != "$before" ]] && break; sleep 0.1; done
     check "$name: until the program ends" test "$(used)" -lt "$before"
 done
+
+# ps against the kernel's own list.
+for name in system udmabuf direct; do cp "$T/first" "$mnt/heaps/$name/buffer"; done
+start "$mnt/heaps/udmabuf/buffer"
+"$DMABUFFS" ps --json >"$T/ps"
+kernel() { awk 'NF >= 6 && $1 ~ /^[0-9]+$/ && $6 ~ /^[0-9]+$/ { printf "%d %d\n", $6, $1 }' /sys/kernel/debug/dma_buf/bufinfo | sort; }
+equals 'ps shows the inodes and sizes that the kernel does' "$(jq -r '.[] | "\(.inode) \(.size)"' "$T/ps" | sort)" "$(kernel)"
+equals 'ps names who holds one' "$(jq -r --argjson pid "$pid" '.[] | select(.path | tostring | endswith("udmabuf/buffer")) | .holders[] | select(.pid == $pid) | "\(.command) \(.descriptors) \(.mappings)"' "$T/ps")" 'python3 [3] 1'
+run "$DMABUFFS" ps --pid "$pid"
+says 'ps --pid shows it to people' 0 "$mnt/heaps/udmabuf/buffer"
+run setpriv --reuid 65534 --regid 65534 --clear-groups "$DMABUFFS" ps
+says 'an ordinary user is told what is not seen' 0 'processes of others could not be looked into; run it as root'
+end
 unmount_it
 exit "$failed"
