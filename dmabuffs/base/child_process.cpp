@@ -9,6 +9,8 @@
 
 #include <csignal>
 
+#include "dmabuffs/base/io.h"
+
 namespace dmabuffs {
 
 Result<ChildProcess> ChildProcess::start(int death_signal, const std::function<int()>& body) {
@@ -38,12 +40,12 @@ void ChildProcess::signal(int number) const {
 
 bool ChildProcess::ended_within(int milliseconds) const {
   pollfd wait{pidfd_.get(), POLLIN, 0};
-  return TEMP_FAILURE_RETRY(::poll(&wait, 1, milliseconds)) > 0;
+  return again([&] { return ::poll(&wait, 1, milliseconds); }) > 0;
 }
 
 int ChildProcess::reap() {
   int status = 0;
-  (void)TEMP_FAILURE_RETRY(::waitpid(pid_, &status, 0));
+  (void)again([&] { return ::waitpid(pid_, &status, 0); });
   return status;
 }
 

@@ -13,7 +13,6 @@
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/heap/heap.h"
-#include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
 

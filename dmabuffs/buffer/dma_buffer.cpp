@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/buffer/dma_buffer.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/base/mapping.h"
@@ -16,19 +15,6 @@ namespace dmabuffs {
 namespace {
 
 constexpr uint64_t kLargestStep = uint64_t{64} << 20;
-
-/// Copies `target.size()` bytes of a file from `offset`. Through pread, which skips holes without allocating
-/// them.
-Result<void> read_all(int fd, uint64_t offset, std::span<std::byte> target) {
-  while (!target.empty()) {
-    const ssize_t got = ::pread(fd, target.data(), target.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return fail_errno(got < 0 ? errno : EIO, "moving a buffer's bytes to its dma-buf");
-    offset += static_cast<uint64_t>(got);
-    target = target.subspan(static_cast<size_t>(got));
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -280,8 +266,12 @@ Result<void> DmaBuffer::copy_content(Storage& fresh, uint64_t bytes) {
   const auto target = TRY(fresh.map()).first(bytes);
   if (staged_) {
     storage_->unmap();
-    return in_parts(target, [&](std::span<std::byte> part, uint64_t offset) {
-      return read_all(static_cast<MemfdStorage&>(*storage_).memfd(), offset, part);
+    const int memfd = static_cast<MemfdStorage&>(*storage_).memfd();
+    return in_parts(target, [&](std::span<std::byte> part, uint64_t offset) -> Result<void> {
+      // Skips holes without allocating them.
+      const ssize_t got = pread_all(memfd, part, offset);
+      if (got == static_cast<ssize_t>(part.size())) return {};
+      return fail_errno(got < 0 ? errno : EIO, "moving a buffer's bytes to its dma-buf");
     });
   }
   const auto source = TRY(storage_->map());

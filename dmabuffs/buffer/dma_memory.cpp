@@ -29,7 +29,7 @@ std::string DmaMemory::name() const {
 void DmaMemory::set_name(const std::string& name_now) {
   const std::lock_guard lock(facts_mutex_);
   name_ = name_now;
-  if (facts_.pid_fd >= 0) set_dmabuf_name(facts_.pid_fd, name_);
+  if (facts_.pid_fd >= 0) name_dmabuf(facts_.pid_fd, name_);
 }
 
 bool DmaMemory::would_block(Access access) const {
@@ -117,7 +117,7 @@ void DmaMemory::note_memory() {
   if (now.pid_fd != facts_.pid_fd) accessed_ = false;
   // Named here too: a recycled dma-buf has the name of its last owner, and set_name() may have come while it
   // was made.
-  if (now.pid_fd >= 0 && now.pid_fd != facts_.pid_fd) set_dmabuf_name(now.pid_fd, name_);
+  if (now.pid_fd >= 0 && now.pid_fd != facts_.pid_fd) name_dmabuf(now.pid_fd, name_);
   facts_ = std::move(now);
 }
 

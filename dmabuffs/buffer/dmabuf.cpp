@@ -18,21 +18,6 @@ uint64_t dmabuf_inode(int dmabuf_fd) {
   return ::fstat(dmabuf_fd, &st) == 0 ? st.st_ino : 0;
 }
 
-std::string cut_dmabuf_name(const std::string& name) {
-  size_t length = std::min<size_t>(name.size(), DMA_BUF_NAME_LEN - 1);
-  const auto continues = [&](size_t at) {
-    return at < name.size() && (static_cast<unsigned char>(name[at]) & 0xc0) == 0x80;
-  };
-  // A character of UTF-8 is four bytes at most; a name that is no UTF-8 is cut where it has to be.
-  for (unsigned back = 0; back < 4 && length > back; ++back)
-    if (!continues(length - back)) return name.substr(0, length - back);
-  return name.substr(0, length);
-}
-
-void set_dmabuf_name(int dmabuf_fd, const std::string& name) {
-  (void)::ioctl(dmabuf_fd, DMA_BUF_SET_NAME_B, cut_dmabuf_name(name).c_str());
-}
-
 namespace {
 
 using Clock = std::chrono::steady_clock;

@@ -14,10 +14,6 @@ namespace dmabuffs {
 
 /// The inode number that fdinfo and debugfs' bufinfo show; 0 when it can't be told.
 uint64_t dmabuf_inode(int dmabuf_fd);
-/// As much of a file's name as the kernel keeps of a dma-buf's (31 bytes), in whole characters of UTF-8.
-std::string cut_dmabuf_name(const std::string& name);
-/// DMA_BUF_SET_NAME. Best effort: a name is for people.
-void set_dmabuf_name(int dmabuf_fd, const std::string& name);
 
 /// How long a device may keep the daemon waiting: SYNC itself waits for fences without a limit.
 inline constexpr std::chrono::milliseconds kFenceLimit{5000};

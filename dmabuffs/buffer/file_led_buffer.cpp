@@ -11,6 +11,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/buffer/buffer.h"
@@ -73,34 +74,22 @@ Result<size_t> FileLedBuffer::read(uint64_t offset, std::span<std::byte> to) {
   const std::shared_lock use(use_);
   // The kernel would wait for a device without a limit.
   const auto bracket = TRY(begin_access(Access::Read));
-  size_t done = 0;
-  while (done < to.size() && offset <= kLargestBuffer) {
-    const ssize_t got =
-        ::pread(file_.fd.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && done == 0) return fail_errno(errno, name());
-    if (got <= 0) break;
-    done += static_cast<size_t>(got);
-  }
-  return done;
+  const ssize_t got = offset > kLargestBuffer ? 0 : pread_all(file_.fd.get(), to, offset);
+  if (got < 0) return fail_errno(errno, name());
+  return static_cast<size_t>(got);
 }
 
 Result<size_t> FileLedBuffer::write_file(int64_t offset, std::span<const std::byte> from) {
   if (from.empty()) return 0;
   const auto bracket = TRY(begin_access(Access::Write));
-  size_t done = 0;
-  while (done < from.size()) {
-    const iovec part{const_cast<std::byte*>(from.data() + done), from.size() - done};
-    const ssize_t put = offset < 0
-                            ? ::pwritev2(file_.fd.get(), &part, 1, 0, RWF_APPEND)
-                            : ::pwritev2(file_.fd.get(), &part, 1, offset + static_cast<off_t>(done), 0);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0 && done == 0) return errno == EBUSY ? Failure(busy()) : fail_errno(errno, name());
-    if (put <= 0) break;
-    done += static_cast<size_t>(put);
-  }
+  const ssize_t put = move_all(from, [&](auto left, size_t done) {
+    const iovec part{const_cast<std::byte*>(left.data()), left.size()};
+    return offset < 0 ? ::pwritev2(file_.fd.get(), &part, 1, 0, RWF_APPEND)
+                      : ::pwritev2(file_.fd.get(), &part, 1, offset + static_cast<off_t>(done), 0);
+  });
+  if (put < 0) return errno == EBUSY ? Failure(busy()) : fail_errno(errno, name());
   ask_size();
-  return done;
+  return static_cast<size_t>(put);
 }
 
 Result<size_t> FileLedBuffer::write(uint64_t offset, std::span<const std::byte> from) {

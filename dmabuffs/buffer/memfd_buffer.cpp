@@ -10,11 +10,12 @@
 #include <bit>
 #include <shared_mutex>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/recycler.h"
-#include "dmabuffs/heap/memfd.h"
 #include "dmabuffs/heap/memfd_heap.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 
@@ -75,16 +76,9 @@ Result<size_t> MemfdBuffer::read(uint64_t offset, std::span<std::byte> to) {
   if (offset > kLargestBuffer) return 0;
   const std::shared_lock use(use_);
   if (handed_out_) to = to.first(std::min<uint64_t>(to.size(), size() - std::min(size(), offset)));
-  size_t done = 0;
-  while (done < to.size()) {
-    const ssize_t got =
-        ::pread(memfd_.get(), to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && done == 0) return fail_errno(errno, name());
-    if (got <= 0) break;
-    done += static_cast<size_t>(got);
-  }
-  return done;
+  const ssize_t got = pread_all(memfd_.get(), to, offset);
+  if (got < 0) return fail_errno(errno, name());
+  return static_cast<size_t>(got);
 }
 
 bool MemfdBuffer::may_be_sparse(const struct stat& file) const {
@@ -110,9 +104,9 @@ Result<std::shared_ptr<const Mapping>> MemfdBuffer::readable(uint64_t length) {
   if (mapping_ && mapping_->size() >= length) return mapping_;
   // More than there is (which costs nothing but addresses), so that a file that grows is not mapped each
   // time.
-  auto mapping = Mapping::of_file(memfd_.get(), 0, std::max(std::bit_ceil(length), kHugePage), PROT_READ);
-  if (!mapping) return fail(mapping.error().code, name() + ": " + mapping.error().message);
-  mapping_ = std::make_shared<const Mapping>(std::move(*mapping));
+  const uint64_t ample = std::max(std::bit_ceil(length), kHugePage);
+  mapping_ = std::make_shared<const Mapping>(
+      TRY(about(name(), Mapping::of_file(memfd_.get(), 0, ample, PROT_READ))));
   return mapping_;
 }
 
@@ -125,9 +119,7 @@ void MemfdBuffer::idle() {
 Result<void> MemfdBuffer::reserve_to(uint64_t end) {
   const std::lock_guard lock(reservation_mutex_);
   if (end <= reservation_.bytes()) return {};
-  auto reserved = reservation_.resize(round_up(std::max(end, file_size()), kPage));
-  if (!reserved) return fail(reserved.error().code, name() + ": " + reserved.error().message);
-  return {};
+  return about(name(), reservation_.resize(round_up(std::max(end, file_size()), kPage)));
 }
 
 uint64_t MemfdBuffer::reserve_towards(uint64_t end) {
@@ -313,20 +305,9 @@ Result<size_t> MemfdBuffer::write_within_budget(uint64_t offset, std::span<const
     if (offset >= end) return pass(std::move(reserved));
     from = from.first(end - offset);  // what still fits; the next write meets the error
   }
-  return put(offset, from);
-}
-
-Result<size_t> MemfdBuffer::put(uint64_t offset, std::span<const std::byte> from) {
-  size_t done = 0;
-  while (done < from.size()) {
-    const ssize_t put =
-        ::pwrite(memfd_.get(), from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0 && done == 0) return fail_errno(errno, name());
-    if (put <= 0) break;
-    done += static_cast<size_t>(put);
-  }
-  return done;
+  const ssize_t put = pwrite_all(memfd_.get(), from, offset);
+  if (put < 0) return fail_errno(errno, name());
+  return static_cast<size_t>(put);
 }
 
 /// A mapping of its own, of a file made long enough for it.
@@ -351,9 +332,8 @@ class MemfdLease final : public Lease {
     }
     const uint64_t start = round_down(window_.offset, kPage);
     const int protection = access_ == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
-    auto mapping = Mapping::of_file(buffer_.memfd_.get(), start, window_.end() - start, protection);
-    if (!mapping) return fail(mapping.error().code, buffer_.name() + ": " + mapping.error().message);
-    mapping_ = std::move(*mapping);
+    mapping_ = TRY(about(buffer_.name(),
+                         Mapping::of_file(buffer_.memfd_.get(), start, window_.end() - start, protection)));
     uint64_t end = window_.end();
     if (access_ == Access::Read) {
       TRY(cover_holes(start, end));
@@ -438,9 +418,8 @@ class MemfdLease final : public Lease {
     if (window_.end() <= before) return {};
     // Allocates one page. Unlike ftruncate it can't cut off what a client appends at this moment by
     // passthrough.
-    while (::fallocate(buffer_.memfd_.get(), 0, static_cast<off_t>(window_.end() - 1), 1) != 0) {
-      if (errno != EINTR) return fail_errno(errno, buffer_.name_);
-    }
+    if (const int code = fallocate_all(buffer_.memfd_.get(), 0, {window_.end() - 1, 1}); code != 0)
+      return fail_errno(code, buffer_.name_);
     buffer_.extension_ = {before, window_.end() - before};
     extends_ = true;
     return {};
@@ -457,15 +436,9 @@ class MemfdLease final : public Lease {
     if (size == window_.end()) return {};
     const int fd = buffer_.memfd_.get();
     const bool ours = buffer_.file_size() == window_.end();
-    const auto drop = [&] {
-      return ours ? ::ftruncate(fd, static_cast<off_t>(size))
-                  : ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size),
-                                static_cast<off_t>(window_.end() - size));
-    };
-    while (drop() != 0) {
-      if (errno != EINTR) return fail_errno(errno, buffer_.name_);
-    }
-    return {};
+    constexpr int kHole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    const int code = ours ? truncate_to(fd, size) : fallocate_all(fd, kHole, {size, window_.end() - size});
+    return code == 0 ? Result<void>{} : fail_errno(code, buffer_.name_);
   }
 
   MemfdBuffer& buffer_;

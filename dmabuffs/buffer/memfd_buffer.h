@@ -58,8 +58,6 @@ class MemfdBuffer final : public Buffer {
   [[nodiscard]] uint64_t file_size() const;
 
   Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
-  /// pwrite(2) of all; fewer when the memory ran out in the middle.
-  Result<size_t> put(uint64_t offset, std::span<const std::byte> from);
 
   // Of what was handed out, under use_, exclusive:
   Result<size_t> write_fixed(uint64_t offset, std::span<const std::byte> from);

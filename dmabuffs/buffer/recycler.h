@@ -16,7 +16,7 @@
 #include <string>
 #include <thread>
 
-#include "dmabuffs/heap/storage.h"
+#include "dmabuffs/heap/heap.h"
 
 namespace dmabuffs {
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include "dmabuffs/base/io.h"
 
 namespace dmabuffs {
 
@@ -76,7 +77,8 @@ Result<void> send_text(int socket, const std::string& text, std::span<const int>
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
   const int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
-  if (TEMP_FAILURE_RETRY(::sendmsg(socket, &header, flags)) < 0) return fail_errno(errno, "control socket");
+  if (again([&] { return ::sendmsg(socket, &header, flags); }) < 0)
+    return fail_errno(errno, "control socket");
   return {};
 }
 

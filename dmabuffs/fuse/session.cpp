@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/fuse/operations.h"
@@ -172,7 +174,13 @@ Result<void> Session::serve(std::function<void()> ready) {
                                                                              &fuse_loop_cfg_destroy);
   fuse_loop_cfg_set_clone_fd(config.get(), 1);
   fuse_loop_cfg_set_max_threads(config.get(), kWorkers);
-  const int ended = fuse_session_loop_mt(fuse_.get(), config.get());
+  int ended = fuse_session_loop_mt(fuse_.get(), config.get());
+  // A worker that finds no memory for its first request ends libfuse's loop for all; -1: there was none for
+  // the first worker.
+  for (bool again = ended == -ENOMEM; again; again = ended == -ENOMEM || ended == -1) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    ended = fuse_session_loop_mt(fuse_.get(), config.get());
+  }
   fuse_remove_signal_handlers(fuse_.get());
   // Positive: the number of the signal that ended it, which is how one ends a daemon.
   if (refused_) return fail(EIO, context_.settings.mountpoint + ": the mount could not be begun");

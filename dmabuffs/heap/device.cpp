@@ -17,6 +17,7 @@
 #include <limits>
 #include <vector>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
@@ -98,9 +99,7 @@ mode_t directory_bits(mode_t node) {
 }  // namespace
 
 Result<UniqueFd> open_node(const std::string& node) {
-  int fd = -1;
-  do fd = ::open(node.c_str(), O_RDWR | O_CLOEXEC);
-  while (fd < 0 && errno == EINTR);
+  const int fd = again([&] { return ::open(node.c_str(), O_RDWR | O_CLOEXEC); });
   if (fd < 0) return fail_node(errno, node);
   return UniqueFd(fd);
 }
@@ -117,13 +116,19 @@ Result<HeapAccess> node_access(const std::string& node) {
   return access;
 }
 
-Result<void> name_dmabuf(int dmabuf, const std::string& name) {
+std::string cut_dmabuf_name(const std::string& name) {
   size_t length = std::min<size_t>(name.size(), DMA_BUF_NAME_LEN - 1);
-  const auto continues = [&](size_t at) { return (static_cast<unsigned char>(name[at]) & 0xC0U) == 0x80U; };
-  while (length > 0 && length < name.size() && continues(length)) --length;
-  const std::string cut = name.substr(0, length);
-  if (::ioctl(dmabuf, DMA_BUF_SET_NAME, cut.c_str()) != 0) return fail_errno(errno, "naming a dma-buf");
-  return {};
+  const auto continues = [&](size_t at) {
+    return at < name.size() && (static_cast<unsigned char>(name[at]) & 0xc0) == 0x80;
+  };
+  // A character of UTF-8 is four bytes at most; a name that is no UTF-8 is cut where it has to be.
+  for (unsigned back = 0; back < 4 && length > back; ++back)
+    if (!continues(length - back)) return name.substr(0, length - back);
+  return name.substr(0, length);
+}
+
+void name_dmabuf(int dmabuf, const std::string& name) {
+  (void)::ioctl(dmabuf, DMA_BUF_SET_NAME_B, cut_dmabuf_name(name).c_str());
 }
 
 namespace {

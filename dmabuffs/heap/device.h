@@ -18,8 +18,10 @@ Result<UniqueFd> open_node(const std::string& node);
 /// otherwise. ENODEV: gone.
 Result<HeapAccess> node_access(const std::string& node);
 
-/// DMA_BUF_SET_NAME, cut to the 31 bytes the kernel takes (at a character's boundary in UTF-8).
-Result<void> name_dmabuf(int dmabuf, const std::string& name);
+/// As much of a file's name as the kernel keeps of a dma-buf's (31 bytes), in whole characters of UTF-8.
+std::string cut_dmabuf_name(const std::string& name);
+/// DMA_BUF_SET_NAME. Best effort: a name is for people.
+void name_dmabuf(int dmabuf, const std::string& name);
 
 /// "exp_name" of /proc/self/fdinfo/N: "udmabuf", "system", …; empty when it is no dma-buf.
 std::string dmabuf_exporter(int dmabuf_fd);

@@ -8,7 +8,7 @@
 
 #include <utility>
 
-#include "dmabuffs/base/range.h"
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/message.h"
 
@@ -19,8 +19,7 @@ Result<std::unique_ptr<DmaHeapStorage>> DmaHeapStorage::make(int heap, const std
   dma_heap_allocation_data request{};
   request.len = bytes;
   request.fd_flags = O_RDWR | O_CLOEXEC;
-  while (::ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &request) != 0) {
-    if (errno == EINTR) continue;
+  if (again([&] { return ::ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &request); }) != 0) {
     const std::string object = node + ": allocating " + size_text(bytes);
     if (errno == ENOMEM)
       return fail(
@@ -42,16 +41,15 @@ Result<void> DmaHeapStorage::resize(uint64_t capacity) {
 }
 
 Result<void> DmaHeapStorage::publish(const std::string& name) {
-  (void)name_dmabuf(dmabuf_.get(), name);  // a label for bufinfo: the buffer is as good without it
+  name_dmabuf(dmabuf_.get(), name);
   return {};
 }
 
 Result<std::span<std::byte>> DmaHeapStorage::map() {
   const std::lock_guard lock(mutex_);
   if (!mapping_) {
-    auto mapped = Mapping::of_file(dmabuf_.get(), 0, bytes_, PROT_READ | PROT_WRITE);
-    if (!mapped) return pass(about("dma-heap buffer", std::move(mapped)));
-    mapping_ = std::move(*mapped);
+    mapping_ =
+        TRY(about("dma-heap buffer", Mapping::of_file(dmabuf_.get(), 0, bytes_, PROT_READ | PROT_WRITE)));
   }
   return mapping_.bytes();
 }
@@ -61,28 +59,12 @@ void DmaHeapStorage::unmap() {
   mapping_.reset();
 }
 
-DmaHeap::DmaHeap(Budget& budget, std::string node)
-    : budget_(budget), node_(std::move(node)), name_(node_.substr(node_.rfind('/') + 1)) {}
-
-Result<HeapAccess> DmaHeap::access() const {
-  return node_access(node_);
-}
-
-std::string DmaHeap::not_pinnable_reason() const {
-  return "a dma-heap's buffer is mapped without struct pages (VM_PFNMAP), so direct I/O can't target it";
-}
-
-uint64_t DmaHeap::capacity_for(uint64_t size) const {
-  return round_up(size, kPage);
-}
-
 Result<std::unique_ptr<Storage>> DmaHeap::create(uint64_t size, uid_t uid) {
   const uint64_t bytes = capacity_for(size);
-  if (bytes == 0) return fail(EINVAL, name_ + ": a dma-buf can't be empty");
-  auto heap = TRY(about(name_, open_node(node_)));
-  auto reservation = TRY(about(name_, budget_.reserve(uid, bytes)));
-  auto storage = TRY(DmaHeapStorage::make(heap.get(), node_, bytes, std::move(reservation)));
-  return storage;
+  if (bytes == 0) return fail(EINVAL, name() + ": a dma-buf can't be empty");
+  auto heap = TRY(about(name(), open_node(node())));
+  auto reservation = TRY(about(name(), budget().reserve(uid, bytes)));
+  return TRY(DmaHeapStorage::make(heap.get(), node(), bytes, std::move(reservation)));
 }
 
 }  // namespace dmabuffs

@@ -45,21 +45,10 @@ class DmaHeapStorage final : public Storage {
 class DmaHeap final : public Heap {
  public:
   /// `node`: path of the device node; its last component is the heap's name.
-  DmaHeap(Budget& budget, std::string node);
+  DmaHeap(Budget& budget, const std::string& node)
+      : Heap(budget, HeapKind::DmaHeap, node.substr(node.rfind('/') + 1), node) {}
 
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] HeapKind kind() const override { return HeapKind::DmaHeap; }
-  Result<HeapAccess> access() const override;
-  [[nodiscard]] std::string not_pinnable_reason() const override;
-  [[nodiscard]] bool growable() const override { return false; }
-  [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
-  [[nodiscard]] Budget& budget() override { return budget_; }
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
-
- private:
-  Budget& budget_;
-  std::string node_;
-  std::string name_;
 };
 
 }  // namespace dmabuffs

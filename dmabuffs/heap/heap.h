@@ -1,20 +1,57 @@
 // SPDX-License-Identifier: MIT
-/// Where buffers come from. One interface, one file per kind of heap.
+/// Where buffers come from, and the memory they are made of. One file for each kind of heap.
 #pragma once
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dmabuffs/base/cancel.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/heap/budget.h"
-#include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
+
+/// The memory behind a buffer: what a heap makes, and a Buffer holds and may replace.
+class Storage {
+ public:
+  virtual ~Storage() = default;
+
+  /// Bytes held; a multiple of the page size.
+  [[nodiscard]] virtual uint64_t capacity() const = 0;
+  /// The dma-buf's descriptor, owned by the storage; -1 before publish() and for memory that never is one.
+  [[nodiscard]] virtual int dmabuf_fd() const = 0;
+  /// True when O_DIRECT may target map(): ordinary pages, not a PFNMAP.
+  [[nodiscard]] virtual bool pinnable() const = 0;
+  /// True while resize() can work: the pages are not yet fixed by a dma-buf.
+  [[nodiscard]] virtual bool growable() const = 0;
+  /// Makes it hold `capacity` bytes (a page multiple); what is kept keeps its bytes, what is new reads zero
+  /// (and is not allocated before it is touched or populated). The mapping may move: no span of map() may be
+  /// in use.
+  virtual Result<void> resize(uint64_t capacity) = 0;
+  /// Fixes the pages and makes the dma-buf; does nothing where it exists or there is none. Unpopulated pages
+  /// are allocated here, by one thread. Errors: ENOMEM, or EIO with the remedy (udmabuf's size_limit_mb,
+  /// list_limit).
+  virtual Result<void> publish(const std::string& name) = 0;
+  /// The CPU's view of [0, capacity()), mapped on first use and valid until unmap() or resize(). Thread-safe.
+  virtual Result<std::span<std::byte>> map() = 0;
+  /// Drops the mapping (address space and page tables are the daemon's); the next map() makes it again.
+  virtual void unmap() = 0;
+  /// Of what was handed out: whether anybody else holds it, by a descriptor, a mapping or an import. `own`:
+  /// how many do for this daemon beside dmabuf_fd() and map(), which is dropped where it might be taken for
+  /// one.
+  [[nodiscard]] virtual bool held_by_others(unsigned own = 0);
+  /// Bytes of it in huge pages, for `info`.
+  [[nodiscard]] virtual uint64_t huge_bytes() const { return 0; }
+};
 
 enum class HeapKind { Memfd, Udmabuf, DmaHeap, Module };
 const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap", "module"
@@ -29,19 +66,20 @@ struct HeapAccess {
 class Heap {
  public:
   virtual ~Heap() = default;
-  [[nodiscard]] virtual const std::string& name() const = 0;
-  [[nodiscard]] virtual HeapKind kind() const = 0;
-  [[nodiscard]] bool is_dmabuf() const { return kind() != HeapKind::Memfd; }
-  /// Read anew from the device node; ENOENT/ENODEV when it is gone.
-  virtual Result<HeapAccess> access() const = 0;
-  /// Why a buffer of it can't be filled by O_DIRECT into its own pages; empty when it can.
-  [[nodiscard]] virtual std::string not_pinnable_reason() const { return {}; }
-  /// Whether create() makes memory that can still grow (memfd, udmabuf) or all at once (dma-heap).
-  [[nodiscard]] virtual bool growable() const = 0;
-  /// The capacity a buffer of `size` bytes gets (page multiple; with huge pages up to 12.5 % more).
-  [[nodiscard]] virtual uint64_t capacity_for(uint64_t size) const = 0;
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] HeapKind kind() const { return kind_; }
+  [[nodiscard]] bool is_dmabuf() const { return kind_ != HeapKind::Memfd; }
+  /// Whether create() makes memory that can still grow (memfd, udmabuf) or all at once.
+  [[nodiscard]] bool growable() const { return kind_ == HeapKind::Memfd || kind_ == HeapKind::Udmabuf; }
   /// What its memory is charged to; a Buffer charges its staging memory to it too.
-  [[nodiscard]] virtual Budget& budget() = 0;
+  [[nodiscard]] Budget& budget() { return budget_; }
+  /// Read anew from the device node; ENOENT/ENODEV when it is gone. Without one: the daemon's user and group,
+  /// and everyone may make buffers (1777, as for /tmp).
+  [[nodiscard]] Result<HeapAccess> access() const;
+  /// Why a buffer of it can't be filled by O_DIRECT into its own pages; empty when it can.
+  [[nodiscard]] std::string not_pinnable_reason() const;
+  /// The capacity a buffer of `size` bytes gets (page multiple; with huge pages up to 12.5 % more).
+  [[nodiscard]] virtual uint64_t capacity_for(uint64_t size) const { return round_up(size, kPage); }
   /// Memory of capacity_for(size) bytes that reads zero, charged to `uid`. Not yet populated where
   /// growable(). Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node),
   /// ENODEV (it is gone), EIO.
@@ -73,6 +111,17 @@ class Heap {
   virtual Result<Loaded> load(const Source& /*source*/, uid_t /*uid*/) {
     return fail_errno(EOPNOTSUPP, name());
   }
+
+ protected:
+  /// `node`: path of its device node; empty: it has none.
+  Heap(Budget& budget, HeapKind kind, std::string name, std::string node = {})
+      : budget_(budget), kind_(kind), name_(std::move(name)), node_(std::move(node)) {}
+  [[nodiscard]] const std::string& node() const { return node_; }
+
+ private:
+  Budget& budget_;
+  const HeapKind kind_;
+  const std::string name_, node_;
 };
 
 /// `--heap NAME[:key=value,...]` parsed.

@@ -1,17 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/heap/memfd_heap.h"
 
+#include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
 
-#include "dmabuffs/base/range.h"
-#include "dmabuffs/heap/memfd.h"
 #include "dmabuffs/heap/message.h"
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
 namespace dmabuffs {
+
+Result<UniqueFd> make_memfd(const std::string& name, PageSize pages) {
+  unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  if (pages == PageSize::Huge) flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+  const std::string shown = name.substr(0, 200);  // the kernel takes at most 249 bytes
+  int fd = ::memfd_create(shown.c_str(), flags | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL) fd = ::memfd_create(shown.c_str(), flags);
+  if (fd < 0) return fail_system(errno, "memfd_create for " + name);
+  return UniqueFd(fd);
+}
+
+bool memfd_held_by_others(int memfd) {
+  const UniqueFd probe(::open(("/proc/self/fd/" + std::to_string(memfd)).c_str(), O_RDWR | O_CLOEXEC));
+  if (!probe || ::fcntl(probe.get(), F_SETLEASE, F_WRLCK) != 0) return true;
+  (void)::fcntl(probe.get(), F_SETLEASE, F_UNLCK);
+  return false;
+}
 
 Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t uid, const std::string& name,
                                                          const std::string& heap) {
@@ -23,6 +43,14 @@ Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t u
 
 MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap)
     : heap_(std::move(heap)), memfd_(std::move(memfd)), reservation_(std::move(reservation)) {}
+
+std::unique_ptr<Storage> MemfdStorage::of(UniqueFd memfd, Reservation reservation, const std::string& heap) {
+  struct stat st {};
+  (void)::fstat(memfd.get(), &st);
+  std::unique_ptr<MemfdStorage> storage(new MemfdStorage(std::move(memfd), std::move(reservation), heap));
+  storage->length_ = static_cast<uint64_t>(st.st_size);
+  return storage;
+}
 
 std::unique_ptr<Storage> MemfdStorage::of(UniqueFd memfd, Reservation reservation, const std::string& heap) {
   struct stat st {};
@@ -51,9 +79,7 @@ Result<void> MemfdStorage::set_length(uint64_t bytes) {
     TRY(about(heap_, reservation_.resize(after)));
   }
   if (after != before) mapping_.reset();  // what lies beyond the file's end would be SIGBUS
-  while (::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
-    if (errno == EINTR) continue;
-    const int code = errno;
+  if (const int code = truncate_to(memfd_.get(), bytes); code != 0) {
     if (after > before) (void)reservation_.resize(before);
     return fail_system(code, heap_);
   }
@@ -77,16 +103,8 @@ void MemfdStorage::unmap() {
   mapping_.reset();
 }
 
-Result<HeapAccess> MemfdHeap::access() const {
-  return HeapAccess{::geteuid(), ::getegid(), 01777};
-}
-
-uint64_t MemfdHeap::capacity_for(uint64_t size) const {
-  return round_up(size, kPage);
-}
-
 Result<std::unique_ptr<Storage>> MemfdHeap::create(uint64_t size, uid_t uid) {
-  auto storage = TRY(MemfdStorage::make(budget_, uid, "dmabuffs"));
+  auto storage = TRY(MemfdStorage::make(budget(), uid, "dmabuffs"));
   TRY(storage->resize(capacity_for(size)));
   return storage;
 }

@@ -1,23 +1,47 @@
 // SPDX-License-Identifier: MIT
-/// Plain shared memory (a memfd of 4 KiB pages): the memory of the `memfd` heap, and where a buffer of
-/// another heap collects its bytes before its size is known.
-/// The heap that needs no device: plain shared memory, no dma-buf.
+/// Memfds, and the heap that needs no device: plain shared memory, no dma-buf.
 #pragma once
+#include <fcntl.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <memory>
 #include <mutex>
 #include <string>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/base/mapping.h"
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/heap/budget.h"
 #include "dmabuffs/heap/heap.h"
-#include "dmabuffs/heap/memfd.h"
-#include "dmabuffs/heap/storage.h"
 
 namespace dmabuffs {
 
+enum class PageSize { Small, Huge };
+
+/// An empty memfd: close-on-exec, sealable, never executable where the kernel knows that (6.3). Huge: 2 MiB
+/// hugetlb pages. EMFILE and ENFILE come with the remedy; a kernel without 2 MiB hugetlb pages answers ENODEV
+/// or EINVAL.
+Result<UniqueFd> make_memfd(const std::string& name, PageSize pages);
+
+/// Whether anybody has the memfd open by an open(2) of its own, or mapped by that. A lease for writing
+/// (fcntl(2), F_SETLEASE) is refused then; this program's first descriptor and its mappings don't count.
+bool memfd_held_by_others(int memfd);
+
+/// 0, or an errno.
+inline int fallocate_all(int fd, int mode, Range range) {
+  const auto call = [&] {
+    return ::fallocate(fd, mode, static_cast<off_t>(range.offset), static_cast<off_t>(range.length));
+  };
+  return again(call) == 0 ? 0 : errno;
+}
+inline int truncate_to(int fd, uint64_t size) {
+  return again([=] { return ::ftruncate(fd, static_cast<off_t>(size)); }) == 0 ? 0 : errno;
+}
+
+/// The memory of the `memfd` heap, and where a buffer of another heap collects its bytes before its size is
+/// known.
 class MemfdStorage final : public Storage {
  public:
   /// Empty memory charged to `uid`; `name` shows in /proc/PID/maps as "memfd:name", and `heap` in messages.
@@ -60,22 +84,9 @@ class MemfdStorage final : public Storage {
 
 class MemfdHeap final : public Heap {
  public:
-  explicit MemfdHeap(Budget& budget) : budget_(budget) {}
-
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] HeapKind kind() const override { return HeapKind::Memfd; }
-  /// The daemon's user and group; everyone may make buffers (1777, as for /tmp): there is no node that denies
-  /// it.
-  Result<HeapAccess> access() const override;
-  [[nodiscard]] bool growable() const override { return true; }
-  [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
-  [[nodiscard]] Budget& budget() override { return budget_; }
+  explicit MemfdHeap(Budget& budget) : Heap(budget, HeapKind::Memfd, "memfd") {}
   /// A MemfdStorage whose length() is capacity_for(size).
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
-
- private:
-  Budget& budget_;
-  std::string name_ = "memfd";
 };
 
 }  // namespace dmabuffs

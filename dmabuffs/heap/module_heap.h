@@ -16,23 +16,14 @@ class ModuleHeap final : public Heap {
   static constexpr const char* kName = "direct";
 
   /// `node`: path of the module's device node.
-  ModuleHeap(Budget& budget, std::string node);
+  ModuleHeap(Budget& budget, const std::string& node)
+      : Heap(budget, HeapKind::Module, kName, node), module_(node) {}
 
-  [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] HeapKind kind() const override { return HeapKind::Module; }
-  Result<HeapAccess> access() const override;
-  [[nodiscard]] std::string not_pinnable_reason() const override;
-  [[nodiscard]] bool growable() const override { return false; }
-  [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
-  [[nodiscard]] Budget& budget() override { return budget_; }
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
   [[nodiscard]] bool can_load() const override { return module_.can_load(); }
   Result<Loaded> load(const Source& source, uid_t uid) override;
 
  private:
-  Budget& budget_;
-  std::string node_;
-  std::string name_ = kName;
   KernelModule module_;
 };
 

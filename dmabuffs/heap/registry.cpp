@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <mutex>
@@ -6,6 +8,7 @@
 #include <utility>
 
 #include "dmabuffs/base/kernel_module.h"
+#include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/memfd_heap.h"
@@ -26,6 +29,17 @@ const char* to_string(HeapKind kind) {
       return "module";
   }
   return "unknown";
+}
+
+Result<HeapAccess> Heap::access() const {
+  if (node_.empty()) return HeapAccess{::geteuid(), ::getegid(), 01777};
+  return node_access(node_);
+}
+
+std::string Heap::not_pinnable_reason() const {
+  if (growable()) return {};
+  return "its buffers are mapped without struct pages (VM_PFNMAP), so direct I/O from user space can't "
+         "target them";
 }
 
 namespace {

@@ -65,6 +65,17 @@ TEST_CASE("a daemon that gets no memory refuses requests and lives") {
   const UniqueFd host = open_file(mount.files + "file", O_RDWR | O_CREAT);
   std::vector<char> bytes(size_t{1} << 20);
   limit_memory(pid, 0);
+  {
+    // All at once: more than the workers that there are.
+    std::vector<std::jthread> many;
+    for (int i = 0; i < 16; ++i)
+      many.emplace_back([&, i] {
+        for (int round = 0; round < 50; ++round) {
+          (void)content(mount.at + "/status");
+          (void)!::pwrite(fd.get(), bytes.data(), bytes.size(), i * (1 << 20));
+        }
+      });
+  }
   for (int round = 0; round < 3; ++round) {
     std::error_code problem;
     int seen = 0;

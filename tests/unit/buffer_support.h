@@ -113,29 +113,19 @@ class PlainStorage final : public Storage {
 
 class PlainHeap final : public Heap {
  public:
-  PlainHeap(Budget& budget, bool growable) : budget_(budget), growable_(growable) {}
-  const std::string& name() const override { return name_; }
-  HeapKind kind() const override { return growable_ ? HeapKind::Udmabuf : HeapKind::DmaHeap; }
-  Result<HeapAccess> access() const override { return HeapAccess{}; }
-  bool growable() const override { return growable_; }
-  uint64_t capacity_for(uint64_t size) const override { return round_up(size, kPage); }
-  Budget& budget() override { return budget_; }
+  PlainHeap(Budget& budget, bool growable)
+      : Heap(budget, growable ? HeapKind::Udmabuf : HeapKind::DmaHeap, "plain") {}
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override {
     ++created;
-    auto memory = MemfdStorage::make(budget_, uid, name_);
+    auto memory = MemfdStorage::make(budget(), uid, name());
     if (!memory) return pass(std::move(memory));
     if (auto sized = (*memory)->resize(capacity_for(size)); !sized) return pass(std::move(sized));
-    return std::make_unique<PlainStorage>(std::move(*memory), growable_, publish_fails, first_page_fails);
+    return std::make_unique<PlainStorage>(std::move(*memory), growable(), publish_fails, first_page_fails);
   }
 
   unsigned created = 0;
   bool publish_fails = false;
   bool first_page_fails = false;  // can be neither read nor written, in memory made from then on
-
- private:
-  Budget& budget_;
-  bool growable_;
-  std::string name_ = "plain";
 };
 
 /// Where a test's buffers come from.

@@ -304,7 +304,8 @@ TEST_CASE("the end of a mount ends its copies and removes its control socket") {
   server.socket->stop();
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(1));
   CHECK(::access(path.c_str(), F_OK) != 0);
-  CHECK_FALSE(receive_message(idle.get())->has_value());
+  const auto last = receive_message(idle.get());  // a refusal where it was being taken just then
+  CHECK((!last || !last->has_value() || code_of((*last)->body) == "EMFILE"));
 }
 
 TEST_CASE("the control socket has room for a bounded number of clients at once") {

@@ -2,7 +2,7 @@
 #include "dmabuffs/heap/shares.h"
 
 #include "catch.h"
-#include "dmabuffs/buffer/dmabuf.h"
+#include "dmabuffs/heap/device.h"
 
 using namespace dmabuffs;
 

@@ -124,82 +124,6 @@ void check_pages_reach_the_dmabuf(Storage& storage) {
 
 }  // namespace
 
-TEST_CASE("huge pages are counted from what sysfs says") {
-  const TemporaryDirectory sys;
-  const HugePages none(sys.path());
-  CHECK(!none.configured());
-  CHECK(none.available() == 0);
-  const std::string directory = "kernel/mm/hugepages/hugepages-2048kB/";
-  for (const auto& [file, value] :
-       std::initializer_list<std::pair<const char*, int>>{{"nr_hugepages", 12},
-                                                          {"free_hugepages", 10},
-                                                          {"resv_hugepages", 3},
-                                                          {"nr_overcommit_hugepages", 20},
-                                                          {"surplus_hugepages", 5}})
-    sys.write(directory + file, std::to_string(value) + "\n");
-  const HugePages pages(sys.path());
-  CHECK(pages.configured());
-  CHECK(pages.pool_free() == 7 * kHugePage);
-  CHECK(pages.available() == 22 * kHugePage);
-  CHECK(pages.overcommit_needed(22 * kHugePage) == 20);
-  CHECK(pages.overcommit_needed(25 * kHugePage) == 23);
-}
-
-TEST_CASE("a udmabuf's capacity wastes at most 12.5 % on huge pages") {
-  const TemporaryDirectory sys;
-  sys.write("kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "100\n");
-  Budget budget(generous());
-  UdmabufSource source;
-  source.huge_pages = HugePages(sys.path());
-  source.size_limit_file = KernelNumber(sys.path() + "/size_limit_mb");
-  const auto capacity = [&](uint64_t size) { return UdmabufHeap(budget, source).capacity_for(size); };
-  CHECK(capacity(0) == 0);
-  CHECK(capacity(1) == kPage);
-  CHECK(capacity(kHugePage - 1) == kHugePage);
-  CHECK(capacity(kHugePage - kPage) == kHugePage - kPage);
-  CHECK(capacity(kHugePage + 1) == kHugePage + kPage);
-  CHECK(capacity(15 * kMiB) == 16 * kMiB);
-  CHECK(capacity(14 * kMiB + 1) == 14 * kMiB + kPage);
-  CHECK(capacity(64 * kMiB + 1) == 66 * kMiB);
-  SECTION("rounding up never reaches beyond the kernel's limit") {
-    sys.write("size_limit_mb", "65\n");
-    CHECK(capacity(64 * kMiB + 1) == 64 * kMiB + kPage);
-  }
-  SECTION("without huge pages, or if told so, it is whole 4 KiB pages") {
-    source.huge = HugeUse::Never;
-    CHECK(capacity(15 * kMiB) == 15 * kMiB);
-    source.huge = HugeUse::Auto;
-    sys.write("kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "0\n");
-    CHECK(capacity(15 * kMiB) == 15 * kMiB);
-  }
-  SECTION("huge=always means whole huge pages for the smallest too") {
-    source.huge = HugeUse::Always;
-    CHECK(capacity(1) == kHugePage);
-  }
-}
-
-TEST_CASE("a udmabuf beyond the kernel's limit is refused before anything is allocated, with the remedy") {
-  const TemporaryDirectory sys;
-  Budget budget(generous());
-  UdmabufSource source;
-  source.size_limit_file = KernelNumber(sys.path() + "/size_limit_mb");
-  SECTION("a limit of 64 MiB") {
-    sys.write("size_limit_mb", "64\n");
-    CHECK(source.check_size(64 * kMiB));
-    auto refused = UdmabufHeap(budget, source).create(64 * kMiB + 1, ::getuid());
-    REQUIRE(!refused);
-    CHECK(refused.error().code == EFBIG);
-    CHECK(refused.error().message.find("echo 1024 > ") != std::string::npos);
-    CHECK(refused.error().message.find("doctor --fix") != std::string::npos);
-    CHECK(budget.used() == 0);
-    CHECK(source.check_size(5 * kGiB).error().message.find("echo 5120 > ") != std::string::npos);
-  }
-  SECTION("INT_MAX, as 7.x has it, is no limit") {
-    sys.write("size_limit_mb", "2147483647\n");
-    CHECK(source.check_size(uint64_t{1} << 50));
-  }
-}
-
 TEST_CASE("every page of a udmabuf of 4 KiB pages is the memory that was filled") {
   if (!have_device("/dev/udmabuf")) return;
   Budget budget(generous());
@@ -474,18 +398,4 @@ TEST_CASE("the memory behind a published udmabuf can be neither cut nor grown no
     CHECK((seals & F_SEAL_WRITE) == 0);
   }
   CHECK(memfds == 2);
-}
-
-TEST_CASE("a cgroup's hugetlb limit bounds the huge pages that can be had") {
-  const TemporaryDirectory root;
-  root.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "100\n");
-  root.write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-  root.write("proc/self/cgroup", "0::/pod/container\n");
-  const HugePages pages(root.path() + "/sys", root.path());
-  CHECK(pages.available() == 100 * kHugePage);
-  root.write("sys/fs/cgroup/pod/container/hugetlb.2MB.max", "max\n");
-  root.write("sys/fs/cgroup/pod/container/hugetlb.2MB.current", "0\n");
-  root.write("sys/fs/cgroup/pod/hugetlb.2MB.max", std::to_string(10 * kHugePage) + "\n");
-  root.write("sys/fs/cgroup/pod/hugetlb.2MB.current", std::to_string(3 * kHugePage) + "\n");
-  CHECK(pages.available() == 7 * kHugePage);
 }

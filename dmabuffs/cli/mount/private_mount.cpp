@@ -18,6 +18,7 @@
 #include <fstream>
 #include <string_view>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
 
@@ -117,7 +118,7 @@ std::string runtime_directory() {
   ::dup2(alive, 0);
   ::close_range(1, ~0U, 0);
   char byte = 0;
-  (void)TEMP_FAILURE_RETRY(::read(0, &byte, 1));
+  (void)again([&] { return ::read(0, &byte, 1); });
   ::rmdir(directory.c_str());
   ::_exit(0);
 }
@@ -150,7 +151,7 @@ Result<ScratchDirectory> ScratchDirectory::make() {
 ScratchDirectory::~ScratchDirectory() {
   if (!alive_) return;
   alive_.reset();
-  (void)TEMP_FAILURE_RETRY(::waitpid(keeper_, nullptr, 0));
+  (void)again([&] { return ::waitpid(keeper_, nullptr, 0); });
 }
 
 Result<ReadySocket> ReadySocket::make() {

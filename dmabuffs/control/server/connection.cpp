@@ -9,6 +9,7 @@
 #include <array>
 #include <fstream>
 
+#include "dmabuffs/base/io.h"
 #include "dmabuffs/tree/heaps/buffer_file.h"
 
 namespace dmabuffs {
@@ -96,7 +97,7 @@ Result<UniqueFd> in_memory(const std::string& text) {
 
 ControlConnection::Wake ControlConnection::wait(int event, int milliseconds) const {
   std::array<pollfd, 3> polled{{{socket_.get(), POLLIN, 0}, {stop_, POLLIN, 0}, {event, POLLIN, 0}}};
-  if (TEMP_FAILURE_RETRY(::poll(polled.data(), polled.size(), milliseconds)) < 0 || polled[1].revents)
+  if (again([&] { return ::poll(polled.data(), polled.size(), milliseconds); }) < 0 || polled[1].revents)
     return Wake::Ended;
   return polled[0].revents ? Wake::Message : Wake::Timeout;
 }

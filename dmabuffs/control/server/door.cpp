@@ -105,8 +105,9 @@ class Service {
     if (ends && !taken_)
       (void)send_message(
           client_.get(),
-          error_reply({EMFILE, mountpoint_ + ": the daemon has no file descriptor left (see its ulimit " +
-                                   "-n), or no thread; close files of the mount and try again"}));
+          error_reply(
+              {EMFILE, mountpoint_ + ": the daemon has no file descriptor left (see its ulimit " +
+                           "-n), or no thread, or has just ended; close files of the mount and try again"}));
     if (ends) return false;
     if (!std::exchange(taken_, true)) return true;
     std::vector<int> numbers;

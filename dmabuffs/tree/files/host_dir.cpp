@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include "dmabuffs/base/io.h"
 
 namespace dmabuffs {
 namespace {
@@ -52,7 +53,7 @@ Result<UniqueFd> create_entry(int directory, const std::string& name, int flags,
 
 Result<UniqueFd> reopen(int fd, int flags) {
   const std::string path = descriptor_path(fd);
-  UniqueFd opened(static_cast<int>(TEMP_FAILURE_RETRY(::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY))));
+  UniqueFd opened(again([&] { return ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY); }));
   if (!opened) return fail_errno(errno, path);
   return opened;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/heap/storage.h"
+#include "dmabuffs/heap/heap.h"
 
 #include <limits>
 
