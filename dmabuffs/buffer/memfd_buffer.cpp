@@ -253,7 +253,9 @@ Result<size_t> MemfdBuffer::write_fixed(uint64_t offset, std::span<const std::by
   if (offset >= capacity) return busy();
   from = from.first(std::min<uint64_t>(from.size(), capacity - offset));
   if (offset > size()) TRY(set_fixed_size(offset));
-  const auto written = TRY(put(offset, from));
+  const ssize_t put = pwrite_all(memfd_.get(), from, offset);
+  if (put < 0) return fail_errno(errno, name());
+  const auto written = static_cast<size_t>(put);
   const std::lock_guard facts(facts_mutex_);
   const uint64_t length = std::max(extension_.offset, offset + written);
   extension_ = {length, capacity - length};

@@ -52,14 +52,6 @@ std::unique_ptr<Storage> MemfdStorage::of(UniqueFd memfd, Reservation reservatio
   return storage;
 }
 
-std::unique_ptr<Storage> MemfdStorage::of(UniqueFd memfd, Reservation reservation, const std::string& heap) {
-  struct stat st {};
-  (void)::fstat(memfd.get(), &st);
-  std::unique_ptr<MemfdStorage> storage(new MemfdStorage(std::move(memfd), std::move(reservation), heap));
-  storage->length_ = static_cast<uint64_t>(st.st_size);
-  return storage;
-}
-
 uint64_t MemfdStorage::length() const {
   const std::lock_guard lock(mutex_);
   return length_;
