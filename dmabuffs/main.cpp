@@ -118,10 +118,19 @@ void add_cp(CLI::App& app, Action& action) {
 
 void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   auto settings = std::make_shared<ExecSettings>();
-  CLI::App* exec = app.add_subcommand("exec", "Run a command with a private mount, in $DMABUFFS_MOUNT");
-  exec->footer("As in: dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  CLI::App* exec = app.add_subcommand(
+      "exec", "Run a command with buffers as its descriptors, or with a private mount, in $DMABUFFS_MOUNT");
+  exec->footer(
+      "As in: dmabuffs exec buf/heaps/system/in out=buf/heaps/system/out -- ./prog --in-fd 3 --out-fd 4\n"
+      "       dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
+  exec->add_option("[NAME=]FILE", settings->buffers,
+                   "Buffers to hand out from descriptor 3 on, in this order ($LISTEN_FDS, $LISTEN_FDNAMES)");
+  exec->add_flag("--fd", settings->fd, "The words before -- are such buffers, whatever they look like");
+  exec->add_flag("--require-dmabuf", settings->require_dmabuf, "Fail where the memory is no dma-buf");
+  exec->add_flag("--huge", settings->huge,
+                 "Huge pages stay, also where this kernel's importers misread them");
   // For the help only: cut_command has taken it.
-  auto shown = std::make_shared<std::vector<std::string>>();
+  auto shown = std::make_shared<std::string>();
   exec->add_option("COMMAND", *shown, "What to run: from the first word that is no option, or behind --");
   add_mount_words(*exec, *settings);
   add_words(*exec, "-o", settings->options, "Options, as for mount", "OPT,...");
@@ -136,6 +145,14 @@ void add_info(CLI::App& app, Action& action) {
   command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
   command->add_option("FILE", options->files, "Buffers: files below a mount's heaps/")->required();
   command->callback([&action, options] { action = [options] { return run_info(*options); }; });
+}
+
+void add_ps(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("ps", "Show the dma-bufs of this machine and who holds them");
+  const auto options = std::make_shared<PsOptions>();
+  command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
+  command->add_option("--pid", options->pid, "Only those that this process holds")->type_name("PID");
+  command->callback([&action, options] { action = [options] { return run_ps(*options); }; });
 }
 
 void add_status(CLI::App& app, Action& action) {
@@ -188,7 +205,7 @@ int run(int argc, char** argv) {
     words.erase(words.begin());
     words.emplace_back("--help");
   }
-  std::vector<std::string> command = cut_command(words);
+  std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);
 
@@ -202,6 +219,7 @@ int run(int argc, char** argv) {
   add_cp(app, action);
   add_exec(app, action, std::move(command));
   add_info(app, action);
+  add_ps(app, action);
   add_status(app, action);
   add_socket(app, action);
   add_doctor(app, action);

@@ -2,10 +2,12 @@
 #include "dmabuffs/base/kernel_number.h"
 
 #include <fcntl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
 #include <charconv>
+#include <cstdio>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -47,6 +49,14 @@ std::optional<uint64_t> KernelNumber::read() const {
     if (got > 0) return number_in({text.data(), static_cast<size_t>(got)});
   }
   return {};
+}
+
+bool kernel_since(int major, int minor, const std::string& release) {
+  utsname system{};
+  ::uname(&system);
+  int has_major = 0, has_minor = 0;
+  std::sscanf(release.empty() ? system.release : release.c_str(), "%d.%d", &has_major, &has_minor);
+  return has_major > major || (has_major == major && has_minor >= minor);
 }
 
 }  // namespace dmabuffs

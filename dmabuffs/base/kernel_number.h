@@ -26,4 +26,7 @@ inline std::optional<uint64_t> kernel_number(const std::string& path) {
   return KernelNumber(path).read();
 }
 
+/// Whether a kernel of this release ("6.12.3-amd64") is of that version or later; without one, this kernel.
+bool kernel_since(int major, int minor, const std::string& release = "");
+
 }  // namespace dmabuffs

@@ -13,7 +13,8 @@ namespace dmabuffs {
 
 std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid,
                                      std::string name, const Bypass& bypass) {
-  if (!heap->is_dmabuf()) return std::make_shared<MemfdBuffer>(std::move(heap), uid, std::move(name));
+  if (!heap->is_dmabuf())
+    return std::make_shared<MemfdBuffer>(std::move(heap), recycler, uid, std::move(name));
   DmabufFile file;
   bool leads = false;
   if (bypass.module != nullptr && bypass.module->can_open()) {

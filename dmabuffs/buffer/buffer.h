@@ -11,6 +11,7 @@
 
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
+#include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/heap/heap.h"
 
 namespace dmabuffs {
@@ -20,6 +21,11 @@ inline constexpr uint64_t kLargestBuffer = uint64_t{1} << 60;
 
 constexpr bool fits(Range range) {
   return range.offset <= kLargestBuffer && range.length <= kLargestBuffer - range.offset;
+}
+/// Of an empty one, which others can't be given.
+constexpr const char* no_memory() {
+  return ": empty, so it has no memory to hand out; give it a size first (truncate -s SIZE FILE, or cp into "
+         "it)";
 }
 constexpr const char* too_large() {
   return ": larger than a buffer can be";
@@ -150,8 +156,18 @@ class Buffer {
   [[nodiscard]] virtual bool reads_pass() const = 0;
   /// Whether a write to it writes the buffer, growing it as need be. Its inode has the times then.
   [[nodiscard]] virtual bool writes_pass() const = 0;
-  /// From now on the memory's identity is fixed: never replaced, trimmed or recycled.
-  virtual void pin_identity() = 0;
+  /// Keeps what the memory takes of others, for as long as the memory is somebody's.
+  using Charge = std::shared_ptr<const void>;
+  struct HandedOut {
+    UniqueFd fd;         ///< the dma-buf, or the memfd of what is none
+    bool moved = false;  ///< to 4 KiB pages
+  };
+  /// The memory, to use by others: what was written is in it. From now on, and as long as anybody else holds
+  /// it, its identity is fixed: it is not replaced or trimmed, and outlives the buffer; it is never recycled.
+  /// `huge`: huge pages stay, even where importers misread them. ENODATA: the size is 0. As flush().
+  virtual Result<HandedOut> hand_out(bool huge, Charge charge) = 0;
+  /// Whether what was handed out is still held by anybody else.
+  [[nodiscard]] virtual bool held_elsewhere() const { return false; }
   /// Last close: drops the daemon's mapping, but for that of a large dma-buf (see DmaBuffer::idle).
   virtual void idle() = 0;
   virtual void set_name(const std::string& name) = 0;

@@ -166,9 +166,17 @@ bool DmaBuffer::would_block(Access access, uint64_t end) const {
   return moves || end > size_ + kMuch;
 }
 
-void DmaBuffer::pin_identity() {
+Result<Buffer::HandedOut> DmaBuffer::hand_out(bool huge, Charge charge) {
   const std::unique_lock use(use_);
-  pinned_ = true;
+  if (size_ == 0) return fail(ENODATA, name() + no_memory());
+  TRY(publish_written());
+  HandedOut out;
+  if (!huge && storage_->huge_bytes() > 0 && heap_->misleads_importers() && !handed_out_) {
+    TRY(publish_in_fresh(size_, size_, /*for_all=*/true));
+    out.moved = true;
+  }
+  out.fd = TRY(give(std::move(charge)));
+  return out;
 }
 
 Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uint64_t expected_end) {
@@ -331,8 +339,8 @@ Result<void> DmaBuffer::publish_pages() {
   return storage_->publish(name());
 }
 
-Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep) {
-  auto fresh = TRY(memory_beside(bytes));
+Result<void> DmaBuffer::publish_in_fresh(uint64_t bytes, uint64_t keep, bool for_all) {
+  auto fresh = TRY(for_all ? heap_->create_for_all(bytes, uid_) : memory_beside(bytes));
   if (fresh->growable()) {
     const auto pages = TRY(fresh->map());
     TRY(populate_all(pages));

@@ -40,7 +40,8 @@ class DmaBuffer final : public Buffer, private DmaMemory {
   [[nodiscard]] bool reads_pass() const override { return shown_; }
   /// Not even while there is room: a write beyond it must come here, where there may be more.
   [[nodiscard]] bool writes_pass() const override { return false; }
-  void pin_identity() override;
+  Result<HandedOut> hand_out(bool huge, Charge charge) override;
+  [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
   void idle() override { DmaMemory::idle(); }
   void set_name(const std::string& name) override { DmaMemory::set_name(name); }
 
@@ -75,8 +76,8 @@ class DmaBuffer final : public Buffer, private DmaMemory {
   Result<void> publish_written() override;
   Result<void> publish_in_place(uint64_t capacity);
   Result<void> publish_pages();
-  /// New memory with the first `keep` bytes.
-  Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep);
+  /// New memory with the first `keep` bytes. `for_all`: see Heap::create_for_all.
+  Result<void> publish_in_fresh(uint64_t bytes, uint64_t keep, bool for_all = false);
 
   Result<void> hide(const Storage&) override { return {}; }
   void count(uint64_t end) override { set_size(std::max(size_, end)); }

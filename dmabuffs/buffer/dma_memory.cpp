@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/buffer/dma_memory.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -48,6 +50,23 @@ void DmaMemory::idle() {
   constexpr uint64_t kWorthKeeping = uint64_t{16} << 20;
   if (exclusive && capacity() < kWorthKeeping && storage_)
     storage_->unmap();  // else somebody uses it, and calls this again
+}
+
+bool DmaMemory::held_by_others() const {
+  return storage_->held_by_others(shown_ ? 1 : 0);
+}
+
+bool DmaMemory::held_elsewhere() const {
+  const std::unique_lock use(use_, std::try_to_lock);
+  return use ? handed_out_ && held_by_others() : false;
+}
+
+Result<UniqueFd> DmaMemory::give(Buffer::Charge charge) {
+  UniqueFd fd(::fcntl(storage_->dmabuf_fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return fail_errno(errno, name());
+  handed_out_ = true;
+  charge_ = std::move(charge);
+  return fd;
 }
 
 Error DmaMemory::busy() const {
@@ -104,6 +123,8 @@ void DmaMemory::note_memory() {
 
 void DmaMemory::adopt(std::unique_ptr<Storage> fresh, Phase next) {
   const bool complete = phase_ == Phase::Published || (storage_ && storage_->dmabuf_fd() >= 0);
+  const bool handed_out = std::exchange(handed_out_, false);
+  const auto charge = std::exchange(charge_, nullptr);
   storage_.swap(fresh);
   present_end_ = 0;
   phase_ = next;
@@ -111,7 +132,10 @@ void DmaMemory::adopt(std::unique_ptr<Storage> fresh, Phase next) {
   old_bytes_ = {};
   if (phase_ == Phase::Empty) returns_ = 0;
   note_memory();
-  if (complete && !pinned_) recycler_.put(heap_->name(), uid_, std::move(fresh));
+  if (handed_out)
+    recycler_.leave(std::move(fresh), charge);
+  else if (complete && !pinned_)
+    recycler_.put(heap_->name(), uid_, std::move(fresh));
 }
 
 Result<std::unique_ptr<Storage>> DmaMemory::memory_beside(uint64_t bytes) {

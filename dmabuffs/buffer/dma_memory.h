@@ -62,6 +62,7 @@ class DmaMemory {
   /// But for what a write must move first.
   [[nodiscard]] bool would_block(Access access) const;
   void idle();
+  [[nodiscard]] bool held_elsewhere() const;
   Result<Buffer::Loaded> load(const Heap::Source& source, uint64_t most);
   /// To read under `shared`, which holds use_ since the window was found to lie within the size; else to
   /// write.
@@ -70,9 +71,17 @@ class DmaMemory {
 
   // All below need use_: shared for what only reads, exclusive for what changes anything.
 
-  [[nodiscard]] bool identity_fixed() const { return pinned_ && phase_ == Phase::Published; }
+  [[nodiscard]] bool identity_fixed() const {
+    return phase_ == Phase::Published && (pinned_ || (handed_out_ && held_by_others()));
+  }
+  /// Whether it may be used by others from now on, who would miss it.
+  [[nodiscard]] bool stays() const { return pinned_ || handed_out_; }
   /// Whether others may write to the memory without a call here.
-  [[nodiscard]] bool others_may_write() const { return identity_fixed() || shown_; }
+  [[nodiscard]] bool others_may_write() const { return (phase_ == Phase::Published && stays()) || shown_; }
+  /// Of what was handed out. Exclusive: it may drop the mapping, which would count.
+  [[nodiscard]] bool held_by_others() const;
+  /// Of memory that is Published and stays: the dma-buf for others.
+  Result<UniqueFd> give(Buffer::Charge charge);
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
   [[nodiscard]] Error busy() const;
   [[nodiscard]] std::string name() const;
@@ -116,8 +125,10 @@ class DmaMemory {
   const std::chrono::milliseconds fence_limit_;
 
   mutable UseLock use_;
-  bool pinned_ = false;
-  bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
+  bool pinned_ = false;      // it was mapped by way of file_, whose end nobody tells
+  bool handed_out_ = false;  // others may hold storage_
+  Buffer::Charge charge_;    // of what was handed out
+  bool staged_ = false;      // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;
   unsigned returns_ = 0;  // to Filling, by growing
   bool roomy_ = false;    // has room ahead of a writer, which is given back when it is done

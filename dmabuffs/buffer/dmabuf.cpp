@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 
 #include "dmabuffs/base/must_not_wait.h"
 
@@ -18,17 +16,6 @@ namespace dmabuffs {
 uint64_t dmabuf_inode(int dmabuf_fd) {
   struct stat st {};
   return ::fstat(dmabuf_fd, &st) == 0 ? st.st_ino : 0;
-}
-
-std::string dmabuf_exporter(int dmabuf_fd) {
-  static constexpr const char* kKey = "exp_name:";
-  std::ifstream lines("/proc/self/fdinfo/" + std::to_string(dmabuf_fd));
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with(kKey)) continue;
-    const size_t value = line.find_first_not_of(" \t", std::strlen(kKey));
-    return value == std::string::npos ? std::string() : line.substr(value);
-  }
-  return {};
 }
 
 namespace {

@@ -14,8 +14,6 @@ namespace dmabuffs {
 
 /// The inode number that fdinfo and debugfs' bufinfo show; 0 when it can't be told.
 uint64_t dmabuf_inode(int dmabuf_fd);
-/// "exp_name" of /proc/self/fdinfo/N: "udmabuf", "system", …; empty when it is no dma-buf.
-std::string dmabuf_exporter(int dmabuf_fd);
 
 /// How long a device may keep the daemon waiting: SYNC itself waits for fences without a limit.
 inline constexpr std::chrono::milliseconds kFenceLimit{5000};

@@ -63,7 +63,7 @@ void FileLedBuffer::set_size(uint64_t size) {
       log_error(name() + ": " + std::strerror(errno));
   } else if (storage_) {
     using Shown = KernelModule::Shown;
-    const Shown shown = phase_ == Phase::Filling ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
+    const Shown shown = phase_ == Phase::Filling ? Shown::Hidden : stays() ? Shown::Last : Shown::Whole;
     const auto bound = file_.module->bind_keeping(file_.fd.get(), storage_->dmabuf_fd(), size, shown, true);
     if (!bound) log_error(name() + ": " + bound.error().message);
   }
@@ -165,12 +165,15 @@ Result<void> FileLedBuffer::gather_rest() {
   return size_ > capacity() ? gather(0, 0) : Result<void>{};
 }
 
-void FileLedBuffer::pin_identity() {
+Result<Buffer::HandedOut> FileLedBuffer::hand_out(bool /*huge*/, Charge charge) {
   const std::unique_lock use(use_);
-  // What waits has to become part of it; if it can't, the next close says why not.
-  if (!gather_rest()) return;
-  pinned_ = true;
-  if (storage_ && !gather(capacity(), 0)) pinned_ = false;  // tells the file
+  ask_size();
+  if (size_ == 0) return fail(ENODATA, name() + no_memory());
+  TRY(gather(0, 0));
+  HandedOut out;
+  out.fd = TRY(give(std::move(charge)));
+  TRY(gather(capacity(), 0));  // tells the file that it is the last
+  return out;
 }
 
 Result<void> FileLedBuffer::zero(Range range) {
@@ -260,7 +263,7 @@ Result<void> FileLedBuffer::bind_all(const Storage& target, uint64_t length, boo
   // The kernel would wait for a device without a limit.
   const Access access = &target == storage_.get() ? Access::Write : Access::Read;
   const auto bracket = TRY(begin_access(access));
-  const Shown shown = hidden ? Shown::Hidden : pinned_ ? Shown::Last : Shown::Whole;
+  const Shown shown = hidden ? Shown::Hidden : stays() ? Shown::Last : Shown::Whole;
   const auto bound = file_.module->bind_keeping(file_.fd.get(), target.dmabuf_fd(), length, shown);
   if (bound) return {};
   if (bound.error().code == EOPNOTSUPP)

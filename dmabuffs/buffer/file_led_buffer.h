@@ -46,7 +46,8 @@ class FileLedBuffer final : public Buffer, private DmaMemory {
   [[nodiscard]] int passthrough_fd() const override { return file_.fd.get(); }
   [[nodiscard]] bool reads_pass() const override { return true; }
   [[nodiscard]] bool writes_pass() const override { return true; }
-  void pin_identity() override;
+  Result<HandedOut> hand_out(bool huge, Charge charge) override;
+  [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
   void idle() override { DmaMemory::idle(); }
   void set_name(const std::string& name) override { DmaMemory::set_name(name); }
 

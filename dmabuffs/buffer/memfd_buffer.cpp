@@ -13,13 +13,14 @@
 #include "dmabuffs/base/io.h"
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/buffer/buffer.h"
+#include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 
-MemfdBuffer::MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name)
-    : heap_(std::move(heap)), name_(std::move(name)) {
+MemfdBuffer::MemfdBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name)
+    : heap_(std::move(heap)), recycler_(recycler), name_(std::move(name)) {
   auto memfd = make_memfd(name_, PageSize::Small);
   auto reservation = heap_->budget().reserve(uid, 0);
   if (!memfd) {
@@ -31,6 +32,11 @@ MemfdBuffer::MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name
     reservation_ = std::move(*reservation);
     reservation_.watch(memfd_.get());
   }
+}
+
+MemfdBuffer::~MemfdBuffer() {
+  if (handed_out_)
+    recycler_.leave(MemfdStorage::of(std::move(memfd_), std::move(reservation_), heap_->name()), charge_);
 }
 
 std::string MemfdBuffer::name() const {
@@ -58,7 +64,9 @@ BufferInfo MemfdBuffer::info() const {
   BufferInfo info;
   info.size = size();
   struct stat st {};
-  if (::fstat(memfd_.get(), &st) == 0) info.capacity = static_cast<uint64_t>(st.st_blocks) * 512;
+  if (::fstat(memfd_.get(), &st) == 0)
+    info.capacity =
+        handed_out_ ? static_cast<uint64_t>(st.st_size) : static_cast<uint64_t>(st.st_blocks) * 512;
   info.pid_fd = memfd_.get();
   return info;
 }
@@ -67,6 +75,7 @@ Result<size_t> MemfdBuffer::read(uint64_t offset, std::span<std::byte> to) {
   if (!made_) return Failure(made_.error());
   if (offset > kLargestBuffer) return 0;
   const std::shared_lock use(use_);
+  if (handed_out_) to = to.first(std::min<uint64_t>(to.size(), size() - std::min(size(), offset)));
   const ssize_t got = pread_all(memfd_.get(), to, offset);
   if (got < 0) return fail_errno(errno, name());
   return static_cast<size_t>(got);
@@ -82,7 +91,7 @@ Result<bool> MemfdBuffer::view(uint64_t offset, size_t length, const Look& look)
   const std::shared_lock use(use_);
   struct stat st {};
   if (::fstat(memfd_.get(), &st) != 0) return fail_errno(errno, name());
-  const auto size = static_cast<uint64_t>(st.st_size);
+  const auto size = handed_out_ ? this->size() : static_cast<uint64_t>(st.st_size);
   if (offset >= size || length == 0) return false;
   if (may_be_sparse(st)) return false;  // pread(2) allocates no holes
   const auto mapping = TRY(readable(size));
@@ -140,6 +149,7 @@ Result<void> MemfdBuffer::resize(uint64_t size) {
   if (!made_) return made_;
   if (!fits({0, size})) return fail(EFBIG, name() + too_large());
   const std::unique_lock use(use_);
+  if (handed_out_) return set_fixed_size(size);
   if (size > file_size()) {
     TRY(reserve_to(size));
   } else {
@@ -155,6 +165,10 @@ Result<void> MemfdBuffer::allocate(Range range, bool keep_size) {
   if (!fits(range)) return fail(EFBIG, name() + too_large());
   if (range.length == 0) return {};
   const std::unique_lock use(use_);
+  if (handed_out_) {
+    if (range.end() > file_size()) return busy();
+    return keep_size ? Result<void>{} : set_fixed_size(std::max(size(), range.end()));
+  }
   TRY(reserve_to(range.end()));
   const int code = fallocate_all(memfd_.get(), keep_size ? FALLOC_FL_KEEP_SIZE : 0, range);
   if (code == 0) allocated_end_ = std::max(allocated_end_, range.end());
@@ -165,7 +179,7 @@ Result<void> MemfdBuffer::allocate(Range range, bool keep_size) {
 Result<void> MemfdBuffer::zero(Range range) {
   if (!made_) return made_;
   const std::unique_lock use(use_);
-  const uint64_t size = file_size();
+  const uint64_t size = this->size();
   if (range.offset >= size || range.length == 0) return {};
   range.length = std::min(range.length, size - range.offset);
   // A hole gives the memory back. There is no udmabuf on this memfd that it could sever.
@@ -184,6 +198,70 @@ Result<uint64_t> MemfdBuffer::seek(uint64_t offset, int whence) const {
   return std::min(static_cast<uint64_t>(found), end);
 }
 
+Result<Buffer::HandedOut> MemfdBuffer::hand_out(bool /*huge*/, Charge charge) {
+  if (!made_) return Failure(made_.error());
+  const std::unique_lock use(use_);
+  const uint64_t length = size();
+  if (length == 0) return fail(ENODATA, name() + no_memory());
+  if (!handed_out_) {
+    const uint64_t capacity = round_up(length, kPage);
+    TRY(reserve_to(capacity));
+    // All of it, as a dma-buf has: who maps it is not to meet a lack of memory.
+    if (const int code = fallocate_all(memfd_.get(), 0, {0, capacity}); code != 0)
+      return fail_errno(code, name());
+    const std::lock_guard facts(facts_mutex_);
+    if (::fcntl(memfd_.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+      return fail_errno(errno, name_);
+    extension_ = {length, capacity - length};
+    handed_out_ = true;
+  }
+  charge_ = std::move(charge);
+  HandedOut out;
+  // Open anew: by that it is told that anybody has it (MemfdStorage::held_by_others).
+  out.fd.reset(::open(("/proc/self/fd/" + std::to_string(memfd_.get())).c_str(), O_RDWR | O_CLOEXEC));
+  if (!out.fd) return fail_errno(errno, name());
+  return out;
+}
+
+bool MemfdBuffer::held_elsewhere() const {
+  return handed_out_ && memfd_held_by_others(memfd_.get());
+}
+
+Failure MemfdBuffer::busy() const {
+  return fail(EBUSY, name() + ": its memfd was handed out and holds only " + std::to_string(file_size()) +
+                         " bytes; remove the file and make a new one");
+}
+
+Result<void> MemfdBuffer::set_fixed_size(uint64_t length) {
+  const uint64_t capacity = file_size(), before = size();
+  if (length > capacity) return busy();
+  if (length != before) {
+    const uint64_t begin = std::min(before, length);
+    const Range between{begin, std::max(before, length) - begin};
+    int code = fallocate_all(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, between);
+    if (code == 0) code = fallocate_all(memfd_.get(), 0, between);
+    if (code != 0) return fail_errno(code, name());
+  }
+  const std::lock_guard facts(facts_mutex_);
+  extension_ = {length, capacity - length};
+  return {};
+}
+
+Result<size_t> MemfdBuffer::write_fixed(uint64_t offset, std::span<const std::byte> from) {
+  if (from.empty()) return 0;
+  const uint64_t capacity = file_size();
+  if (offset >= capacity) return busy();
+  from = from.first(std::min<uint64_t>(from.size(), capacity - offset));
+  if (offset > size()) TRY(set_fixed_size(offset));
+  const ssize_t put = pwrite_all(memfd_.get(), from, offset);
+  if (put < 0) return fail_errno(errno, name());
+  const auto written = static_cast<size_t>(put);
+  const std::lock_guard facts(facts_mutex_);
+  const uint64_t length = std::max(extension_.offset, offset + written);
+  extension_ = {length, capacity - length};
+  return written;
+}
+
 Result<void> MemfdBuffer::flush() {
   const std::unique_lock use(use_);
   fit_reservation_locked();
@@ -198,9 +276,15 @@ Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> fr
   if (!made_) return Failure(made_.error());
   if (!fits({offset, from.size()})) return fail(EFBIG, name() + too_large());
   Result<size_t> written = 0;
-  {
+  bool fixed = handed_out_;
+  if (!fixed) {
     const std::shared_lock use(use_);
-    written = write_within_budget(offset, from);
+    fixed = handed_out_;
+    if (!fixed) written = write_within_budget(offset, from);
+  }
+  if (fixed) {
+    const std::unique_lock use(use_);
+    return write_fixed(offset, from);
   }
   if (!written || *written < from.size()) fit_reservation();
   return written;
@@ -209,8 +293,9 @@ Result<size_t> MemfdBuffer::write(uint64_t offset, std::span<const std::byte> fr
 Result<size_t> MemfdBuffer::append(std::span<const std::byte> from, uint64_t& at) {
   if (!made_) return Failure(made_.error());
   const std::unique_lock use(use_);
-  at = file_size();
+  at = size();
   if (!fits({at, from.size()})) return fail(EFBIG, name() + too_large());
+  if (handed_out_) return write_fixed(at, from);
   auto written = write_within_budget(at, from);
   if (!written || *written < from.size()) fit_reservation_locked();
   return written;
@@ -234,12 +319,15 @@ class MemfdLease final : public Lease {
       : buffer_(buffer), window_(window), access_(access), shared_(buffer.use_) {}
   ~MemfdLease() override {
     if (extends_) (void)settle(0);
+    if (fixed_) (void)settle_fixed(0);
   }
   MemfdLease(const MemfdLease&) = delete;
   MemfdLease& operator=(const MemfdLease&) = delete;
 
   Result<void> begin(uint64_t expected_end) {
-    if (window_.end() > buffer_.file_size()) {
+    if (buffer_.handed_out_ && access_ == Access::Write) {
+      TRY(enter_fixed(expected_end));
+    } else if (window_.end() > buffer_.size()) {
       if (access_ == Access::Read)
         return fail(EINVAL, buffer_.name() + ": the range lies beyond the buffer's end");
       TRY(extend(expected_end));
@@ -265,6 +353,7 @@ class MemfdLease final : public Lease {
     if (access_ == Access::Read || done > window_.length) {
       return fail(EINVAL, buffer_.name() + ": a lease committed that is for reading, or shorter");
     }
+    if (fixed_) return settle_fixed(done);
     return extends_ ? settle(done) : Result<void>{};
   }
 
@@ -298,6 +387,24 @@ class MemfdLease final : public Lease {
       }
       TRY(mapping_.place_zeros(hole - start, round_up(at, kPage) - hole));
     }
+    return {};
+  }
+
+  Result<void> enter_fixed(uint64_t expected_end) {
+    shared_.unlock();
+    exclusive_ = std::unique_lock(buffer_.use_);
+    if (std::max(window_.end(), expected_end) > buffer_.file_size()) return buffer_.busy();
+    if (window_.offset > buffer_.size()) TRY(buffer_.set_fixed_size(window_.offset));
+    fixed_ = true;
+    return {};
+  }
+  /// Beyond the size the window reads zero again.
+  Result<void> settle_fixed(uint64_t done) {
+    fixed_ = false;
+    const uint64_t size = std::max(buffer_.size(), done > 0 ? window_.offset + done : 0);
+    if (size < window_.end()) std::ranges::fill(mapping_.bytes().last(window_.end() - size), std::byte{0});
+    const std::lock_guard facts(buffer_.facts_mutex_);
+    buffer_.extension_ = {size, buffer_.file_size() - size};
     return {};
   }
 
@@ -343,7 +450,7 @@ class MemfdLease final : public Lease {
   std::unique_lock<UseLock> exclusive_;
   Mapping mapping_;  // after the locks: gone before they are released
   std::span<std::byte> bytes_;
-  bool extends_ = false;
+  bool extends_ = false, fixed_ = false;
 };
 
 Result<std::unique_ptr<Lease>> MemfdBuffer::lease(Range window, Access access, uint64_t expected_end) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -16,10 +17,15 @@ namespace dmabuffs {
 /// A buffer of the memfd heap: a plain memfd whose file size is the logical length at every moment, because
 /// FUSE passthrough lets clients read and write it past the daemon. So the size is asked, never remembered;
 /// bytes go by pread and pwrite; and growing never cuts off what a client appended meanwhile. May be sparse.
+/// Once handed out its file has a fixed size, whole pages, which is the capacity from then on: others, who
+/// hold the memfd itself, can't cut it under the daemon's feet. The logical length is remembered then.
 class MemfdBuffer final : public Buffer {
  public:
   /// As Buffer::make. When no memfd can be made (EMFILE) every operation that needs it reports that.
-  MemfdBuffer(std::shared_ptr<Heap> heap, uid_t uid, std::string name);
+  MemfdBuffer(std::shared_ptr<Heap> heap, Recycler& recycler, uid_t uid, std::string name);
+  ~MemfdBuffer() override;
+  MemfdBuffer(const MemfdBuffer&) = delete;
+  MemfdBuffer& operator=(const MemfdBuffer&) = delete;
 
   [[nodiscard]] BufferInfo info() const override;
   [[nodiscard]] uint64_t size() const override;
@@ -37,10 +43,10 @@ class MemfdBuffer final : public Buffer {
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
   [[nodiscard]] int passthrough_fd() const override { return memfd_.get(); }
-  [[nodiscard]] bool reads_pass() const override { return true; }
-  [[nodiscard]] bool writes_pass() const override { return true; }
-  /// The memfd is never replaced.
-  void pin_identity() override {}
+  [[nodiscard]] bool reads_pass() const override { return !handed_out_; }
+  [[nodiscard]] bool writes_pass() const override { return !handed_out_; }
+  Result<HandedOut> hand_out(bool huge, Charge charge) override;
+  [[nodiscard]] bool held_elsewhere() const override;
   void idle() override;
   void set_name(const std::string& name) override;
 
@@ -48,10 +54,16 @@ class MemfdBuffer final : public Buffer {
   friend class MemfdLease;
 
   [[nodiscard]] std::string name() const;
-  /// The file's size as it is, an extending lease included.
+  /// The file's size as it is, an extending lease included; of what was handed out the capacity.
   [[nodiscard]] uint64_t file_size() const;
 
   Result<size_t> write_within_budget(uint64_t offset, std::span<const std::byte> from);
+
+  // Of what was handed out, under use_, exclusive:
+  Result<size_t> write_fixed(uint64_t offset, std::span<const std::byte> from);
+  /// What lies between reads zero. EBUSY: more than the capacity.
+  Result<void> set_fixed_size(uint64_t size);
+  [[nodiscard]] Failure busy() const;
 
   /// Whether there may be holes in the file, which looking at them would allocate. Under use_.
   [[nodiscard]] bool may_be_sparse(const struct stat& file) const;
@@ -67,10 +79,14 @@ class MemfdBuffer final : public Buffer {
   void fit_reservation_locked();
 
   const std::shared_ptr<Heap> heap_;
+  Recycler& recycler_;
   Result<void> made_;  // why there is no memfd
   UniqueFd memfd_;
 
   mutable UseLock use_;  // exclusive: truncation, and leases that extend the file; shared: all else
+
+  std::atomic<bool> handed_out_{false};  // changes under use_
+  Charge charge_;
 
   std::mutex mapping_mutex_;
   std::shared_ptr<const Mapping> mapping_;  // of the file, for view()
@@ -81,8 +97,8 @@ class MemfdBuffer final : public Buffer {
 
   mutable std::mutex facts_mutex_;
   std::string name_;
-  Range extension_;  // [size before, end) of a lease that extends the file: no part of the size before its
-                     // commit
+  Range extension_;  // [size, end) of the file that is no part of the size: of a lease that extends it,
+                     // before its commit, and of what was handed out
 };
 
 }  // namespace dmabuffs

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <iterator>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +18,7 @@ constexpr uint64_t kWorthKeeping = uint64_t{1} << 20;
 
 // Between two looks at what is kept, and at the machine's memory.
 constexpr std::chrono::seconds kRound{2};
+constexpr std::chrono::milliseconds kLeftRound{500};  // nobody tells when a holder lets go
 
 }  // namespace
 
@@ -48,13 +50,16 @@ void Recycler::keep_house() {
   pthread_setname_np(pthread_self(), "recycler");
   std::unique_lock lock(mutex_);
   while (!closing_) {
-    if (kept_.empty()) {
-      changed_.wait(lock, [this] { return closing_ || !kept_.empty(); });
+    const bool left = !left_.empty();
+    if (kept_.empty() && !left) {
+      changed_.wait(lock, [this] { return closing_ || !kept_.empty() || !left_.empty(); });
     } else {
-      changed_.wait_for(lock, std::min(kRound, max_age_), [this] { return closing_; });
+      const auto round = left ? kLeftRound : std::min<std::chrono::milliseconds>(kRound, max_age_);
+      changed_.wait_for(lock, round, [&] { return closing_ || left == left_.empty(); });
     }
     if (closing_) return;
     lock.unlock();
+    collect();
     expire();
     if (scarce_ && held() > 0 && scarce_()) drain();
     lock.lock();
@@ -101,6 +106,31 @@ void Recycler::put(const std::string& heap, uid_t uid, std::unique_ptr<Storage> 
   held_ += capacity;
   start_keeper();
   changed_.notify_all();
+}
+
+void Recycler::leave(std::unique_ptr<Storage> storage, std::shared_ptr<const void> charge) {
+  if (!storage->held_by_others()) return;
+  const std::lock_guard lock(mutex_);
+  left_.push_back({std::move(charge), std::move(storage)});
+  start_keeper();
+  changed_.notify_all();
+}
+
+void Recycler::collect() {
+  std::list<Left> free;
+  const std::lock_guard lock(mutex_);
+  for (auto left = left_.begin(); left != left_.end();) {
+    const auto next = std::next(left);
+    if (!left->storage->held_by_others()) free.splice(free.end(), left_, left);
+    left = next;
+  }
+}
+
+uint64_t Recycler::held_elsewhere() {
+  collect();
+  const std::lock_guard lock(mutex_);
+  return std::accumulate(left_.begin(), left_.end(), uint64_t{0},
+                         [](uint64_t sum, const Left& left) { return sum + left.storage->capacity(); });
 }
 
 void Recycler::expire() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// Memory of removed buffers kept for the next load of the same user, heap and capacity: its pages need no
 /// zeroing because a load overwrites them, or what is gathered from a file that leads. Bounded; gives
-/// everything back under memory pressure and after a while unused.
+/// everything back under memory pressure and after a while unused. And memory of removed buffers that others
+/// still hold, who were handed it.
 #pragma once
 #include <sys/types.h>
 
@@ -35,6 +36,11 @@ class Recycler {
   [[nodiscard]] bool has(const std::string& heap, uid_t uid, uint64_t capacity) const;
   /// Keeps `storage` (its identity never left the daemon) or frees it.
   void put(const std::string& heap, uid_t uid, std::unique_ptr<Storage> storage);
+  /// Keeps memory that was handed out, and what it is charged with, until nobody else holds it; then frees
+  /// it.
+  void leave(std::unique_ptr<Storage> storage, std::shared_ptr<const void> charge);
+  /// Bytes that are kept so.
+  [[nodiscard]] uint64_t held_elsewhere();
   /// Frees what is older than the age limit. A thread does so too, while anything is kept.
   void expire();
   /// Frees everything; true if there was something.
@@ -49,6 +55,12 @@ class Recycler {
     Clock::time_point since;
     std::unique_ptr<Storage> storage;
   };
+  struct Left {
+    std::shared_ptr<const void> charge;  // ends after the memory
+    std::unique_ptr<Storage> storage;
+  };
+  /// Frees what nobody else holds any more.
+  void collect();
   [[nodiscard]] std::list<Kept>::const_iterator find(const std::string& heap, uid_t uid,
                                                      uint64_t capacity) const;
   void start_keeper();
@@ -60,8 +72,9 @@ class Recycler {
   mutable std::mutex mutex_;
   std::list<Kept> kept_;  // oldest first
   uint64_t held_ = 0;
+  std::list<Left> left_;
 
-  std::condition_variable changed_;  // something is kept, or closing_
+  std::condition_variable changed_;  // something is kept or left, or closing_
   bool closing_ = false;
   std::thread keeper_;  // started by the first put: a daemon may fork before it
 };

@@ -2,6 +2,7 @@
 /// The commands, and what the command line told them. Each returns the exit status: 0 done, 1 failed, 2
 /// usage; exec: the command's own (126/127).
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,15 +33,28 @@ int run_cp(const CpOptions& options);
 struct ExecSettings {
   std::vector<std::string> files, heaps, heaps_if_present, options;
   bool require_direct = false;
+  std::vector<std::string> buffers;  ///< [NAME=]PATH; with any there is no private mount
+  bool fd = false, require_dmabuf = false, huge = false;
 };
 /// `command`: see cut_command.
 int run_exec(const ExecSettings& settings, std::vector<std::string> command);
+int run_exec_with_buffers(const ExecSettings& settings, std::vector<std::string> command);
+/// Whether a word of the command line, [NAME=]PATH, is of a mount.
+bool names_buffer(const std::string& word);
+/// Becomes the program. Returns only when that fails, and has reported it: 126 or 127.
+int execute(std::vector<std::string>& command);
 
 struct InfoOptions {
   bool json = false;
   std::vector<std::string> files;
 };
 int run_info(const InfoOptions& options);
+
+struct PsOptions {
+  bool json = false;
+  std::optional<int> pid;
+};
+int run_ps(const PsOptions& options);
 
 int run_status(const std::string& path, bool json);
 int run_socket(const std::string& path);
@@ -63,8 +77,10 @@ std::vector<std::string> from_mount_helper(int argc, char** argv);
 
 /// Cuts "[--] COMMAND ARGUMENT..." off the words of `dmabuffs exec` and returns COMMAND and its arguments:
 /// they must stay as they are, but CLI11 would read a word like "[a,b]" as a list, and their options as its
-/// own.
-std::vector<std::string> cut_command(std::vector<std::string>& words);
+/// own. Words before a "--" stay, too, as buffers to hand out, where --fd says so or the first of them
+/// `is_buffer`.
+std::vector<std::string> cut_command(std::vector<std::string>& words,
+                                     const std::function<bool(const std::string&)>& is_buffer);
 /// For a call of `dmabuffs cp` with an option that only cp(1) has: what to do instead.
 std::optional<std::string> advice_on_cp(const std::vector<std::string>& words);
 /// Rewrites operands that CLI11 would misread, all of them paths: "-a" behind "--" becomes "./-a" (CLI11

@@ -2,49 +2,23 @@
 /// `dmabuffs info FILE...`: what is known of buffers.
 /// `dmabuffs status MOUNTPOINT`: what the mount holds and how its transfers ran.
 /// `dmabuffs socket MOUNTPOINT`: prints the path of the mount's control socket.
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cstdio>
-#include <map>
 
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
+#include "dmabuffs/control/hand_out.h"
 
 namespace dmabuffs::cli {
 
 namespace {
 
-using Clients = std::map<dev_t, ControlClient>;
-
-/// The client of the mount; connected on first use.
-Result<ControlClient*> client_of(Clients& clients, const MountEntry& mount) {
-  const auto known = clients.find(mount.device);
-  if (known != clients.end()) return &known->second;
-  auto client = TRY(ControlClient::connect(mount));
-  return &clients.emplace(mount.device, std::move(client)).first->second;
-}
-
 Result<Json> ask(Clients& clients, const std::string& path) {
   TRY(check_answers(path));
-  const auto mount = TRY(mount_of(path));
-  auto client = TRY(client_of(clients, mount));
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file) return path_error(errno, path);
-  const auto ticket = ticket_of(file.get(), path);
-  if (!ticket && ticket.error().code == ENOTTY)
-    return fail(EINVAL, path + ": not a buffer: info is about files below heaps/");
-  if (!ticket) return Failure(ticket.error());
-  auto answer = client->request({{"op", "info"}, {"file", {{"ticket", *ticket}}}}, {}, {});
-  if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
-  const Json& body = answer->body;
-  if (!flag_of(body, "ok")) return fail(error_of(body).code, path + ": " + error_of(body).message);
-  if (!body.contains("info") || !body["info"].is_object())
-    return fail(EIO, path + ": the daemon told nothing");
-  Json info = body["info"];
+  auto info = TRY(info_of(clients, path));
   info["path"] = path;
   return info;
 }

@@ -52,7 +52,8 @@ std::string advice(const CpOption& option, const std::string& word) {
 
 }  // namespace
 
-std::vector<std::string> cut_command(std::vector<std::string>& words) {
+std::vector<std::string> cut_command(std::vector<std::string>& words,
+                                     const std::function<bool(const std::string&)>& is_buffer) {
   if (words.empty() || words.front() != "exec") return {};
   // As with env(1) and sudo(8) it begins at the first word that is no option.
   auto word = words.begin() + 1;
@@ -60,7 +61,10 @@ std::vector<std::string> cut_command(std::vector<std::string>& words) {
     if (!value && (*word == "--" || !word->starts_with("-"))) break;
     value = !value && std::find(kExecValues.begin(), kExecValues.end(), *word) != kExecValues.end();
   }
-  const bool marked = word != words.end() && *word == "--";
+  const auto mark = std::find(word, words.end(), "--");
+  const bool handed = std::find(words.begin(), word, "--fd") != word;
+  if (mark != words.end() && (handed || (mark != word && is_buffer(*word)))) word = mark;
+  const bool marked = word == mark && word != words.end();
   std::vector<std::string> command(word + (marked ? 1 : 0), words.end());
   words.erase(word, words.end());
   return command;

@@ -186,6 +186,13 @@ Result<Message> ControlClient::request(const Json& request, std::span<const int>
   return cancelled ? fail(EINTR, "interrupted") : fail(ETIMEDOUT, silence_of(daemon_));
 }
 
+Result<ControlClient*> Clients::of(const MountEntry& mount) {
+  const auto known = connected_.find(mount.device);
+  if (known != connected_.end()) return &known->second;
+  auto client = TRY(ControlClient::connect(mount));
+  return &connected_.emplace(mount.device, std::move(client)).first->second;
+}
+
 Result<std::string> ticket_of(int fd, const std::string& name) {
   TicketBits bits;
   if (::ioctl(fd, kTicketRequest, bits.data()) != 0) return path_error(errno, name);

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +63,18 @@ class ControlClient {
   UniqueFd socket_;
   std::string path_;
   pid_t daemon_;
+};
+
+/// A connection to the daemon of each mount that was asked for, made on first use.
+class Clients {
+ public:
+  /// Good as long as this. Errors as ControlClient::connect.
+  Result<ControlClient*> of(const MountEntry& mount);
+  /// A connection that has broken: the next of() makes a new one.
+  void drop(const MountEntry& mount) { connected_.erase(mount.device); }
+
+ private:
+  std::map<dev_t, ControlClient> connected_;
 };
 
 /// The ticket for the file of a mount that `fd` has open: how the daemon is told of it. ENOTTY: of no regular

@@ -12,6 +12,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
 #include <vector>
 
 #include "dmabuffs/base/io.h"
@@ -126,6 +129,30 @@ std::string cut_dmabuf_name(const std::string& name) {
 
 void name_dmabuf(int dmabuf, const std::string& name) {
   (void)::ioctl(dmabuf, DMA_BUF_SET_NAME_B, cut_dmabuf_name(name).c_str());
+}
+
+namespace {
+
+/// A line of /proc/self/fdinfo/N (dma_buf_show_fdinfo); empty when it has none.
+std::string told(int fd, const std::string& key) {
+  std::ifstream lines("/proc/self/fdinfo/" + std::to_string(fd));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(key + ":")) continue;
+    const size_t value = line.find_first_not_of(" \t", key.size() + 1);
+    return value == std::string::npos ? std::string() : line.substr(value);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string dmabuf_exporter(int dmabuf_fd) {
+  return told(dmabuf_fd, "exp_name");
+}
+
+uint64_t dmabuf_references(int dmabuf_fd) {
+  const std::string count = told(dmabuf_fd, "count");
+  return count.empty() ? std::numeric_limits<uint64_t>::max() : std::strtoull(count.c_str(), nullptr, 10);
 }
 
 }  // namespace dmabuffs

@@ -45,6 +45,10 @@ class Storage {
   virtual Result<std::span<std::byte>> map() = 0;
   /// Drops the mapping (address space and page tables are the daemon's); the next map() makes it again.
   virtual void unmap() = 0;
+  /// Of what was handed out: whether anybody else holds it, by a descriptor, a mapping or an import. `own`:
+  /// how many do for this daemon beside dmabuf_fd() and map(), which is dropped where it might be taken for
+  /// one.
+  [[nodiscard]] virtual bool held_by_others(unsigned own = 0);
   /// Bytes of it in huge pages, for `info`.
   [[nodiscard]] virtual uint64_t huge_bytes() const { return 0; }
 };
@@ -80,6 +84,13 @@ class Heap {
   /// growable(). Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node),
   /// ENODEV (it is gone), EIO.
   virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
+
+  /// Whether this kernel shows importers that go by the CPU other bytes than are in huge pages of its memory.
+  [[nodiscard]] virtual bool misleads_importers() const { return false; }
+  /// As create(), but memory that every importer reads right.
+  virtual Result<std::unique_ptr<Storage>> create_for_all(uint64_t size, uid_t uid) {
+    return create(size, uid);
+  }
 
   /// A range of a file, open for direct I/O.
   struct Source {

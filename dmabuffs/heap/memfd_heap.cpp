@@ -3,6 +3,8 @@
 
 #include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -24,6 +26,13 @@ Result<UniqueFd> make_memfd(const std::string& name, PageSize pages) {
   return UniqueFd(fd);
 }
 
+bool memfd_held_by_others(int memfd) {
+  const UniqueFd probe(::open(("/proc/self/fd/" + std::to_string(memfd)).c_str(), O_RDWR | O_CLOEXEC));
+  if (!probe || ::fcntl(probe.get(), F_SETLEASE, F_WRLCK) != 0) return true;
+  (void)::fcntl(probe.get(), F_SETLEASE, F_UNLCK);
+  return false;
+}
+
 Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t uid, const std::string& name,
                                                          const std::string& heap) {
   auto memfd = TRY(make_memfd(name, PageSize::Small));
@@ -34,6 +43,14 @@ Result<std::unique_ptr<MemfdStorage>> MemfdStorage::make(Budget& budget, uid_t u
 
 MemfdStorage::MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap)
     : heap_(std::move(heap)), memfd_(std::move(memfd)), reservation_(std::move(reservation)) {}
+
+std::unique_ptr<Storage> MemfdStorage::of(UniqueFd memfd, Reservation reservation, const std::string& heap) {
+  struct stat st {};
+  (void)::fstat(memfd.get(), &st);
+  std::unique_ptr<MemfdStorage> storage(new MemfdStorage(std::move(memfd), std::move(reservation), heap));
+  storage->length_ = static_cast<uint64_t>(st.st_size);
+  return storage;
+}
 
 uint64_t MemfdStorage::length() const {
   const std::lock_guard lock(mutex_);

@@ -25,6 +25,10 @@ enum class PageSize { Small, Huge };
 /// or EINVAL.
 Result<UniqueFd> make_memfd(const std::string& name, PageSize pages);
 
+/// Whether anybody has the memfd open by an open(2) of its own, or mapped by that. A lease for writing
+/// (fcntl(2), F_SETLEASE) is refused then; this program's first descriptor and its mappings don't count.
+bool memfd_held_by_others(int memfd);
+
 /// 0, or an errno.
 inline int fallocate_all(int fd, int mode, Range range) {
   const auto call = [&] {
@@ -45,6 +49,9 @@ class MemfdStorage final : public Storage {
   static Result<std::unique_ptr<MemfdStorage>> make(Budget& budget, uid_t uid, const std::string& name,
                                                     const std::string& heap = "memfd");
 
+  /// Of a memfd that was handed out, its size sealed, and what it is charged to.
+  static std::unique_ptr<Storage> of(UniqueFd memfd, Reservation reservation, const std::string& heap);
+
   /// The memfd, owned by the storage; its file size is length(). Not sealed, sealing is allowed.
   [[nodiscard]] int memfd() const { return memfd_.get(); }
   /// The memfd's file size in bytes; capacity() is this, page-rounded.
@@ -62,6 +69,7 @@ class MemfdStorage final : public Storage {
   Result<void> publish(const std::string&) override { return {}; }
   Result<std::span<std::byte>> map() override;
   void unmap() override;
+  [[nodiscard]] bool held_by_others(unsigned) override { return memfd_held_by_others(memfd_.get()); }
 
  private:
   MemfdStorage(UniqueFd memfd, Reservation reservation, std::string heap);

@@ -355,4 +355,10 @@ Result<std::unique_ptr<Storage>> UdmabufHeap::create(uint64_t size, uid_t uid) {
   return TRY(UdmabufStorage::make(source_, budget(), uid, capacity_for(size)));
 }
 
+Result<std::unique_ptr<Storage>> UdmabufHeap::create_for_all(uint64_t size, uid_t uid) {
+  UdmabufSource small = source_;
+  small.huge = HugeUse::Never;
+  return TRY(UdmabufStorage::make(small, budget(), uid, round_up(size, kPage)));
+}
+
 }  // namespace dmabuffs

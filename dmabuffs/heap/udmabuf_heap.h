@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 
+#include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
@@ -108,6 +109,10 @@ class UdmabufHeap final : public Heap {
   /// fit and 4 KiB pages behind them.
   [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
+  /// Before 7.3 vmap of a udmabuf takes the first page of a huge one for all of them
+  /// (drivers/dma-buf/udmabuf.c).
+  [[nodiscard]] bool misleads_importers() const override { return !kernel_since(7, 3); }
+  Result<std::unique_ptr<Storage>> create_for_all(uint64_t size, uid_t uid) override;
 
  private:
   UdmabufSource source_;

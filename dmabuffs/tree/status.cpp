@@ -116,7 +116,8 @@ class Inventory {
                            {"heap", heap.name()},
                            {"size", about.size},
                            {"capacity", about.capacity},
-                           {"is_dmabuf", about.is_dmabuf}});
+                           {"is_dmabuf", about.is_dmabuf},
+                           {"inode", about.is_dmabuf ? Json(about.dmabuf_inode) : Json()}});
   }
 
   /// Heaps there are now, and those that have gone but whose buffers live on.
@@ -255,7 +256,8 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
             {"memory",
              {{"limit", context.budget.limit()},
               {"used", context.budget.used()},
-              {"recycled", context.recycler.held()}}},
+              {"recycled", context.recycler.held()},
+              {"held_elsewhere", context.recycler.held_elsewhere()}}},
             {"through_daemon",
              {{"read_bytes", context.read_bytes.load()}, {"written_bytes", context.written_bytes.load()}}},
             {"passthrough",

@@ -3,7 +3,7 @@
 
 _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
-    local commands='mount umount cp exec info status socket doctor help'
+    local commands='mount umount cp exec info ps status socket doctor help'
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     COMPREPLY=()
@@ -45,7 +45,7 @@ _dmabuffs() {
         mount) options='--files --heap --heap-if-present --require-direct --foreground -o' ;;
         umount | unmount) options='--lazy' ;;
         cp) options='--require-direct --no-progress --json --recursive --force --preserve --verbose' ;;
-        exec) options='--files --heap --heap-if-present --require-direct -o --' ;;
+        exec) options='--fd --require-dmabuf --huge --files --heap --heap-if-present --require-direct -o --' ;;
         info | status) options='--json' ;;
         doctor) options='--json --fix' ;;
         esac

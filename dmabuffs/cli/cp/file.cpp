@@ -66,13 +66,6 @@ uint64_t FileCopier::Passed::add(UniqueFd fd) {
   return fds.size() - 1;
 }
 
-Result<ControlClient*> FileCopier::client_of(const MountEntry& mount) {
-  const auto known = clients_.find(mount.device);
-  if (known != clients_.end()) return &known->second;
-  auto client = TRY(ControlClient::connect(mount));
-  return &clients_.emplace(mount.device, std::move(client)).first->second;
-}
-
 Result<void> FileCopier::look(Side& side) {
   if (::fstat(side.fd.get(), &side.st) != 0) return path_error(errno, side.name);
   side.mount = mount_of_device(mounts_, side.st.st_dev);
@@ -197,7 +190,7 @@ Result<Json> FileCopier::end_for(const MountEntry& mount, const Side& side, Pass
 
 Result<Message> FileCopier::ask(const MountEntry& mount, const Side& from, const Side& to, Json request,
                                 const Waiting& waiting) {
-  auto client = client_of(mount);
+  auto client = clients_.of(mount);
   if (!client) return pass(std::move(client));
   Passed passed;
   auto from_end = TRY(end_for(mount, from, passed));
@@ -209,8 +202,8 @@ Result<Message> FileCopier::ask(const MountEntry& mount, const Side& from, const
   auto answer = (*client)->request(request, passed.fds, waiting);
   if (answer || answer.error().code != EPIPE) return answer;
   // Closed since the last file: the daemon drops clients that are silent for long.
-  clients_.erase(mount.device);
-  client = client_of(mount);
+  clients_.drop(mount);
+  client = clients_.of(mount);
   if (!client) return pass(std::move(client));
   return (*client)->request(request, passed.fds, waiting);
 }

@@ -82,11 +82,10 @@ class FileCopier {
   static Failure too_large(const Side& from, const Side& to);
   Result<void> by_itself(const Side& from, const Side& to, CopyTally& tally);
   Result<void> finish(const Side& from, Side& to);
-  Result<ControlClient*> client_of(const MountEntry& mount);
 
   CopyOptions options_;
   std::vector<MountEntry> mounts_;
-  std::map<dev_t, ControlClient> clients_;
+  Clients clients_;
   std::set<std::pair<dev_t, ino_t>> made_;  ///< destinations of this run
   int signal_ = 0;
 };

@@ -121,12 +121,6 @@ bool Machine::has_module(const std::string& name) const {
   return modules && modules->find("/" + name + ".ko") != std::string::npos;
 }
 
-bool Machine::kernel_since(int major, int minor) const {
-  int has_major = 0, has_minor = 0;
-  std::sscanf(kernel.c_str(), "%d.%d", &has_major, &has_minor);
-  return has_major > major || (has_major == major && has_minor >= minor);
-}
-
 Machine this_machine(bool for_sudo_user) {
   const User user = subject(for_sudo_user);
   const bool self = user.uid == ::geteuid();

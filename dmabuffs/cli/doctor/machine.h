@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "dmabuffs/base/kernel_number.h"
+
 namespace dmabuffs::cli {
 
 struct Machine {
@@ -37,7 +39,9 @@ struct Machine {
   /// Whether the kernel has the module `name` to be loaded.
   [[nodiscard]] bool has_module(const std::string& name) const;
   /// True when the kernel is `major`.`minor` or later.
-  [[nodiscard]] bool kernel_since(int major, int minor) const;
+  [[nodiscard]] bool kernel_since(int major, int minor) const {
+    return dmabuffs::kernel_since(major, minor, kernel);
+  }
 };
 
 /// This one. `for_sudo_user`: run by sudo, the answers are for the user who called it instead of for root.

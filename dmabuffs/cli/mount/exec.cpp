@@ -77,17 +77,6 @@ std::optional<int> wait_until_ready(ChildProcess& daemon, const ReadySocket& rea
   }
 }
 
-int execute(std::vector<std::string>& command) {
-  std::vector<char*> argv;
-  for (std::string& word : command) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  ::execvp(argv[0], argv.data());
-  const int code = errno;
-  report("exec: " + (command[0].empty() ? "''" : command[0]) + ": " +
-         (code == ENOENT ? "not found" : std::strerror(code)));
-  return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
-}
-
 /// Until the command ends; returns its wait status.
 int supervise(ChildProcess& command, const ChildProcess& daemon, const SignalReader& signals) {
   pollfd wait[] = {{command.pidfd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}, {daemon.pidfd(), POLLIN, 0}};
@@ -132,8 +121,20 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
 
 }  // namespace
 
+int execute(std::vector<std::string>& command) {
+  std::vector<char*> argv;
+  for (std::string& word : command) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execvp(argv[0], argv.data());
+  const int code = errno;
+  report("exec: " + (command[0].empty() ? "''" : command[0]) + ": " +
+         (code == ENOENT ? "not found" : std::strerror(code)));
+  return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
+}
+
 int run_exec(const ExecSettings& settings, std::vector<std::string> command) {
   if (command.empty()) return misuse("exec", "no COMMAND; it stands last, as in: dmabuffs exec -- COMMAND");
+  if (settings.fd || !settings.buffers.empty()) return run_exec_with_buffers(settings, std::move(command));
   auto status = run_with_mount(settings, command);
   if (!status) return report("exec: " + status.error().message);
   return *status < 0 ? die_by(-*status) : *status;

@@ -84,6 +84,7 @@ int run(MountSettings settings) {
   Background background = Background::split(settings.foreground, settings.mountpoint);
   start_log(settings.foreground, settings.debug);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGIO, SIG_IGN);    // somebody breaks a lease (memfd_held_by_others)
   std::signal(SIGXFSZ, SIG_IGN);  // EFBIG for one client instead of death for all
   ::umask(0);
   raise_descriptor_limit();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/control/server/connection.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -46,6 +47,7 @@ Result<Json> describe(Node& node, const Caller& caller) {
             {"exporter", nullptr},
             {"name", nullptr},
             {"format", nullptr},
+            {"held_elsewhere", named->held_elsewhere()},
             {"owner", {{"uid", st.st_uid}, {"gid", st.st_gid}, {"mode", st.st_mode & 07777}}}};
   if (!about.is_dmabuf) return json;
   json["inode"] = about.dmabuf_inode;
@@ -74,7 +76,7 @@ namespace {
 
 constexpr int kSilenceMs = 5 * 60 * 1000;  // a forgotten client must not hold a thread for ever
 constexpr int kProgressMs = 500;
-constexpr std::array kOperations{"hello", "copy", "info", "status"};
+constexpr std::array kOperations{"hello", "copy", "info", "descriptor", "status"};
 
 /// The text in a sealed memory file: longer than a message can be.
 Result<UniqueFd> in_memory(const std::string& text) {
@@ -132,6 +134,7 @@ bool ControlConnection::answer(Message message) {
   if (operation == "hello") return hello();
   if (operation == "copy") return copy(std::move(message));
   if (operation == "info") return info(message);
+  if (operation == "descriptor") return descriptor(message);
   if (operation == "status") return status();
   // What it was for has ended, and the reply to that is all the client waits for.
   if (operation == "cancel") return true;
@@ -155,6 +158,25 @@ bool ControlConnection::info(const Message& message) {
   if (!named) return reply(error_reply(named.error()));
   auto about = describe(*named->node, peer_.caller());
   return reply(about ? Json{{"ok", true}, {"info", *about}} : error_reply(about.error()));
+}
+
+/// Who has the file open for both was let by the kernel; a dma-buf can be mapped writable whatever its
+/// descriptor's mode.
+bool ControlConnection::descriptor(const Message& message) {
+  const auto file = message.body.find("file");
+  const auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
+  if (!named) return reply(error_reply(named.error()));
+  if ((named->flags & O_ACCMODE) != O_RDWR)
+    return reply(error_reply({EBADF, "\"ticket\": the file is not open for reading and writing"}));
+  auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
+  if (!buffer) return reply(error_reply({EINVAL, "not a buffer: those are the files below heaps/"}));
+  const auto handed = buffer->hand_out(flag_of(message.body, "huge"));
+  if (!handed) return reply(error_reply(handed.error()));
+  auto about = describe(*buffer, peer_.caller());
+  if (!about) return reply(error_reply(about.error()));
+  about->update({{"ok", true}, {"moved", handed->moved}});
+  const int fd = handed->fd.get();
+  return reply(*about, {&fd, 1});
 }
 
 bool ControlConnection::status() {

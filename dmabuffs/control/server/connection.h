@@ -37,6 +37,7 @@ class ControlConnection {
   bool watch(ControlCopy& running, bool progress);
   bool hear(ControlCopy& running);
   bool info(const Message& message);
+  bool descriptor(const Message& message);
   bool status();
   bool hello();
   [[nodiscard]] ControlScope scope() const { return {context_, find_, peer_}; }

@@ -87,9 +87,24 @@ Result<void> BufferFile::make_buffer() {
     (void)::futimens(keeper, times);
     keeper_made_ = ctime_of(keeper);
   }
-  descriptors_ = std::move(share);
+  descriptors_ = std::make_shared<const Share>(std::move(share));
   buffer_ = std::move(made);
   return {};
+}
+
+Result<Buffer::HandedOut> BufferFile::hand_out(bool huge) {
+  const auto use = TRY(opened());
+  std::shared_ptr<const Share> charge;
+  {
+    const std::lock_guard lock(mutex_);
+    charge = descriptors_;
+  }
+  return use.buffer()->hand_out(huge, std::move(charge));
+}
+
+bool BufferFile::held_elsewhere() const {
+  const auto held = buffer();
+  return held && held->held_elsewhere();
 }
 
 void BufferFile::closed() {
@@ -131,7 +146,7 @@ void BufferFile::drop_empty_buffer() {
   }
   dropped = std::move(buffer_);
   buffer_ = nullptr;
-  descriptors_ = Share();
+  descriptors_ = nullptr;
   leaving_.reset();
 }
 

@@ -55,6 +55,10 @@ class BufferFile : public HeapEntry {
   /// ENOSPC: the user's share of descriptors is used up; EMFILE: there is none for a memfd.
   Result<Use> opened();
 
+  /// See Buffer::hand_out.
+  Result<Buffer::HandedOut> hand_out(bool huge);
+  [[nodiscard]] bool held_elsewhere() const;
+
   // For its open files.
   /// One of them is about to be closed.
   void closing();
@@ -74,7 +78,7 @@ class BufferFile : public HeapEntry {
   const uid_t maker_;
   std::unique_ptr<Freeing::Expected> leaving_;  // ends after the buffer, so when its memory is free
   // Guarded by mutex_:
-  Share descriptors_;
+  std::shared_ptr<const Share> descriptors_;  // memory that was handed out shares it
   std::shared_ptr<Buffer> buffer_;
   struct timespec keeper_made_ {};  // ctime of the inode that keeps the times when it was new
   std::map<std::string, std::string> xattrs_;

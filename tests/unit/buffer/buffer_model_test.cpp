@@ -73,8 +73,10 @@ class Run {
     }
   }
   void pin() {
-    buffer_->pin_identity();
+    auto out = buffer_->hand_out(/*huge=*/true, nullptr);
+    if (!out) return;
     pinned_ = true;
+    held_.push_back(std::move(out->fd));
   }
   void write() {
     const uint64_t offset = pick_offset();
@@ -173,6 +175,7 @@ class Run {
   std::mt19937 random_;
   Bytes model_;
   bool pinned_ = false;
+  std::vector<UniqueFd> held_;
 };
 
 void run_on(Bench& bench, const std::shared_ptr<Heap>& heap) {

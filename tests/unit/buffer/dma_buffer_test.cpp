@@ -192,13 +192,15 @@ TEST_CASE("what a transfer leaves behind the bytes it stored reads zero, in a dm
   });
 }
 
-TEST_CASE("a pinned dma-buf is never replaced: what fits reuses it, what does not is EBUSY") {
+TEST_CASE("a dma-buf that others hold is not replaced: what fits reuses it, what does not is EBUSY") {
   Bench bench;
   on_each_dmabuf_heap(bench, [&](const std::shared_ptr<Heap>& heap) {
     const auto buffer = bench.buffer(heap);
     REQUIRE(buffer->write(0, filled(100000, 3)));
     REQUIRE(buffer->flush());
-    buffer->pin_identity();
+    const auto held = buffer->hand_out(/*huge=*/true, nullptr);
+    REQUIRE(held);
+    REQUIRE(::fcntl(held->fd.get(), F_GETFD) == FD_CLOEXEC);
     const BufferInfo before = buffer->info();
     const auto same = [&] {
       return buffer->info().dmabuf_inode == before.dmabuf_inode && buffer->info().capacity == before.capacity;
@@ -231,7 +233,7 @@ TEST_CASE("a pinned dma-buf is never replaced: what fits reuses it, what does no
   });
 }
 
-TEST_CASE("a buffer whose identity is not pinned may grow into a new dma-buf") {
+TEST_CASE("a buffer whose dma-buf nobody else holds may grow into a new dma-buf") {
   Bench bench;
   const auto heap = real_heap(bench, "udmabuf");
   if (!heap) return;
@@ -244,7 +246,7 @@ TEST_CASE("a buffer whose identity is not pinned may grow into a new dma-buf") {
   REQUIRE(buffer->info().is_dmabuf);
 }
 
-TEST_CASE("what others wrote past a pinned dma-buf's size reads zero when the size grows over it") {
+TEST_CASE("what others wrote past a handed-out dma-buf's size reads zero when the size grows over it") {
   Bench bench;
   for (const char* name : {"udmabuf", "system"}) {
     const auto heap = real_heap(bench, name);
@@ -252,7 +254,8 @@ TEST_CASE("what others wrote past a pinned dma-buf's size reads zero when the si
     INFO("heap: " << name);
     const auto buffer = bench.buffer(heap);
     REQUIRE(buffer->resize(4 * 4096));
-    buffer->pin_identity();
+    const auto held = buffer->hand_out(/*huge=*/true, nullptr);
+    REQUIRE(held);
     REQUIRE(buffer->resize(100));
     const BufferInfo info = buffer->info();
     const auto others = Mapping::of_file(info.pid_fd, 0, info.capacity, PROT_READ | PROT_WRITE);

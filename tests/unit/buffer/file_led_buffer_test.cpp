@@ -155,20 +155,23 @@ TEST_CASE(
   });
 }
 
-TEST_CASE("a buffer that is led keeps its dma-buf once the identity is pinned, or it was mapped",
+TEST_CASE("a buffer that is led keeps its dma-buf while others hold it, or once it was mapped",
           "[.][file-led]") {
   on_each([](const auto& make) {
     const auto buffer = make();
     write_past(*buffer, filled(kLength, 1), 0);
     const bool by_mapping = GENERATE(true, false);
     Mapping mapping;
+    UniqueFd held;
     if (by_mapping) {
       REQUIRE(buffer->flush());
       auto mapped = Mapping::of_file(buffer->passthrough_fd(), 0, kLength, PROT_READ);
       REQUIRE(mapped);
       mapping = std::move(*mapped);
     } else {
-      buffer->pin_identity();
+      auto out = buffer->hand_out(/*huge=*/true, nullptr);
+      REQUIRE(out);
+      held = std::move(out->fd);
     }
     const uint64_t inode = buffer->info().dmabuf_inode;
     REQUIRE(inode != 0);

@@ -94,22 +94,43 @@ TEST_CASE("a missing mount point is left for `mount` to complain about") {
   CHECK(translate({"mount.dmabuffs"}) == Words{"mount"});
 }
 
+namespace {
+bool no_buffer(const std::string&) {
+  return false;
+}
+}  // namespace
+
 TEST_CASE("exec's command is cut off unchanged at the first --") {
   Words words = {"exec", "--files", "d=/d", "--", "tool", "[a,b]", "--", "-x", ""};
-  CHECK(cut_command(words) == Words{"tool", "[a,b]", "--", "-x", ""});
+  CHECK(cut_command(words, no_buffer) == Words{"tool", "[a,b]", "--", "-x", ""});
   CHECK(words == Words{"exec", "--files", "d=/d"});
 }
 
 TEST_CASE("exec's command begins at the first word that is no option, also without --") {
   Words words = {"exec", "--files", "d=/d", "-oro", "--heap=memfd", "-o", "--", "sh", "-c", "ls", "--", "-x"};
-  CHECK(cut_command(words) == Words{"sh", "-c", "ls", "--", "-x"});
+  CHECK(cut_command(words, no_buffer) == Words{"sh", "-c", "ls", "--", "-x"});
   CHECK(words == Words{"exec", "--files", "d=/d", "-oro", "--heap=memfd", "-o", "--"});
   words = {"exec", "--require-direct", "--", "--help"};
-  CHECK(cut_command(words) == Words{"--help"});
+  CHECK(cut_command(words, no_buffer) == Words{"--help"});
   words = {"exec", "--help"};
-  CHECK(cut_command(words).empty());
+  CHECK(cut_command(words, no_buffer).empty());
   words = {"exec", "-o"};
-  CHECK(cut_command(words).empty());
+  CHECK(cut_command(words, no_buffer).empty());
+}
+
+TEST_CASE("exec's buffers stand before a --, and are told by what they are, or by --fd") {
+  const auto is_buffer = [](const std::string& word) { return word.starts_with("buf/"); };
+  Words words = {"exec", "--huge", "buf/a", "x=buf/b", "--", "tool", "--", "-x"};
+  CHECK(cut_command(words, is_buffer) == Words{"tool", "--", "-x"});
+  CHECK(words == Words{"exec", "--huge", "buf/a", "x=buf/b"});
+  words = {"exec", "git", "checkout", "--", "buf/a"};
+  CHECK(cut_command(words, is_buffer) == Words{"git", "checkout", "--", "buf/a"});
+  CHECK(words == Words{"exec"});
+  words = {"exec", "--fd", "else/a", "--", "tool"};
+  CHECK(cut_command(words, is_buffer) == Words{"tool"});
+  CHECK(words == Words{"exec", "--fd", "else/a"});
+  words = {"exec", "buf/a", "tool"};
+  CHECK(cut_command(words, is_buffer) == Words{"buf/a", "tool"});
 }
 
 TEST_CASE("for an option that only cp(1) has there is advice") {
@@ -125,7 +146,7 @@ TEST_CASE("for an option that only cp(1) has there is advice") {
 
 TEST_CASE("other commands keep their --") {
   Words words = {"cp", "--", "-a", "b"};
-  CHECK(cut_command(words).empty());
+  CHECK(cut_command(words, no_buffer).empty());
   CHECK(words == Words{"cp", "--", "-a", "b"});
 }
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+/// `dmabuffs ps`: the dma-bufs of the machine and who holds them.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "dmabuffs/base/read_file.h"
+#include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/output.h"
+#include "dmabuffs/cli/share/dmabufs.h"
+#include "dmabuffs/control/client.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+/// Gives the dma-bufs that are buffers of a mount their paths. A mount that can't be asked is left out.
+void name_ours(DmabufList& list, bool also_unseen) {
+  for (const MountEntry& mount : dmabuffs_mounts().value_or(std::vector<MountEntry>{})) {
+    auto client = ControlClient::connect(mount);
+    if (!client) continue;
+    const auto text = read_file(mount.path + "/status");
+    const Json status = Json::parse(text.value_or(""), nullptr, /*allow_exceptions=*/false);
+    if (!status.is_object() || !status.contains("buffers")) continue;
+    for (const Json& buffer : status["buffers"]) {
+      const auto inode = number_of(buffer, "inode");
+      if (!inode || *inode == 0 || (!also_unseen && !list.by_inode.contains(*inode))) continue;
+      Dmabuf& dmabuf = list.by_inode[*inode];
+      dmabuf.path = mount.path + "/" + text_of(buffer, "path").value_or("");
+      if (dmabuf.size == 0) dmabuf.size = number_of(buffer, "capacity").value_or(0);
+    }
+  }
+}
+
+Json to_json(uint64_t inode, const Dmabuf& dmabuf) {
+  Json holders = Json::array();
+  for (const DmabufHolder& holder : dmabuf.holders)
+    holders.push_back({{"pid", holder.pid},
+                       {"command", holder.command},
+                       {"descriptors", holder.descriptors},
+                       {"mappings", holder.mappings}});
+  return {{"inode", inode},
+          {"size", dmabuf.size},
+          {"exporter", dmabuf.exporter},
+          {"name", dmabuf.name},
+          {"path", dmabuf.path.empty() ? Json() : Json(dmabuf.path)},
+          {"holders", std::move(holders)}};
+}
+
+/// "812 npu (fd 3, 2 mappings)".
+std::string description(const DmabufHolder& holder) {
+  std::string text = std::to_string(holder.pid) + " " + escape_name(holder.command) + " (";
+  for (const int fd : holder.descriptors)
+    text += (text.ends_with('(') ? "fd " : ", fd ") + std::to_string(fd);
+  if (holder.mappings > 0)
+    text += (text.ends_with('(') ? "" : ", ") + std::to_string(holder.mappings) +
+            (holder.mappings == 1 ? " mapping" : " mappings");
+  return text + ")";
+}
+
+void print(const DmabufList& list) {
+  std::vector<std::vector<std::string>> rows{{"INODE", "SIZE", "EXPORTER", "NAME", "HELD BY"}};
+  for (const auto& [inode, dmabuf] : list.by_inode) {
+    const std::string& name = dmabuf.path.empty() ? dmabuf.name : dmabuf.path;
+    std::vector<std::string> row{std::to_string(inode), human_bytes(dmabuf.size),
+                                 escape_name(dmabuf.exporter), name.empty() ? "-" : escape_name(name),
+                                 "nobody seen"};
+    for (const DmabufHolder& holder : dmabuf.holders) {
+      row.back() = description(holder);
+      rows.push_back(row);
+      row = {"", "", "", "", ""};
+    }
+    if (dmabuf.holders.empty()) rows.push_back(row);
+  }
+  std::fputs(table(rows, {0, 1}).c_str(), stdout);
+}
+
+}  // namespace
+
+int run_ps(const PsOptions& options) {
+  if (options.pid && ::access(("/proc/" + std::to_string(*options.pid)).c_str(), F_OK) != 0)
+    return report("ps: there is no process " + std::to_string(*options.pid));
+  DmabufList list = find_dmabufs(options.pid);
+  name_ours(list, !options.pid);
+  if (options.json) {
+    Json all = Json::array();
+    for (const auto& [inode, dmabuf] : list.by_inode) all.push_back(to_json(inode, dmabuf));
+    std::puts(to_text(all, 2).c_str());
+  } else {
+    print(list);
+  }
+  if (options.pid && list.hidden > 0)
+    return report("ps: process " + std::to_string(*options.pid) + " is another's: root may look into it");
+  if (list.hidden > 0)
+    std::fprintf(stderr, "dmabuffs: ps: %zu processes of others could not be looked into; run it as root\n",
+                 list.hidden);
+  return 0;
+}
+
+}  // namespace dmabuffs::cli

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/control/hand_out.h"
+
+#include <fcntl.h>
+
+namespace dmabuffs {
+
+namespace {
+
+/// Asks the mount that `path` lies in about the file, which is open as `file`.
+Result<Message> ask(Clients& clients, const MountEntry& mount, const std::string& path, const UniqueFd& file,
+                    Json request) {
+  auto ticket = ticket_of(file.get(), path);
+  if (!ticket && ticket.error().code == ENOTTY)
+    return fail(EINVAL, path + ": not a buffer: those are the files below heaps/");
+  if (!ticket) return pass(std::move(ticket));
+  request["file"] = {{"ticket", *ticket}};
+  auto answer = TRY(clients.of(mount))->request(request, {}, {});
+  if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
+  if (flag_of(answer->body, "ok")) return answer;
+  const Error error = error_of(answer->body);
+  return fail(error.code, path + ": " + error.message);
+}
+
+}  // namespace
+
+Result<Json> info_of(Clients& clients, const std::string& path) {
+  const auto mount = TRY(mount_of(path));
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno == EACCES) file.reset(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return path_error(errno, path);
+  const auto answer = TRY(ask(clients, mount, path, file, {{"op", "info"}}));
+  const auto info = answer.body.find("info");
+  if (info == answer.body.end() || !info->is_object()) return fail(EIO, path + ": the daemon told nothing");
+  return *info;
+}
+
+Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge) {
+  const auto mount = TRY(mount_of(path));
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file && (errno == EACCES || errno == EROFS))
+    return fail(errno, path + ": " + std::strerror(errno) +
+                           "; a buffer's memory is for who may both read and write its file");
+  if (!file && errno == EISDIR) return fail(EINVAL, path + ": a directory; name a file in it");
+  if (!file) return path_error(errno, path);
+  auto answer = TRY(ask(clients, mount, path, file, {{"op", "descriptor"}, {"huge", huge}}));
+  if (answer.fds.size() != 1) return fail(EPROTO, path + ": the daemon's answer has no descriptor");
+  return HandedOut{std::move(answer.fds.front()), std::move(answer.body)};
+}
+
+bool lies_in_mount(const std::string& path) {
+  if (mount_of(path)) return true;
+  const size_t slash = path.rfind('/');
+  return mount_of(slash == std::string::npos ? "." : path.substr(0, slash + 1)).has_value();
+}
+
+}  // namespace dmabuffs

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/// What clients ask of one buffer by the name of its file: what it is, and its memory.
+#pragma once
+#include <string>
+
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/control/client.h"
+
+namespace dmabuffs {
+
+// All open the file, which waits for a daemon that is stopped; errors as in control/dmabuffs.h.
+
+/// docs/json.md, "info". The file must be readable or writable.
+Result<Json> info_of(Clients& clients, const std::string& path);
+
+struct HandedOut {
+  UniqueFd fd;  ///< the dma-buf; where info.is_dmabuf is false a memfd
+  Json info;    ///< the reply: size, capacity, heap, is_dmabuf, inode, exporter, moved
+};
+/// The file must be readable and writable. `huge`: huge pages stay what they are.
+Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge);
+
+/// Whether `path`, or the directory it would lie in, is in a mount. Asks no daemon.
+bool lies_in_mount(const std::string& path);
+
+}  // namespace dmabuffs
