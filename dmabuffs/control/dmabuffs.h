@@ -65,10 +65,10 @@ struct dmabuffs_info {
  * is no memory yet. EINVAL: no buffer. EOPNOTSUPP: see DMABUFFS_REQUIRE_DMABUF. ENOTCONN, ETIMEDOUT: the
  * daemon has died, or says nothing.
  */
-int dmabuffs_open(const char *path, unsigned int flags, struct dmabuffs_info *info);
+int dmabuffs_open(const char* path, unsigned int flags, struct dmabuffs_info* info);
 
 /* What is known of the buffer at `path`, which must be readable or writable. Errors as dmabuffs_open(). */
-int dmabuffs_stat(const char *path, struct dmabuffs_info *info);
+int dmabuffs_stat(const char* path, struct dmabuffs_info* info);
 
 /* Flags of dmabuffs_begin_access() and dmabuffs_end_access(). */
 #define DMABUFFS_READ 1u
@@ -83,10 +83,10 @@ int dmabuffs_begin_access(int fd, unsigned int flags);
 int dmabuffs_end_access(int fd, unsigned int flags);
 
 /* The sentence for the last error of this thread: object, reason and, where there is one, the remedy. */
-const char *dmabuffs_error(void);
+const char* dmabuffs_error(void);
 
 /* The version of the library, "0.1.0". */
-const char *dmabuffs_version(void);
+const char* dmabuffs_version(void);
 
 #ifdef __cplusplus
 }
