@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/buffer/dma_memory.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -62,8 +60,7 @@ bool DmaMemory::held_elsewhere() const {
 }
 
 Result<UniqueFd> DmaMemory::give(Buffer::Charge charge) {
-  UniqueFd fd(::fcntl(storage_->dmabuf_fd(), F_DUPFD_CLOEXEC, 0));
-  if (!fd) return fail_errno(errno, name());
+  auto fd = TRY(storage_->hand_out());
   handed_out_ = true;
   charge_ = std::move(charge);
   return fd;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/heap/heap.h"
 
-#include <limits>
+#include <fcntl.h>
 
 #include "dmabuffs/heap/device.h"
 
 namespace dmabuffs {
+
+Result<UniqueFd> Storage::hand_out() const {
+  UniqueFd fd(::fcntl(dmabuf_fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return fail_errno(errno, "a descriptor of the dma-buf");
+  return fd;
+}
 
 bool Storage::held_by_others(unsigned own) {
   const uint64_t ours = 1 + own;

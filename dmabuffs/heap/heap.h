@@ -16,6 +16,7 @@
 #include "dmabuffs/base/cancel.h"
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
+#include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/heap/budget.h"
 
 namespace dmabuffs {
@@ -45,6 +46,8 @@ class Storage {
   virtual Result<std::span<std::byte>> map() = 0;
   /// Drops the mapping (address space and page tables are the daemon's); the next map() makes it again.
   virtual void unmap() = 0;
+  /// Of what is published: a descriptor for others.
+  [[nodiscard]] virtual Result<UniqueFd> hand_out() const;
   /// Of what was handed out: whether anybody else holds it, by a descriptor, a mapping or an import. `own`:
   /// how many do for this daemon beside dmabuf_fd() and map(), which is dropped where it might be taken for
   /// one.

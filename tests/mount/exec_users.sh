@@ -51,6 +51,7 @@ fi
 cat >by_hand.py <<'EOF'
 import fcntl, json, os, socket, sys
 path, status = sys.argv[1:]
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
 def ask(flags):
     file = os.open(path, flags)
     try:
@@ -68,7 +69,7 @@ def ask(flags):
 print(ask(os.O_RDONLY), ask(os.O_WRONLY), ask(os.O_PATH), ask(os.O_RDWR))
 EOF
 is 'a ticket of an open for less gives none, one of O_PATH there is not, and each is good once' \
-    "$(stranger python3 by_hand.py "$heap/b" "$mnt/status")" "('EBADF', 0, 'ESTALE') ('EBADF', 0, 'ESTALE') Bad file descriptor ('ok', 1, 'ESTALE')"
+    "$(python3 by_hand.py "$heap/b" "$mnt/status")" "('EBADF', 0, 'ESTALE') ('EBADF', 0, 'ESTALE') Bad file descriptor ('ok', 1, 'ESTALE')"
 
 # Who is handed memory and removes its file has it counted until it is let go.
 cat >hoard.py <<'EOF'
@@ -90,7 +91,6 @@ sys.stdin.read()
 EOF
 "$DMABUFFS" umount "$mnt"
 mount_it -o allow_other,size=64M
-chmod 1777 "$heap"
 coproc hoarder { python3 hoard.py "$heap" "$examples"; }
 # shellcheck disable=SC2154 # coproc sets it
 pid=$hoarder_PID

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// What the tests of buffers share.
 #pragma once
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -87,6 +88,10 @@ class PlainStorage final : public Storage {
         first_page_fails_(first_page_fails) {}
   uint64_t capacity() const override { return memory_->capacity(); }
   int dmabuf_fd() const override { return -1; }
+  Result<UniqueFd> hand_out() const override {
+    return UniqueFd(::fcntl(memory_->memfd(), F_DUPFD_CLOEXEC, 0));
+  }
+  bool held_by_others(unsigned) override { return true; }
   bool pinnable() const override { return true; }
   bool growable() const override { return growable_; }
   Result<void> resize(uint64_t capacity) override {
