@@ -6,10 +6,13 @@ cp -r "$(dirname "$0")/../../"{CMakeLists.txt,LICENSE,README.md,docs,kernel,dmab
 run cmake -S "$T" -B "$T/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$T/usr" -DDMABUFFS_TESTS=OFF
 says 'it is configured' 0 ''
 cp "$DMABUFFS" "$T/build/dmabuffs" # what would be built is there
+cp -a "$DMABUFFS_BUILD"/libdmabuffs.so* "$T/build"
 run cmake --install "$T/build"
 says 'it installs' 0 ''
 is 'mount(8) finds the program' "$(readlink -f "$T/usr/sbin/mount.dmabuffs")" "$T/usr/bin/dmabuffs"
 check 'the completion is where bash looks' test -r "$T/usr/share/bash-completion/completions/dmabuffs"
+is 'pkg-config finds the library' "$(PKG_CONFIG_PATH=$(dirname "$(find "$T/usr" -name dmabuffs.pc)") pkg-config --variable=includedir dmabuffs)" "$T/usr/include"
+check 'and its header is there' test -r "$T/usr/include/dmabuffs.h"
 run cmake --build "$T/build" --target uninstall
 says 'it is taken away' 0 ''
 is 'and nothing is left' "$(find "$T/usr" ! -type d)" ''
