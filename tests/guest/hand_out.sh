@@ -51,7 +51,7 @@ for name in system udmabuf direct; do
     check "$name: has the new bytes" cmp "$T/second" "$buffer"
     equals "$name: in the same dma-buf" "$(info inode)" "$inode"
     say read
-    equals "$name: which the program sees" "$answer" "$(head -c 4 "$T/second" | xxd -p)"
+    equals "$name: which the program sees" "$answer" "$(head -c 4 "$T/second" | od -An -tx1 | tr -d " \n")"
     check "$name: dmabuffs cp over it" "$DMABUFFS" cp --no-progress "$T/first" "$buffer"
     equals "$name: is the same dma-buf, too" "$(info inode)" "$inode"
     equals "$name: a larger cp is EBUSY" "$(cp "$T/long" "$buffer" 2>&1 | grep -c 'Device or resource busy')" 1

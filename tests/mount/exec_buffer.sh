@@ -69,7 +69,7 @@ is 'nor add' "$answer" 'Operation not permitted'
 check 'cp over it' cp second "$buffer"
 same 'gives the new bytes' second "$buffer"
 say read
-is 'in the same memory' "$answer" "$(head -c 4 second | xxd -p)"
+is 'in the same memory' "$answer" "$(head -c 4 second | od -An -tx1 | tr -d " \n")"
 random 1000 >short
 check 'a shorter cp' cp short "$buffer"
 same 'is as long as that' short "$buffer"
