@@ -24,7 +24,7 @@ random 300000 >"$T/first"
 random 300000 >"$T/second"
 random 8000000 >"$T/long"
 start() { # HEAP
-    coproc program { "$DMABUFFS" exec "$1" -- python3 "$T/program"; }
+    coproc program { exec "$DMABUFFS" exec "$1" -- python3 "$T/program"; }
     # shellcheck disable=SC2154 # coproc sets it
     pid=$program_PID
     read -r -t 120 inode exporter <&"${program[0]}"
