@@ -81,7 +81,7 @@ start "$mnt/heaps/udmabuf/buffer"
 "$DMABUFFS" ps --json >"$T/ps"
 kernel() { awk 'NF >= 6 && $1 ~ /^[0-9]+$/ && $6 ~ /^[0-9]+$/ { printf "%d %d\n", $6, $1 }' /sys/kernel/debug/dma_buf/bufinfo | sort; }
 equals 'ps shows the inodes and sizes that the kernel does' "$(jq -r '.[] | "\(.inode) \(.size)"' "$T/ps" | sort)" "$(kernel)"
-equals 'ps names who holds one' "$(jq -r --argjson pid "$pid" '.[] | select(.path | tostring | endswith("udmabuf/buffer")) | .holders[] | select(.pid == $pid) | "\(.command) \(.descriptors) \(.mappings)"' "$T/ps")" 'python3 [3] 1'
+equals 'ps names who holds one' "$(jq -r --argjson pid "$pid" '.[] | select(.path | tostring | endswith("udmabuf/buffer")) | .holders[] | select(.pid == $pid) | "\(.command) \(.descriptors[0]) \(.mappings)"' "$T/ps")" 'python3 3 1'
 run "$DMABUFFS" ps --pid "$pid"
 says 'ps --pid shows it to people' 0 "$mnt/heaps/udmabuf/buffer"
 run setpriv --reuid 65534 --regid 65534 --clear-groups "$DMABUFFS" ps
