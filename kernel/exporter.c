@@ -253,3 +253,24 @@ int df_buffer_export(struct df_buffer *buffer, u32 fd_flags, struct df_new *new,
 	}
 	return df_new_descriptor(new, dmabuf->file, fd_flags, fd);
 }
+
+/*
+ * ALLOC: the caller gets zeroes.
+ */
+int df_alloc(struct dmabuf_file_alloc *arg, struct df_new *new)
+{
+	struct df_buffer *buffer;
+	int error;
+
+	arg->dmabuf_fd = -1;
+	if (arg->flags || !df_fd_flags_valid(arg->fd_flags))
+		return -EINVAL;
+	buffer = df_buffer_new(arg->length);
+	if (IS_ERR(buffer))
+		return PTR_ERR(buffer);
+	error = df_buffer_fill(buffer, 0, buffer->size, __GFP_ZERO);
+	if (!error)
+		return df_buffer_export(buffer, arg->fd_flags, new, &arg->dmabuf_fd);
+	df_buffer_free(buffer);
+	return error;
+}

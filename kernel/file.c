@@ -294,6 +294,11 @@ const struct file_operations df_file_operations = {
 	.fsync = noop_fsync,
 };
 
+bool df_is_open_file(struct file *file)
+{
+	return file->f_op == &df_file_operations;
+}
+
 /* With state->lock held for writing. */
 static int df_length_locked(struct inode *inode, loff_t length, struct dma_buf *dmabuf,
 			    enum df_next *next)

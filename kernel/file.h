@@ -49,7 +49,7 @@ static inline size_t df_capacity(const struct df_file *state)
 struct dma_buf *df_access(struct df_file *state, enum dma_data_direction direction);
 void df_access_end(struct dma_buf *dmabuf, enum dma_data_direction direction);
 
-/* tail.c: with state->lock held, for writing where anything changes. */
+/* inode.c: with state->lock held, for writing where anything changes. */
 struct page *df_file_page(const struct df_file *state, size_t offset);
 size_t df_reach(const struct df_file *state);
 int df_extend(struct df_file *state, u64 from, u64 end);
@@ -61,19 +61,10 @@ void df_tail_trim(struct inode *inode);
 extern const struct file_operations df_file_operations;
 extern const struct inode_operations df_inode_operations;
 
-/* bind.c */
-struct df_binding {
-	struct dma_buf *dmabuf;		/* NULL: let go what is bound */
-	u64 length;			/* out: of the file */
-	u32 flags;			/* DMABUF_FILE_BIND_... */
-	struct df_pages pages;		/* of @dmabuf, then of what was bound */
-	struct df_buffer *tail;		/* out: not needed any more */
-};
-
-int df_bind_to(struct inode *inode, struct df_binding *binding);
-
-/* open.c: every open file keeps the file system it is in. */
+/* inode.c: every open file keeps the file system it is in. */
 int df_fs_pin(void);
 void df_fs_unpin(void);
+struct vfsmount *df_fs_mount(void);
+struct inode *df_inode_new(u64 room, bool read_only);
 
 #endif /* DMABUF_FILE_FILE_H */

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The exporter: buffers of large pages, charged to whoever makes them.
+ * The memory of our own buffers: large pages, charged to whoever makes them.
  *
  * A buffer's memory lies in slots of 2 MiB, each one page of that size or, where
  * there is none, an array of smaller ones.  Slots can be used as they come; a buffer is
  * exported when it has all of them and each byte in them is the caller's.  All is
  * done by the caller, on its CPUs and within its limits.
  */
-#include <linux/dma-buf.h>
-#include <linux/dma-mapping.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "heap.h"
 
@@ -43,7 +40,7 @@ static struct page *df_chunk(const struct df_slot *slot, unsigned int index)
 	return slot->order == DF_SLOT_ORDER ? slot->page : slot->pages[index];
 }
 
-struct page *df_slot_page(const struct df_slot *slot, size_t in_slot)
+static struct page *df_slot_page(const struct df_slot *slot, size_t in_slot)
 {
 	size_t chunk = PAGE_SIZE << slot->order;
 
@@ -78,7 +75,7 @@ static int df_slot_alloc_small(struct df_slot *slot, gfp_t extra)
 }
 
 /* Fills one slot with memory of the largest size there is. */
-int df_slot_alloc(struct df_slot *slot, gfp_t extra)
+static int df_slot_alloc(struct df_slot *slot, gfp_t extra)
 {
 	unsigned int most = DF_SLOT_ORDER;
 
@@ -97,7 +94,7 @@ int df_slot_alloc(struct df_slot *slot, gfp_t extra)
 	}
 }
 
-void df_slot_free(struct df_slot *slot)
+static void df_slot_free(struct df_slot *slot)
 {
 	if (!slot->page)
 		return;
@@ -112,7 +109,7 @@ void df_slot_free(struct df_slot *slot)
  * Whether there is no memory for @bytes, and @spare pages for others.  It would be
  * nobody's in the eyes of the OOM killer, who then took everybody else.
  */
-bool df_memory_lacks(u64 bytes, unsigned long spare)
+static bool df_memory_lacks(u64 bytes, unsigned long spare)
 {
 	return bytes + ((u64)spare << PAGE_SHIFT) > (u64)si_mem_available() << PAGE_SHIFT;
 }
@@ -239,23 +236,94 @@ void df_buffer_zero(struct df_buffer *buffer, size_t from, size_t to)
 	}
 }
 
-/*
- * ALLOC: the caller gets zeroes.
- */
-int df_alloc(struct dmabuf_file_alloc *arg, struct df_new *new)
+/* Place for one slot more. */
+static int df_make_place(struct df_buffer *buffer)
 {
-	struct df_buffer *buffer;
+	size_t most = max_t(size_t, 2 * buffer->most, 16);
+	struct df_slot *slots;
+
+	if (buffer->count < buffer->most)
+		return 0;
+	slots = kvcalloc(most, sizeof(*slots), GFP_KERNEL_ACCOUNT);
+	if (!slots)
+		return -ENOMEM;
+	if (buffer->slots)
+		memcpy(slots, buffer->slots, buffer->count * sizeof(*slots));
+	kvfree(buffer->slots);
+	buffer->slots = slots;
+	buffer->most = most;
+	return 0;
+}
+
+/* Writes come one after the other, so some memory has to stay. */
+static bool df_lacks(u64 bytes)
+{
+	return df_memory_lacks(bytes, totalram_pages() / 32);
+}
+
+/* Makes the last slot larger, or adds one. */
+static int df_grow_slot(struct df_buffer *buffer, size_t size)
+{
+	bool replaces = !IS_ALIGNED(buffer->size, DF_SLOT_BYTES);
+	size_t index = replaces ? buffer->count - 1 : buffer->count, done;
+	size_t wanted = size - index * DF_SLOT_BYTES;
+	struct df_slot slot = {};
 	int error;
 
-	arg->dmabuf_fd = -1;
-	if (arg->flags || !df_fd_flags_valid(arg->fd_flags))
-		return -EINVAL;
-	buffer = df_buffer_new(arg->length);
-	if (IS_ERR(buffer))
-		return PTR_ERR(buffer);
-	error = df_buffer_fill(buffer, 0, buffer->size, __GFP_ZERO);
-	if (!error)
-		return df_buffer_export(buffer, arg->fd_flags, new, &arg->dmabuf_fd);
-	df_buffer_free(buffer);
-	return error;
+	/* A small file takes little memory, and any other one large pages. */
+	slot.bytes = wanted > SZ_64K ? DF_SLOT_BYTES : PAGE_SIZE << get_order(wanted);
+	if (slot.bytes == DF_SLOT_BYTES && df_lacks(slot.bytes))
+		return -ENOMEM;
+	error = df_make_place(buffer) ?: df_slot_alloc(&slot, __GFP_ZERO);
+	if (error)
+		return error;
+	for (done = 0; replaces && done < buffer->slots[index].bytes; done += PAGE_SIZE)
+		copy_highpage(df_slot_page(&slot, done),
+			      df_slot_page(&buffer->slots[index], done));
+	if (replaces)
+		df_slot_free(&buffer->slots[index]);
+	buffer->slots[index] = slot;
+	buffer->count = index + 1;
+	buffer->size = index * DF_SLOT_BYTES + slot.bytes;
+	return 0;
+}
+
+/**
+ * df_buffer_grow - have a buffer hold more
+ * @buffer: of df_buffer_empty()
+ * @size: bytes it holds at least afterwards; what is new is zero
+ *
+ * Return: 0, -ENOMEM, or -EINTR for a fatal signal: then it holds more than before, or as
+ * much.
+ */
+int df_buffer_grow(struct df_buffer *buffer, size_t size)
+{
+	if (buffer->size < size && df_lacks(size - buffer->size))
+		return -ENOMEM;
+	while (buffer->size < size) {
+		int error = fatal_signal_pending(current) ? -EINTR : df_grow_slot(buffer, size);
+
+		if (error)
+			return error;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * df_buffer_shrink - free what a buffer does not need
+ * @buffer: of df_buffer_empty()
+ * @size: bytes that are needed of it
+ */
+void df_buffer_shrink(struct df_buffer *buffer, size_t size)
+{
+	size_t needed = DIV_ROUND_UP(size, DF_SLOT_BYTES);
+
+	while (buffer->count > needed) {
+		struct df_slot *last = &buffer->slots[--buffer->count];
+
+		buffer->size = buffer->count * DF_SLOT_BYTES;
+		df_slot_free(last);
+		cond_resched();
+	}
 }

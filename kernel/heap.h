@@ -40,10 +40,6 @@ int df_buffer_grow(struct df_buffer *buffer, size_t size);
 void df_buffer_shrink(struct df_buffer *buffer, size_t size);
 void df_buffer_free(struct df_buffer *buffer);
 void df_buffer_zero(struct df_buffer *buffer, size_t from, size_t to);
-bool df_memory_lacks(u64 bytes, unsigned long spare);
-int df_slot_alloc(struct df_slot *slot, gfp_t extra);
-void df_slot_free(struct df_slot *slot);
-struct page *df_slot_page(const struct df_slot *slot, size_t in_slot);
 /* exporter.c; the buffer is freed when this fails, and else with the dma-buf. */
 int df_buffer_export(struct df_buffer *buffer, u32 fd_flags, struct df_new *new, s32 *fd);
 

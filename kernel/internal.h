@@ -3,23 +3,24 @@
  * What the parts of this module know of each other.
  *
  *   main.c      the device and its ioctls
+ *   transfer.c  TRANSFER and LOAD: what may be moved where
+ *   move.c      I/O between pages and files
+ *   open.c      OPEN and BIND: how a regular file comes to be, and to its dma-buf
+ *   file.c      what can be done with it
+ *   inode.c     its state, and where its bytes are
  *   pages.c     the pages of a dma-buf
- *   target.c    files that a transfer reads or writes
- *   transfer.c  I/O between pages and files
- *   heap.c      our own buffers and their memory
- *   grow.c      those that get memory as they are written
- *   exporter.c  what other drivers see of them
- *   load.c      buffers filled before they are seen
- *   file.c      regular files over dma-bufs
- *   tail.c      what is written beyond the dma-buf
- *   open.c      how such a file comes to be
- *   bind.c      and to its dma-buf
+ *   exporter.c  our own buffers, as other drivers see them
+ *   heap.c      and their memory
+ *
+ * Each of them calls into those below it only.
  */
 #ifndef DMABUF_FILE_INTERNAL_H
 #define DMABUF_FILE_INTERNAL_H
 
 #include <linux/bvec.h>
 #include <linux/dma-buf.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/scatterlist.h>
 #include <linux/types.h>
@@ -43,6 +44,8 @@ struct df_pages {
 	size_t sg_start;		/* ... and where that entry begins */
 };
 
+int df_pages_init(void);
+void df_pages_exit(void);
 int df_pages_get(struct df_pages *pages, struct dma_buf *dmabuf);
 void df_pages_put(struct df_pages *pages);
 unsigned int df_pages_bvecs(struct df_pages *pages, size_t offset, size_t length,
@@ -64,9 +67,6 @@ struct df_target {
 	u32 memory_align;
 };
 
-int df_target_get(struct df_target *target, int fd, u32 flags);
-void df_target_put(struct df_target *target);
-bool df_target_frozen(const struct df_target *target);
 int df_move(struct df_pages *pages, const struct df_target *target,
 	    const struct dmabuf_file_segment *segments, u32 count,
 	    u32 flags, u32 *how, u64 *bytes);
@@ -78,7 +78,30 @@ struct df_new {
 	int fd;
 };
 
-int df_new_descriptor(struct df_new *new, struct file *file, u32 flags, s32 *fd);
+/**
+ * df_new_descriptor - reserve a descriptor for a file
+ * @new: filled; takes the reference to the file
+ * @file: which is let go if this fails
+ * @flags: O_CLOEXEC or 0
+ * @fd: out: the descriptor
+ *
+ * The descriptor becomes usable when the structure that names it has reached the
+ * caller, and not else.
+ *
+ * Return: 0 or an error.
+ */
+static inline int df_new_descriptor(struct df_new *new, struct file *file, u32 flags, s32 *fd)
+{
+	int made = get_unused_fd_flags(flags & O_CLOEXEC);
+
+	if (made < 0) {
+		fput(file);
+		return made;
+	}
+	*new = (struct df_new){ .file = file, .fd = made };
+	*fd = made;
+	return 0;
+}
 
 /* A buffer of our exporter; its pages lie in slots of DF_SLOT_BYTES. */
 struct df_buffer;
@@ -91,8 +114,5 @@ int df_buffer_fill(struct df_buffer *buffer, size_t offset, size_t length, gfp_t
 bool df_is_open_file(struct file *file);
 int df_open(struct dmabuf_file_open *arg, struct df_new *new);
 int df_bind(struct dmabuf_file_bind *arg);
-
-struct dmabuf_file_segment *df_copy_segments(u64 user, u32 count, u64 buffer_size);
-struct device *df_device(void);
 
 #endif /* DMABUF_FILE_INTERNAL_H */

@@ -2,7 +2,7 @@
 /*
  * /dev/dmabuf_file: its ioctls, and the same as commands of io_uring.
  */
-#include <linux/dma-mapping.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/miscdevice.h>
@@ -69,31 +69,6 @@ static int df_dispatch(unsigned int command, union df_argument *arg, struct df_n
 	default:
 		return df_bind(&arg->bind);
 	}
-}
-
-/**
- * df_new_descriptor - reserve a descriptor for a file
- * @new: filled; takes the reference to the file
- * @file: which is let go if this fails
- * @flags: O_CLOEXEC or 0
- * @fd: out: the descriptor
- *
- * The descriptor becomes usable when the structure that names it has reached the
- * caller, and not else.
- *
- * Return: 0 or an error.
- */
-int df_new_descriptor(struct df_new *new, struct file *file, u32 flags, s32 *fd)
-{
-	int made = get_unused_fd_flags(flags & O_CLOEXEC);
-
-	if (made < 0) {
-		fput(file);
-		return made;
-	}
-	*new = (struct df_new){ .file = file, .fd = made };
-	*fd = made;
-	return 0;
 }
 
 static void df_publish(struct df_new *new, bool told)
@@ -173,35 +148,23 @@ static struct miscdevice df_misc = {
 	.mode = 0660,
 };
 
-/* What is attached to other exporters' buffers.  It does no DMA. */
-static struct device *df_root;
-
-struct device *df_device(void)
-{
-	return df_root;
-}
-
 static int __init df_init(void)
 {
-	int error;
+	int error = df_pages_init();
 
-	df_root = root_device_register("dmabuf_file");
-	if (IS_ERR(df_root))
-		return PTR_ERR(df_root);
-	/* Mappings made for it must not touch caches. */
-	df_never_sync(df_root);
-	error = dma_coerce_mask_and_coherent(df_root, DMA_BIT_MASK(64));
-	/* Last: from here on it is used. */
-	error = error ?: misc_register(&df_misc);
 	if (error)
-		root_device_unregister(df_root);
+		return error;
+	/* Last: from here on it is used. */
+	error = misc_register(&df_misc);
+	if (error)
+		df_pages_exit();
 	return error;
 }
 
 static void __exit df_exit(void)
 {
 	misc_deregister(&df_misc);
-	root_device_unregister(df_root);
+	df_pages_exit();
 }
 
 module_init(df_init);

@@ -40,6 +40,9 @@ static const struct {
 #endif
 };
 
+/* What is attached to their buffers.  It does no DMA. */
+static struct device *df_root;
+
 static bool df_is_known(const struct dma_buf *dmabuf)
 {
 	unsigned int i;
@@ -101,9 +104,9 @@ static int df_pages_attach(struct df_pages *pages)
 	struct sg_table *table;
 
 	/* Mappings that bounce (swiotlb=force, encrypted memory) copy old bytes back. */
-	if (dma_max_mapping_size(df_device()) != SIZE_MAX)
+	if (dma_max_mapping_size(df_root) != SIZE_MAX)
 		return -EOPNOTSUPP;
-	attachment = dma_buf_attach(pages->dmabuf, df_device());
+	attachment = dma_buf_attach(pages->dmabuf, df_root);
 	if (IS_ERR(attachment))
 		return PTR_ERR(attachment);
 	pages->attachment = attachment;
@@ -311,4 +314,24 @@ int df_begin_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 					       dma_resv_usage_rw(direction != DMA_FROM_DEVICE),
 					       true, MAX_SCHEDULE_TIMEOUT);
 	return min(result, 0L);
+}
+
+int df_pages_init(void)
+{
+	int error;
+
+	df_root = root_device_register("dmabuf_file");
+	if (IS_ERR(df_root))
+		return PTR_ERR(df_root);
+	/* Mappings made for it must not touch caches. */
+	df_never_sync(df_root);
+	error = dma_coerce_mask_and_coherent(df_root, DMA_BIT_MASK(64));
+	if (error)
+		root_device_unregister(df_root);
+	return error;
+}
+
+void df_pages_exit(void)
+{
+	root_device_unregister(df_root);
 }

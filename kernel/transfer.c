@@ -1,321 +1,132 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * I/O between the pages of a dma-buf and a file: pieces of bounded size, several
- * of them in flight, each a bio_vec iterator for the file's own read_iter or
- * write_iter.  No lock is held across I/O.
+ * TRANSFER and LOAD: what may be moved where, and what direct I/O on a file takes.
  */
-#include <linux/completion.h>
+#include <linux/blkdev.h>
 #include <linux/dma-buf.h>
 #include <linux/file.h>
-#include <linux/freezer.h>
+#include <linux/fileattr.h>
 #include <linux/fs.h>
-#include <linux/fsnotify.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
 #include <linux/overflow.h>
-#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/stat.h>
 #include <linux/uaccess.h>
-#include <linux/uio.h>
 
-#include "internal.h"
+#include "heap.h"
 
-/* A signal is answered after those in flight; a disk's queue is kept full. */
-#define DF_PIECES	4
-#define DF_PIECE_BVECS	1024
-#define DF_PIECE_BYTES	SZ_16M
-
-struct df_piece {
-	struct kiocb iocb;
-	struct completion done;
-	struct bio_vec *bvecs;
-	unsigned int count;	/* of those that are used */
-	size_t length;
-	ssize_t result;
-	bool in_flight;
-	bool direct;
-	bool queued;		/* completed by df_complete() */
-};
-
-struct df_mover {
-	struct df_pages *pages;
-	const struct df_target *target;
-	struct df_piece pieces[DF_PIECES];
-	unsigned int next;	/* the oldest piece, if in flight; the next to be used */
-	bool begun;
-	bool stopped;		/* by an error, or the end of the file */
-	int error;
-	u32 how;
-	u64 bytes;
-};
-
-/* May be called in any context. */
-static void df_complete(struct kiocb *iocb, long result)
+static bool df_overrides_direct(struct file *file, struct inode *inode, bool to_file)
 {
-	struct df_piece *piece = container_of(iocb, struct df_piece, iocb);
+	struct df_fileattr attributes = {};
 
-	if (iocb->ki_flags & IOCB_WRITE)
-		kiocb_end_write(iocb);
-	piece->result = result;
-	complete(&piece->done);
-}
-
-/* Waits for the oldest piece and counts what it did. */
-static void df_reap(struct df_mover *mover)
-{
-	struct df_piece *piece = &mover->pieces[mover->next];
-
-	if (!piece->in_flight)
-		return;
-	if (piece->queued) {
-		wait_for_completion(&piece->done);
-		/* As the VFS does for what is complete at once. */
-		if (piece->result > 0 && mover->target->to_file)
-			fsnotify_modify(mover->target->file);
-		else if (piece->result > 0)
-			fsnotify_access(mover->target->file);
-	}
-	piece->in_flight = false;
-	if (mover->stopped)
-		return;		/* behind what was missed: not counted */
-	if (piece->result > 0) {
-		mover->bytes += piece->result;
-		mover->how |= piece->iocb.ki_flags & IOCB_DIRECT ? DMABUF_FILE_HOW_DIRECT :
-								   DMABUF_FILE_HOW_BUFFERED;
-	} else if (piece->result < 0) {
-		mover->error = piece->result;
-	}
-	mover->stopped = piece->result != piece->length;
-}
-
-static void df_reap_all(struct df_mover *mover)
-{
-	unsigned int i;
-
-	for (i = 0; i < DF_PIECES; i++) {
-		df_reap(mover);
-		mover->next = (mover->next + 1) % DF_PIECES;
-	}
-}
-
-/* Nothing more is begun; what is in flight counts. */
-static void df_stop(struct df_mover *mover, int error)
-{
-	df_reap_all(mover);
-	if (!mover->stopped)
-		mover->error = error;
-	mover->stopped = true;
-}
-
-static void df_submit(struct df_mover *mover, struct df_piece *piece, u64 file_offset, bool wait)
-{
-	const struct df_target *target = mover->target;
-	struct file *file = target->file;
-	struct iov_iter iter;
-	ssize_t result;
-
-	iov_iter_bvec(&iter, target->to_file ? ITER_SOURCE : ITER_DEST, piece->bvecs, piece->count,
-		      piece->length);
-	init_sync_kiocb(&piece->iocb, file);
-	piece->iocb.ki_pos = file_offset;
-	piece->iocb.ki_flags &= ~IOCB_DIRECT;
-	if (piece->direct)
-		piece->iocb.ki_flags |= IOCB_DIRECT;
-	if (target->to_file)
-		piece->iocb.ki_flags |= IOCB_WRITE;
-	/* Overlayfs keeps the flag only for what may complete later. */
-	if (!wait || piece->direct)
-		piece->iocb.ki_complete = df_complete;
-	reinit_completion(&piece->done);
-	piece->in_flight = true;
-	mover->begun = true;
-	if (target->to_file)
-		result = vfs_iocb_iter_write(file, &piece->iocb, &iter);
-	else
-		result = vfs_iocb_iter_read(file, &piece->iocb, &iter);
-	piece->queued = result == -EIOCBQUEUED;
-	/* df_complete() may have been here already. */
-	if (!piece->queued)
-		piece->result = result;
-}
-
-/*
- * How many bytes the next piece has, and whether they are asked for directly:
- * what is not aligned at a segment's ends goes by itself.
- */
-static size_t df_cut(struct df_mover *mover, const struct dmabuf_file_segment *at, bool *direct)
-{
-	const struct df_target *target = mover->target;
-	u64 align = target->offset_align;
-	u64 most = min_t(u64, at->length, DF_PIECE_BYTES);
-	loff_t size = i_size_read(target->inode);
-	u64 head;
-
-	*direct = false;
-	if (!target->direct)
-		return most;
-	/* A direct read writes zeroes behind the end of the file, as far as it is asked to. */
-	if (!target->to_file && at->file_offset < size)
-		most = min_t(u64, most, round_up(size - at->file_offset, align));
-	head = round_up(at->file_offset, align) - at->file_offset;
-	if (head >= at->length || at->length - head < align ||
-	    !IS_ALIGNED(at->buffer_offset + head, target->memory_align))
-		return most;
-	if (head)
-		return head;
-	*direct = true;
-	return round_down(most, align);
-}
-
-/* Fills in a piece's bio_vecs, and cuts it after those that one may have. */
-static void df_fit(struct df_mover *mover, struct df_piece *piece, u64 buffer_offset)
-{
-	unsigned int i;
-	size_t bytes = 0;
-
-	piece->count = df_pages_bvecs(mover->pages, buffer_offset, piece->length, piece->bvecs,
-				      DF_PIECE_BVECS);
-	for (i = 0; i < piece->count; i++)
-		bytes += piece->bvecs[i].bv_len;
-	if (bytes < piece->length && piece->direct)
-		bytes = round_down(bytes, mover->target->offset_align);
-	piece->length = min(piece->length, bytes);
-}
-
-static void df_move_segment(struct df_mover *mover, struct dmabuf_file_segment at, u32 flags)
-{
-	const struct df_target *target = mover->target;
-	struct inode *inode = file_inode(target->file);
-
-	while (at.length && !mover->stopped) {
-		struct df_piece *piece;
-		bool wait;
-		int error;
-
-		df_reap(mover);
-		if (mover->stopped)
-			return;
-		try_to_freeze();
-		/* After the first piece: who calls again at each signal has to get on. */
-		if (target->whole || !mover->begun ? fatal_signal_pending(current) :
-						     signal_pending(current))
-			return df_stop(mover, -EINTR);
-		if (df_target_frozen(target))
-			return df_stop(mover, -ERESTARTSYS);
-		piece = &mover->pieces[mover->next];
-		piece->length = df_cut(mover, &at, &piece->direct);
-		if (!piece->direct && (flags & DMABUF_FILE_REQUIRE_DIRECT))
-			return df_stop(mover, -EINVAL);
-		if (mover->pages->own) {	/* LOAD's has no memory yet */
-			error = df_buffer_fill(mover->pages->own, at.buffer_offset, piece->length,
-					       0);
-			if (error)
-				return df_stop(mover, error);
-		}
-		df_fit(mover, piece, at.buffer_offset);
-		if (!piece->length)
-			return df_stop(mover, -EINVAL);
-		/*
-		 * Where the file grows one comes after the other, so that it is never
-		 * longer than what is counted; and what goes through the page cache does
-		 * not overlap with what does not.
-		 */
-		wait = !piece->direct || (target->to_file && S_ISREG(inode->i_mode) &&
-				   at.file_offset + piece->length > i_size_read(inode));
-		if (wait) {
-			df_reap_all(mover);
-			if (mover->stopped)
-				return;
-		}
-		df_submit(mover, piece, at.file_offset, wait);
-		at.buffer_offset += piece->length;
-		at.file_offset += piece->length;
-		at.length -= piece->length;
-		mover->next = (mover->next + 1) % DF_PIECES;
-		if (wait)
-			df_reap_all(mover);
-		cond_resched();
-	}
-}
-
-static bool df_has_pages(const struct df_target *target, const struct dmabuf_file_segment *segments,
-			 u32 count)
-{
-	struct address_space *mapping = target->inode->i_mapping;
-	u32 i;
-
-	for (i = 0; i < count; i++) {
-		u64 align = target->offset_align;
-		u64 start = round_up(segments[i].file_offset, align);
-		u64 end = round_down(segments[i].file_offset + segments[i].length, align);
-
-		if (start < end && filemap_range_has_page(mapping, start, end - 1))
-			return true;
+	switch (inode->i_sb->s_magic) {
+	case TMPFS_MAGIC:
+	case RAMFS_MAGIC:
+	case HUGETLBFS_MAGIC:
+		return true;	/* memory: always a copy */
+	case BTRFS_SUPER_MAGIC:
+		/* What has checksums must not change while it is written. */
+		return to_file && (vfs_fileattr_get(file->f_path.dentry, &attributes) ||
+				   !(attributes.flags & FS_NOCOW_FL));
 	}
 	return false;
 }
 
-/**
- * df_move - move bytes between the pages of a dma-buf and a file
- * @pages: of the dma-buf
- * @target: the file
- * @segments: checked to lie within the dma-buf, and not to overflow
- * @count: of @segments
- * @flags: of the ioctl
- * @how: out: DMABUF_FILE_HOW_DIRECT, _BUFFERED
- * @bytes: out: what was moved without a gap from the first segment's start
- *
- * Return: 0, or what ended it before all was moved, other than the file's end.
- */
-int df_move(struct df_pages *pages, const struct df_target *target,
-	    const struct dmabuf_file_segment *segments, u32 count,
-	    u32 flags, u32 *how, u64 *bytes)
+static int df_ask_alignment(struct df_target *target)
 {
-	struct df_mover *mover = kzalloc(sizeof(*mover), GFP_KERNEL);
-	bool cached_before;
-	int error = -ENOMEM;
-	u32 i;
+	struct file *file = target->file;
+	struct kstat stat;
+	int error;
 
-	if (!mover)
-		return -ENOMEM;
-	mover->pages = pages;
-	mover->target = target;
-	for (i = 0; i < DF_PIECES; i++) {
-		init_completion(&mover->pieces[i].done);
-		mover->pieces[i].bvecs = kvmalloc_array(DF_PIECE_BVECS, sizeof(struct bio_vec),
-							GFP_KERNEL);
-		if (!mover->pieces[i].bvecs)
-			goto out;
+	if (S_ISBLK(target->inode->i_mode)) {
+		/* vfs_getattr() would ask the file system in which its node is. */
+		struct block_device *device = I_BDEV(target->inode);
+
+		target->offset_align = bdev_logical_block_size(device);
+		target->memory_align = bdev_dma_alignment(device) + 1;
+		return 0;
 	}
-	cached_before = target->direct && df_has_pages(target, segments, count);
-	for (i = 0; i < count && !mover->stopped; i++)
-		df_move_segment(mover, segments[i], flags);
-	df_reap_all(mover);
+	error = vfs_getattr(&file->f_path, &stat, STATX_DIOALIGN | STATX_DIO_READ_ALIGN,
+			    AT_STATX_DONT_SYNC);
+	if (error)
+		return error;
+	if (stat.result_mask & STATX_DIOALIGN) {
+		target->offset_align = stat.dio_offset_align;
+		if (!target->to_file && stat.dio_read_offset_align)
+			target->offset_align = stat.dio_read_offset_align;
+		target->memory_align = stat.dio_mem_align;
+	} else if (target->inode == file_inode(file)) {
+		target->offset_align = i_blocksize(target->inode);
+		target->memory_align = target->offset_align;
+	}
+	return 0;
+}
+
+static int df_find_alignment(struct df_target *target)
+{
+	struct file *file = target->file;
+	int error;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT) ||
+	    df_overrides_direct(file, target->inode, target->to_file))
+		return 0;
+	error = df_ask_alignment(target);
+	if (error)
+		return error;
+	/* 0: this file can't, whatever others can.  More than a page: pages may be small. */
+	target->direct = is_power_of_2(target->offset_align) && target->offset_align <= PAGE_SIZE &&
+			 is_power_of_2(target->memory_align) && target->memory_align <= PAGE_SIZE;
+	/* Every bio_vec has to be of whole blocks, so they begin with one. */
+	target->memory_align = max(target->memory_align, target->offset_align);
+	return 0;
+}
+
+/* Takes a file by its descriptor, for fput(), if it may be used. */
+static int df_target_get(struct df_target *target, int fd, u32 flags)
+{
+	struct inode *inode;
+	int error = -EINVAL;
+
+	*target = (struct df_target){ .file = fget(fd), .to_file = flags & DMABUF_FILE_TO_FILE };
+	if (!target->file)
+		return -EBADF;
+	inode = file_inode(target->file);
+	target->inode = S_ISREG(inode->i_mode) ? d_real_inode(target->file->f_path.dentry) :
+						 target->file->f_mapping->host;
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		goto refuse;
 	/*
-	 * File systems fall back without a word; then there are pages of the file,
-	 * where direct I/O leaves none: a write drops them, and a read makes none.
+	 * A FUSE daemon that waits for its own file would wait for ever; and a file
+	 * over a dma-buf is no disk.
 	 */
-	if ((mover->how & DMABUF_FILE_HOW_DIRECT) && (target->to_file || !cached_before) &&
-	    !(mover->how & DMABUF_FILE_HOW_BUFFERED) && df_has_pages(target, segments, count))
-		mover->how = DMABUF_FILE_HOW_BUFFERED;
-	*how |= mover->how;
-	*bytes = mover->bytes;
-	error = mover->error;
-out:
-	for (i = 0; i < DF_PIECES; i++)
-		kvfree(mover->pieces[i].bvecs);
-	kfree(mover);
+	error = -EOPNOTSUPP;
+	if (target->inode->i_sb->s_magic == FUSE_SUPER_MAGIC || df_is_open_file(target->file))
+		goto refuse;
+	error = -EBADF;
+	if (!(target->file->f_mode & (target->to_file ? FMODE_WRITE : FMODE_READ)))
+		goto refuse;
+	if (target->to_file && (target->file->f_flags & O_APPEND))
+		goto refuse;
+	error = -EPERM;
+	if (target->to_file && IS_IMMUTABLE(inode))
+		goto refuse;
+	error = df_find_alignment(target);
+	if (error)
+		goto refuse;
+	error = -EOPNOTSUPP;
+	if ((flags & DMABUF_FILE_REQUIRE_DIRECT) && !target->direct)
+		goto refuse;
+	return 0;
+refuse:
+	fput(target->file);
 	return error;
 }
 
-/**
- * df_copy_segments - take the segments of an ioctl from the user
- * @user: pointer
- * @count: of segments
- * @buffer_size: which each of them must lie in
- *
- * Return: an array for kvfree(), or an ERR_PTR.
- */
-struct dmabuf_file_segment *df_copy_segments(u64 user, u32 count, u64 buffer_size)
+/* The segments of an ioctl, which lie within the buffer; for kvfree(). */
+static struct dmabuf_file_segment *df_copy_segments(u64 user, u32 count, u64 buffer_size)
 {
 	struct dmabuf_file_segment *segments;
 	u64 total = 0;
@@ -391,12 +202,7 @@ out:
 	return error;
 }
 
-/**
- * df_transfer - the ioctl DMABUF_FILE_TRANSFER
- * @arg: the caller's, in kernel memory; its out members are filled
- *
- * Return: 0 or an error for the caller.
- */
+/* TRANSFER: both ways, between what there is already. */
 int df_transfer(struct dmabuf_file_transfer *arg)
 {
 	struct df_target target;
@@ -416,9 +222,139 @@ int df_transfer(struct dmabuf_file_transfer *arg)
 		error = df_target_get(&target, arg->file_fd, arg->flags);
 		if (!error) {
 			error = df_transfer_with(arg, dmabuf, &target);
-			df_target_put(&target);
+			fput(target.file);
 		}
 	}
 	dma_buf_put(dmabuf);
+	return error;
+}
+
+static int df_compare(const void *a, const void *b)
+{
+	const struct dmabuf_file_segment *first = a, *second = b;
+
+	if (first->buffer_offset == second->buffer_offset)
+		return 0;
+	return first->buffer_offset < second->buffer_offset ? -1 : 1;
+}
+
+static bool df_overlap(struct dmabuf_file_segment *sorted, u32 count)
+{
+	u32 i;
+
+	for (i = 1; i < count; i++)
+		if (sorted[i - 1].buffer_offset + sorted[i - 1].length > sorted[i].buffer_offset)
+			return true;
+	return false;
+}
+
+/* Whether all can be read directly; known before anything is read for nothing. */
+static bool df_aligned(const struct df_target *target, const struct dmabuf_file_segment *segments,
+		       u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		if (!IS_ALIGNED(segments[i].file_offset, target->offset_align) ||
+		    !IS_ALIGNED(segments[i].length, target->offset_align) ||
+		    !IS_ALIGNED(segments[i].buffer_offset, target->memory_align))
+			return false;
+	return true;
+}
+
+/* Every byte but the first @bytes that were read becomes zero, unless it is that already. */
+static void df_zero_rest(struct df_buffer *buffer, struct dmabuf_file_segment *segments, u32 count,
+			 u64 bytes)
+{
+	bool dirty = !want_init_on_alloc(GFP_HIGHUSER);
+	size_t at = 0;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		u64 counted = min(segments[i].length, bytes);
+
+		/* Reads beyond the one that came short may have run. */
+		dirty |= counted < segments[i].length;
+		segments[i].length = counted;
+		bytes -= counted;
+	}
+	if (!dirty)
+		return;
+	sort(segments, count, sizeof(*segments), df_compare, NULL);
+	for (i = 0; i < count; i++) {
+		df_buffer_zero(buffer, at, segments[i].buffer_offset);
+		at = segments[i].buffer_offset + segments[i].length;
+	}
+	df_buffer_zero(buffer, at, buffer->size);
+}
+
+static int df_load_into(struct df_buffer *buffer, const struct df_target *target,
+			struct dmabuf_file_load *arg, struct dmabuf_file_segment *segments)
+{
+	struct df_pages pages = { .own = buffer };
+	int error;
+
+	arg->how = DMABUF_FILE_HOW_OWN_PAGES;
+	error = df_move(&pages, target, segments, arg->segment_count, arg->flags, &arg->how,
+			&arg->bytes);
+	/* What no segment touches has to be there, too. */
+	error = error ?: df_buffer_fill(buffer, 0, buffer->size, 0);
+	if (error)
+		return error;
+	df_zero_rest(buffer, segments, arg->segment_count, arg->bytes);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+/*
+ * LOAD: a buffer that is filled by DMA before anybody can see it.  So its memory need
+ * not be zeroed first, and is allocated while what there is of it is read into.  What
+ * was not read is zeroed before the buffer is exported.
+ */
+int df_load(struct dmabuf_file_load *arg, struct df_new *new)
+{
+	struct dmabuf_file_segment *segments, *sorted = NULL;
+	struct df_target target;
+	struct df_buffer *buffer;
+	int error;
+
+	arg->dmabuf_fd = -1;
+	arg->how = 0;
+	arg->bytes = 0;
+	if ((arg->flags & ~(DMABUF_FILE_REQUIRE_DIRECT | DMABUF_FILE_INTERRUPTIBLE)) ||
+	    arg->reserved || !df_fd_flags_valid(arg->fd_flags))
+		return -EINVAL;
+	segments = df_copy_segments(arg->segments, arg->segment_count, PAGE_ALIGN(arg->length));
+	if (IS_ERR(segments))
+		return PTR_ERR(segments);
+	error = -ENOMEM;
+	sorted = kvmemdup(segments, arg->segment_count * sizeof(*segments), GFP_KERNEL);
+	if (!sorted)
+		goto out;
+	sort(sorted, arg->segment_count, sizeof(*sorted), df_compare, NULL);
+	error = -EINVAL;
+	if (df_overlap(sorted, arg->segment_count))
+		goto out;
+	error = df_target_get(&target, arg->file_fd, arg->flags);
+	if (error)
+		goto out;
+	target.whole = !(arg->flags & DMABUF_FILE_INTERRUPTIBLE);
+	error = -EINVAL;
+	if ((arg->flags & DMABUF_FILE_REQUIRE_DIRECT) &&
+	    !df_aligned(&target, sorted, arg->segment_count))
+		goto put;
+	buffer = df_buffer_new(arg->length);
+	error = PTR_ERR_OR_ZERO(buffer);
+	if (error)
+		goto put;
+	error = df_load_into(buffer, &target, arg, segments);
+	if (error)
+		df_buffer_free(buffer);
+	else
+		error = df_buffer_export(buffer, arg->fd_flags, new, &arg->dmabuf_fd);
+put:
+	fput(target.file);
+out:
+	kvfree(sorted);
+	kvfree(segments);
 	return error;
 }

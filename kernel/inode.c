@@ -1,16 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * What is written beyond a file's dma-buf: a dma-buf can't grow, and how large it has
- * to be is known when all is written.  Until then the bytes are in memory of our own,
- * which begins where the dma-buf ends.
+ * The inode of a regular file over a dma-buf, the file system it is in, and where its
+ * bytes are.  A dma-buf can't grow, and how large it has to be is known when all is
+ * written: until then what is written beyond it is in memory of our own, the tail, which
+ * begins where the dma-buf ends.
  */
+#include <linux/cred.h>
 #include <linux/dma-buf.h>
 #include <linux/fs.h>
+#include <linux/fs_context.h>
 #include <linux/highmem.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "file.h"
 #include "heap.h"
+
+#define DF_FS_MAGIC 0x64627566	/* "dbuf" */
+
+static struct vfsmount *df_mount;
+static int df_mount_count;
+
+static void df_evict_inode(struct inode *inode)
+{
+	struct df_file *state = df_file_of(inode);
+
+	clear_inode(inode);
+	if (!state)	/* the root's */
+		return;
+	if (state->dmabuf) {
+		df_pages_put(&state->pages);
+		dma_buf_put(state->dmabuf);
+	}
+	df_buffer_free(state->tail);
+	kfree(state);
+}
+
+static const struct super_operations df_super_operations = {
+	.evict_inode = df_evict_inode,
+	.statfs = simple_statfs,
+};
+
+static int df_init_fs_context(struct fs_context *context)
+{
+	struct pseudo_fs_context *pseudo = init_pseudo(context, DF_FS_MAGIC);
+
+	if (!pseudo)
+		return -ENOMEM;
+	pseudo->ops = &df_super_operations;
+	return 0;
+}
+
+/*
+ * Mounted while there are open files, each of which holds the mount twice: by its
+ * path, and by simple_pin_fs() until its release.  The superblock has a reference
+ * to this module, which outlasts the last call into it.
+ */
+static struct file_system_type df_fs_type = {
+	.owner = THIS_MODULE,
+	.name = "dmabuf_file",
+	.init_fs_context = df_init_fs_context,
+	.kill_sb = kill_anon_super,
+};
+
+int df_fs_pin(void)
+{
+	return simple_pin_fs(&df_fs_type, &df_mount, &df_mount_count);
+}
+
+struct vfsmount *df_fs_mount(void)
+{
+	return df_mount;
+}
+
+void df_fs_unpin(void)
+{
+	simple_release_fs(&df_mount, &df_mount_count);
+}
+
+/* With the file system pinned; its operations are the caller's to set. */
+struct inode *df_inode_new(u64 room, bool read_only)
+{
+	struct df_file *state = kzalloc(sizeof(*state), GFP_KERNEL_ACCOUNT);
+	struct inode *inode;
+
+	if (!state)
+		return ERR_PTR(-ENOMEM);
+	init_rwsem(&state->lock);
+	spin_lock_init(&state->mapping_lock);
+	state->room = room;
+	state->read_only = read_only;
+	inode = new_inode(df_mount->mnt_sb);
+	if (!inode) {
+		kfree(state);
+		return ERR_PTR(-ENOMEM);
+	}
+	inode->i_ino = get_next_ino();
+	inode->i_mode = S_IFREG | (read_only ? 0400 : 0600);
+	inode->i_uid = current_fsuid();
+	inode->i_gid = current_fsgid();
+	inode->i_private = state;
+	simple_inode_init_ts(inode);
+	clear_nlink(inode);	/* as a memfd: watches of it end with its last close */
+	return inode;
+}
 
 /* Up to where there is memory, and room. */
 size_t df_reach(const struct df_file *state)
