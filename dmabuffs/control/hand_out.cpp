@@ -37,7 +37,8 @@ Result<Json> info_of(Clients& clients, const std::string& path) {
 
 Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge) {
   const auto mount = TRY(mount_of(path));
-  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  // O_APPEND: an open file that passes the daemon may keep others from having the memory at the same time.
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
   if (!file && (errno == EACCES || errno == EROFS))
     return fail(errno, path + ": " + std::strerror(errno) +
                            "; a buffer's memory is for who may both read and write its file");

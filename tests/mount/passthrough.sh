@@ -64,6 +64,22 @@ if on_memfd; then
 fi
 "$DMABUFFS" umount "$mnt"
 
+if on_memfd; then
+    mount_it
+    cp "$outside/bytes" "$heap/buffer"
+    exec 5<>"$heap/buffer"
+    run "$DMABUFFS" exec "$heap/buffer" -- true
+    says 'what others have open past the daemon is not handed out' 1 'open elsewhere'
+    exec 5>&-
+    check 'once it is closed it is' "$DMABUFFS" exec "$heap/buffer" -- true
+    exec 5<>"$heap/buffer"
+    check 'and again, open or not: then nobody passes the daemon' "$DMABUFFS" exec "$heap/buffer" -- true
+    printf 'more' >>"$heap/buffer"
+    exec 5>&-
+    same 'what is appended to it is seen' "$outside/model" "$heap/buffer"
+    "$DMABUFFS" umount "$mnt"
+fi
+
 mount_it -o no_passthrough
 cp "$outside/bytes" "$heap/buffer" && cat "$heap/buffer" >/dev/null
 is 'with -o no_passthrough there is none' "$(opens)" 0

@@ -170,7 +170,7 @@ bool ControlConnection::descriptor(const Message& message) {
     return reply(error_reply({EBADF, "\"ticket\": the file is not open for reading and writing"}));
   auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
   if (!buffer) return reply(error_reply({EINVAL, "not a buffer: those are the files below heaps/"}));
-  const auto handed = buffer->hand_out(flag_of(message.body, "huge"));
+  const auto handed = buffer->hand_out(flag_of(message.body, "huge"), *named->open);
   if (!handed) return reply(error_reply(handed.error()));
   auto about = describe(*buffer, peer_.caller());
   if (!about) return reply(error_reply(about.error()));

@@ -92,14 +92,30 @@ Result<void> BufferFile::make_buffer() {
   return {};
 }
 
-Result<Buffer::HandedOut> BufferFile::hand_out(bool huge) {
+Result<Buffer::HandedOut> BufferFile::hand_out(bool huge, const OpenFile& asked_by) {
   const auto use = TRY(opened());
   std::shared_ptr<const Share> charge;
   {
     const std::lock_guard lock(mutex_);
+    const bool may_lose = !heap_->is_dmabuf() && !nobody_passes_ && use.buffer()->size() > 0;
+    if (may_lose && passing_ > (asked_by.only_maps_pass() ? 0U : 1U))
+      return fail(EBUSY, name_ + ": open elsewhere; its size can be fixed when that is closed");
+    nobody_passes_ |= may_lose;
     charge = descriptors_;
   }
   return use.buffer()->hand_out(huge, std::move(charge));
+}
+
+bool BufferFile::begin_passing() {
+  const std::lock_guard lock(mutex_);
+  if (nobody_passes_) return false;
+  ++passing_;
+  return true;
+}
+
+void BufferFile::end_passing() {
+  const std::lock_guard lock(mutex_);
+  --passing_;
 }
 
 bool BufferFile::held_elsewhere() const {

@@ -55,11 +55,16 @@ class BufferFile : public HeapEntry {
   /// ENOSPC: the user's share of descriptors is used up; EMFILE: there is none for a memfd.
   Result<Use> opened();
 
-  /// See Buffer::hand_out.
-  Result<Buffer::HandedOut> hand_out(bool huge);
+  /// See Buffer::hand_out; `asked_by` is the open file that it is asked for by. EBUSY: others have a memfd
+  /// open past the daemon.
+  Result<Buffer::HandedOut> hand_out(bool huge, const OpenFile& asked_by);
   [[nodiscard]] bool held_elsewhere() const;
 
   // For its open files.
+  /// Whether one more may read and write past the daemon: not what was handed out, whose size only the daemon
+  /// knows.
+  bool begin_passing();
+  void end_passing();
   /// One of them is about to be closed.
   void closing();
   void contents_changed();
@@ -85,6 +90,8 @@ class BufferFile : public HeapEntry {
   size_t xattr_bytes_ = 0;
   bool had_bytes_ = false;  // since it was made; what is written by passthrough is seen at the last close
   unsigned open_ = 0;
+  unsigned passing_ = 0;  // of these
+  bool nobody_passes_ = false;
 };
 
 }  // namespace dmabuffs
