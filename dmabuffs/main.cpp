@@ -123,8 +123,10 @@ void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   exec->footer(
       "As in: dmabuffs exec buf/heaps/system/in out=buf/heaps/system/out -- ./prog --in-fd 3 --out-fd 4\n"
       "       dmabuffs exec --files data=. -- sh -c 'ls $DMABUFFS_MOUNT'");
-  exec->add_option("[NAME=]FILE", settings->buffers,
-                   "Buffers to hand out from descriptor 3 on, in this order ($LISTEN_FDS, $LISTEN_FDNAMES)");
+  exec->add_option(
+      "FILE", settings->buffers,
+      "Buffers to hand out, FILE or NAME=FILE: from descriptor 3 on, in this order ($LISTEN_FDS, "
+      "$LISTEN_FDNAMES)");
   exec->add_flag("--fd", settings->fd, "The words before -- are such buffers, whatever they look like");
   exec->add_flag("--require-dmabuf", settings->require_dmabuf, "Fail where the memory is no dma-buf");
   exec->add_flag("--huge", settings->huge,

@@ -11,6 +11,7 @@
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
 #include "dmabuffs/control/hand_out.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs::cli {
 
@@ -29,7 +30,7 @@ std::string text(const Json& info, const char* key) {
 
 std::string bytes(const Json& info, const char* key) {
   const uint64_t value = number_of(info, key).value_or(0);
-  return human_bytes(value) + (value < 1024 ? "" : " (" + std::to_string(value) + " bytes)");
+  return size_text(value) + (value < 1024 ? "" : " (" + std::to_string(value) + " bytes)");
 }
 
 void print(const Json& info) {
@@ -82,7 +83,7 @@ uint64_t number(const Json& object, const char* key) {
   return number_of(object, key).value_or(0);
 }
 std::string rounded(const Json& object, const char* key) {
-  return human_bytes(number(object, key));
+  return size_text(number(object, key));
 }
 
 /// The member if it has the wanted type, else an empty one: a daemon of another version may lack it.

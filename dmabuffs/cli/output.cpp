@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs::cli {
 
@@ -68,22 +69,6 @@ std::string escape_name(const std::string& name) {
 }
 std::string escape_controls(const std::string& text) {
   return escape(text, false);
-}
-
-std::string human_bytes(uint64_t bytes) {
-  constexpr std::array kUnits{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  constexpr uint64_t kStep = 1024;
-  if (bytes < kStep) return std::to_string(bytes) + " B";
-  double value = static_cast<double>(bytes) / kStep;
-  size_t unit = 0;
-  // 1023.95 and more would be printed as 1024.0.
-  while (value >= 1023.95 && unit + 1 < kUnits.size()) {
-    value /= kStep;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f %s", value, kUnits[unit]);
-  return text;
 }
 
 std::string human_seconds(uint64_t seconds) {
@@ -152,9 +137,9 @@ void Progress::show(uint64_t bytes, uint64_t total) {
 std::string Progress::line(const std::string& label, uint64_t bytes, uint64_t total, double seconds,
                            size_t width) {
   const double rate = seconds > 0 ? static_cast<double>(bytes) / seconds : 0;
-  std::string numbers = human_bytes(bytes);
-  if (total > 0) numbers += " / " + human_bytes(total);
-  numbers += "  " + human_bytes(static_cast<uint64_t>(rate)) + "/s";
+  std::string numbers = size_text(bytes);
+  if (total > 0) numbers += " / " + size_text(total);
+  numbers += "  " + size_text(static_cast<uint64_t>(rate)) + "/s";
   if (total >= bytes && rate >= 1)
     numbers +=
         "  " + human_seconds(static_cast<uint64_t>(static_cast<double>(total - bytes) / rate)) + " left";

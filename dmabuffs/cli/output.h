@@ -11,8 +11,6 @@
 
 namespace dmabuffs::cli {
 
-/// "0 B", "1023 B", "1.5 MiB": binary units, one decimal above bytes.
-std::string human_bytes(uint64_t bytes);
 /// "0:07", "1:02:03".
 std::string human_seconds(uint64_t seconds);
 

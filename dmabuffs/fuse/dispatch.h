@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// How a request gets to its operation (fuse/operations.h): on which thread it runs, and what happens to what
-/// it throws. Every callback of the session is made here.
+/// it throws. All callbacks but forget, ioctl and copy_file_range are made here.
 #pragma once
 #include <optional>
 #include <span>

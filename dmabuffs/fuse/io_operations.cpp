@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// copy_file_range: the request behind a plain `cp` between two files of the mount.
+// Open files: open, read, write, and copy_file_range, which is behind a plain `cp` between two files of the
+// mount.
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/fuse/open_reply.h"

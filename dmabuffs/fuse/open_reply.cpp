@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Apart from open_reply.cpp because <linux/fuse.h> and libfuse's headers define the same names.
+// Apart from the operations because <linux/fuse.h> and libfuse's headers define the same names.
 #include "dmabuffs/fuse/open_reply.h"
 
 #include <linux/fuse.h>

@@ -9,12 +9,12 @@
 
 namespace dmabuffs {
 
-/// Names, attributes, directories, xattrs (operations.cpp, directory_operations.cpp).
+/// Names, attributes, directories, xattrs (operations.cpp).
 void add_name_operations(fuse_lowlevel_ops& ops, bool xattrs);
 void add_directory_operations(fuse_lowlevel_ops& ops);
 /// open, read, write (io_operations.cpp).
 void add_io_operations(fuse_lowlevel_ops& ops);
-/// copy_file_range (copy_operation.cpp).
+/// copy_file_range (io_operations.cpp).
 void add_copy_operation(fuse_lowlevel_ops& ops);
 
 // What the callbacks share.

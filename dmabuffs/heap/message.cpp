@@ -12,7 +12,8 @@ std::string size_text(uint64_t bytes) {
   if (bytes < 1024) return std::to_string(bytes) + " B";
   double value = static_cast<double>(bytes) / 1024;
   size_t unit = 0;
-  while (value >= 1024 && unit + 1 < units.size()) {
+  // 1023.95 and more would be printed as 1024.0.
+  while (value >= 1023.95 && unit + 1 < units.size()) {
     value /= 1024;
     ++unit;
   }

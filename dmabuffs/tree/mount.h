@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// One mount: its settings, the parts every room shares, and the way to run it.
+/// One mount: its settings, and what all parts of the tree share.
 #pragma once
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// What the mount shows: nodes (an inode each) and open files. The session (fuse/session.cpp) turns each FUSE
-/// request into one call on a node or open file; the rooms of the tree (heaps, files, status) implement them.
+/// What the mount shows: nodes (an inode each) and open files. The session (fuse/) turns each FUSE
+/// request into one call on a node or open file; the parts of the tree (heaps, files, status) implement them.
 #pragma once
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -36,6 +36,11 @@ check 'dmabuffs SOURCE MOUNTPOINT -o OPTIONS mounts too' "$DMABUFFS" other "$mnt
 check 'under its name' is_named other
 "$DMABUFFS" umount "$mnt"
 
+not_a_source() { [[ $("$DMABUFFS" "$1" A -o NOSUCH 2>&1) != *'what every file system takes'* ]]; }
+for word in $("$DMABUFFS" --help | sed -n '/^Subcommands:/,$s/^  \([a-z]*\).*/\1/p'); do
+    check "$word is a command and no SOURCE" not_a_source "$word"
+done
+
 check '--help is about mount.dmabuffs' bash -c '"$1" --help | grep -qF "Usage: mount.dmabuffs SOURCE DIR [-sfnv] [-o OPTIONS]"' - "$T/mount.dmabuffs"
 check '--version tells the version' bash -c '"$1" --version | grep -q "^dmabuffs [0-9]"' - "$T/mount.dmabuffs"
 check '-f is a rehearsal' "$T/mount.dmabuffs" none "$mnt" -f -o rw

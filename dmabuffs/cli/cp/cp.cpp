@@ -15,6 +15,7 @@
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp/file.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs::cli {
 
@@ -104,7 +105,7 @@ void Cp::print_file(const std::string& from, const std::string& to, const CopyTa
   std::string how;
   for (const auto& [path, count] : tally.paths) {
     if (!how.empty()) how += ", ";
-    how += tally.paths.size() == 1 ? path : path + " " + human_bytes(count);
+    how += tally.paths.size() == 1 ? path : path + " " + size_text(count);
   }
   std::printf("%s -> %s (%s)\n", escape_name(from).c_str(), escape_name(to).c_str(),
               how.empty() ? "empty" : how.c_str());

@@ -8,6 +8,7 @@
 
 #include "dmabuffs/cli/cp/interrupt.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/heap/message.h"
 #include "dmabuffs/tree/files/held.h"
 
 namespace dmabuffs::cli {
@@ -285,7 +286,7 @@ Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& 
 
 Failure FileCopier::too_large(const Side& from, const Side& to) {
   return fail(EFBIG, "'" + from.name + "' -> '" + to.name + "': File too large; no more than " +
-                         human_bytes(file_size_limit()) + " may be written to a file here (ulimit -f)");
+                         size_text(file_size_limit()) + " may be written to a file here (ulimit -f)");
 }
 
 Result<void> FileCopier::finish(const Side& from, Side& to) {

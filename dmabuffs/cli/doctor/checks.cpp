@@ -341,8 +341,8 @@ std::vector<HeapReport> heaps(const Machine& machine) {
   Budget budget({});
   auto registry = HeapRegistry::make(budget, {}, HeapPlaces{machine.root + "/dev", machine.root + "/sys"});
   std::vector<HeapReport> reports;
-  const bool by_kernel = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode) &&
-                         KernelModule(machine.root + kModuleNode).can_transfer();
+  const bool module = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode) &&
+                      KernelModule(machine.root + kModuleNode).can_transfer();
   if (!registry) return reports;
   for (const auto& heap : (*registry)->scan()) {
     HeapReport report{heap->name(), to_string(heap->kind()), heap->is_dmabuf(), true, "", ""};
@@ -355,6 +355,8 @@ std::vector<HeapReport> heaps(const Machine& machine) {
       Situation aligned;
       aligned.length = kMiB;
       aligned.not_pinnable_reason = report.reason;
+      // Of the dma-heaps the module knows this one (kernel/pages.c).
+      const bool by_kernel = module && (heap->kind() != HeapKind::DmaHeap || heap->name() == "system");
       if (by_kernel) aligned.not_by_kernel_reason.clear();
       report.path = to_string(plan(aligned).parts.front().path);
       if (by_kernel) report.reason.clear();

@@ -18,6 +18,7 @@
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/server/control.h"
 #include "dmabuffs/fuse/session.h"
+#include "dmabuffs/heap/message.h"
 #include "dmabuffs/tree/caller_rights.h"
 #include "dmabuffs/tree/files/files.h"
 
@@ -76,8 +77,8 @@ std::string missing_heap(const std::string& name) {
 void warn_of(const MountSettings& settings) {
   // As for tmpfs(5), whose size= may be anything: there may be swap, and sparse buffers.
   if (settings.size > machine_memory())
-    report("-o size=: a warning: " + human_bytes(settings.size) + " are more than this machine's " +
-           human_bytes(machine_memory()) + " of RAM, which the mount may then fill");
+    report("-o size=: a warning: " + size_text(settings.size) + " are more than this machine's " +
+           size_text(machine_memory()) + " of RAM, which the mount may then fill");
 }
 
 int run(MountSettings settings) {

@@ -10,6 +10,7 @@
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/cli/share/dmabufs.h"
 #include "dmabuffs/control/client.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs::cli {
 
@@ -63,9 +64,8 @@ void print(const DmabufList& list) {
   std::vector<std::vector<std::string>> rows{{"INODE", "SIZE", "EXPORTER", "NAME", "HELD BY"}};
   for (const auto& [inode, dmabuf] : list.by_inode) {
     const std::string& name = dmabuf.path.empty() ? dmabuf.name : dmabuf.path;
-    std::vector<std::string> row{std::to_string(inode), human_bytes(dmabuf.size),
-                                 escape_name(dmabuf.exporter), name.empty() ? "-" : escape_name(name),
-                                 "nobody seen"};
+    std::vector<std::string> row{std::to_string(inode), size_text(dmabuf.size), escape_name(dmabuf.exporter),
+                                 name.empty() ? "-" : escape_name(name), "nobody seen"};
     for (const DmabufHolder& holder : dmabuf.holders) {
       row.back() = description(holder);
       rows.push_back(row);

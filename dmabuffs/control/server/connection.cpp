@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "dmabuffs/base/io.h"
+#include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/tree/heaps/buffer_file.h"
 
 namespace dmabuffs {
@@ -80,8 +81,7 @@ constexpr std::array kOperations{"hello", "copy", "info", "descriptor", "status"
 
 /// The text in a sealed memory file: longer than a message can be.
 Result<UniqueFd> in_memory(const std::string& text) {
-  UniqueFd fd(::memfd_create("dmabuffs-status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return fail_errno(errno, "status");
+  auto fd = TRY(make_memfd("dmabuffs-status", PageSize::Small));
   for (size_t done = 0; done < text.size();) {
     const ssize_t wrote = ::write(fd.get(), text.data() + done, text.size() - done);
     if (wrote < 0) return fail_errno(errno, "status");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is done to an inode of the host itself; files_directory.cpp has what is done to its entries.
+// What is done to an inode of the host itself; directory.cpp has what is done to its entries.
 #include "dmabuffs/tree/files/node.h"
 
 #include <fcntl.h>

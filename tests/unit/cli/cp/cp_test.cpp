@@ -15,6 +15,7 @@
 #include "dmabuffs/cli/cp/file.h"
 #include "dmabuffs/cli/cp/interrupt.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/heap/message.h"
 
 using namespace dmabuffs;
 using namespace dmabuffs::cli;
@@ -73,12 +74,12 @@ TEST_CASE("a path that lies in no mount is named") {
 }
 
 TEST_CASE("sizes and times are written for people") {
-  CHECK(human_bytes(0) == "0 B");
-  CHECK(human_bytes(1023) == "1023 B");
-  CHECK(human_bytes(1024) == "1.0 KiB");
-  CHECK(human_bytes(1536) == "1.5 KiB");
-  CHECK(human_bytes((1 << 20) - 1) == "1.0 MiB");  // never "1024.0 KiB"
-  CHECK(human_bytes(UINT64_MAX) == "16.0 EiB");
+  CHECK(size_text(0) == "0 B");
+  CHECK(size_text(1023) == "1023 B");
+  CHECK(size_text(1024) == "1.0 KiB");
+  CHECK(size_text(1536) == "1.5 KiB");
+  CHECK(size_text((1 << 20) - 1) == "1.0 MiB");  // never "1024.0 KiB"
+  CHECK(size_text(UINT64_MAX) == "16.0 EiB");
   CHECK(human_seconds(7) == "0:07");
   CHECK(human_seconds(3723) == "1:02:03");
   CHECK(table({{"A", "N"}, {"long", "7"}}, {1}) == "A     N\nlong  7\n");
