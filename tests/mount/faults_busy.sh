@@ -11,6 +11,7 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
 # What is promised. An emulated guest is slow in all it does; a heap zeroes all of a buffer's memory in one system
 # call that no signal ends, which takes 2 to 3 s there.
 second=$(scaled 1000 4000)
+if [[ ${DMABUFFS_SANITIZER-} ]]; then second=4000; fi # which costs as much
 quickly() { # NAME COMMAND...: within a second
     local name=$1 start took
     start=$(ms)
