@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "dmabuffs/base/io.h"
+#include "dmabuffs/heap/memfd_heap.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 
