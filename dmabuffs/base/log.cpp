@@ -35,7 +35,7 @@ namespace {
 /// Places have lines, and lines parts: one number for both.
 constexpr int kMostLines = 100'000;
 
-void log_line(spdlog::level::level_enum level, std::string_view line, const std::source_location& from,
+void log_line(spdlog::level::level_enum level, std::string_view line, const SourceLocation& from,
               int part = 0) noexcept {
   const int kind = static_cast<int>(from.line()) + part * kMostLines;
   try {
@@ -46,15 +46,15 @@ void log_line(spdlog::level::level_enum level, std::string_view line, const std:
 }  // namespace
 
 void log_debug(std::string_view line) noexcept {
-  log_line(spdlog::level::debug, line, std::source_location::current());
+  log_line(spdlog::level::debug, line, SourceLocation::current());
 }
-void log_info(std::string_view line, std::source_location from) noexcept {
+void log_info(std::string_view line, SourceLocation from) noexcept {
   log_line(spdlog::level::info, line, from);
 }
-void log_warning(std::string_view line, int part, std::source_location from) noexcept {
+void log_warning(std::string_view line, int part, SourceLocation from) noexcept {
   log_line(spdlog::level::warn, line, from, part);
 }
-void log_error(std::string_view line, std::source_location from) noexcept {
+void log_error(std::string_view line, SourceLocation from) noexcept {
   log_line(spdlog::level::err, line, from);
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// The daemon's log: stderr in the foreground, syslog in the background.
 #pragma once
-#include <source_location>
+#include <experimental/source_location>
 #include <string_view>
 
 namespace dmabuffs {
+
+using SourceLocation = std::experimental::source_location;  // which clang-tidy of Debian 12 can read
 
 /// `foreground`: to stderr, else to syslog as "dmabuffs". `debug`: also the debug lines.
 void start_log(bool foreground, bool debug);
@@ -16,9 +18,9 @@ bool colours_wanted();
 /// are of one kind, of which there are only so many (LimitedSink); `part` tells apart those of a place that
 /// logs for many others.
 void log_debug(std::string_view line) noexcept;
-void log_info(std::string_view line, std::source_location from = std::source_location::current()) noexcept;
+void log_info(std::string_view line, SourceLocation from = SourceLocation::current()) noexcept;
 void log_warning(std::string_view line, int part = 0,
-                 std::source_location from = std::source_location::current()) noexcept;
-void log_error(std::string_view line, std::source_location from = std::source_location::current()) noexcept;
+                 SourceLocation from = SourceLocation::current()) noexcept;
+void log_error(std::string_view line, SourceLocation from = SourceLocation::current()) noexcept;
 
 }  // namespace dmabuffs

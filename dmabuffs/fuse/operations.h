@@ -60,7 +60,7 @@ struct Handle final : KernelHandle {
 /// The number is the address of a KernelHandle (OpenHandles::add).
 template <class Kind>
 Kind& kernel_handle(const fuse_file_info* info) {
-  return static_cast<Kind&>(*reinterpret_cast<KernelHandle*>(info->fh));
+  return static_cast<Kind&>(*reinterpret_cast<KernelHandle*>(info->fh));  // NOLINT(performance-no-int-to-ptr)
 }
 
 inline Handle& handle_of(const fuse_file_info* info) {

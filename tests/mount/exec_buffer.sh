@@ -113,7 +113,9 @@ chmod 0400 "$heap/other"
 chmod 0600 "$heap/other"
 
 # The library and its examples, as they stand.
-check 'hold.c compiles' cc -Wall -Wextra -Werror -I "$here/dmabuffs/control" -o hold "$here/docs/examples/hold.c" \
+sanitizer=()
+if [[ ${DMABUFFS_SANITIZER-} == asan ]]; then sanitizer=(-fsanitize=address); fi # its library has to be the program's first
+check 'hold.c compiles' cc -Wall -Wextra -Werror "${sanitizer[@]}" -I "$here/dmabuffs/control" -o hold "$here/docs/examples/hold.c" \
     -L "$DMABUFFS_BUILD" -ldmabuffs -Wl,-rpath,"$DMABUFFS_BUILD"
 run ./hold "$heap/other" </dev/null
 says 'it says what the buffer is' 0 '300000 bytes of no dma-buf'

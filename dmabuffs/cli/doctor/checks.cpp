@@ -129,7 +129,8 @@ Check helper(const Machine& machine) {
     if (!found) continue;
     if ((found->st_mode & S_ISUID) != 0) return {"fusermount3", CheckState::Ok, path, ""};
     if (machine.may_mount) return {"fusermount3", CheckState::Ok, path + " (not setuid: for root only)", ""};
-    return {"fusermount3", needed, path + " is not setuid root: " + purpose, "chmod u+s " + path};
+    return {"fusermount3", needed, std::string(path).append(" is not setuid root: ").append(purpose),
+            "chmod u+s " + path};
   }
   const bool debian = machine.exists("/usr/bin/apt-get");
   return {"fusermount3", needed, "not found: " + purpose, debian ? "apt-get install -y fuse3" : ""};
