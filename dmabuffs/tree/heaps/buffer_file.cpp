@@ -64,12 +64,20 @@ void BufferFile::unlinked() {
 
 Result<BufferFile::Use> BufferFile::opened() {
   auto self = std::static_pointer_cast<BufferFile>(shared_from_this());
-  const std::lock_guard lock(mutex_);
-  if (!buffer_) {
-    TRY(make_buffer());
+  for (bool waited = false;; waited = true) {
+    Result<void> made;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!buffer_) made = make_buffer();
+      if (made) {
+        ++open_;
+        return Use(std::move(self), buffer_);
+      }
+    }
+    // What was removed gives back its descriptors with its memory.
+    if (made.error().code != ENOSPC || waited || !context_.freeing.wait(std::chrono::seconds(10)))
+      return pass(std::move(made));
   }
-  ++open_;
-  return Use(std::move(self), buffer_);
 }
 
 Result<void> BufferFile::make_buffer() {

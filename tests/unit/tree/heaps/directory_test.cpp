@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 
 #include <map>
+#include <thread>
 #include <vector>
 
 #include "catch.h"
@@ -64,6 +65,27 @@ TEST_CASE("a heap's directory that goes takes no buffer with it, and nothing is 
   CHECK(tree.top->retire());
   const auto late = tree.top->mknod(tree.me, "late", S_IFREG | 0644, 0);
   CHECK((!late && late.error().code == ENOENT));
+}
+
+TEST_CASE("descriptors of what is being freed are waited for") {
+  Tree tree;
+  Caller other = tree.me;
+  other.uid += 1;
+  const auto limits = Shares::of_this_process(tree.context.budget, ::geteuid());
+  auto all = tree.context.shares.take_descriptors(other.uid, limits.descriptors / 2).value();
+  const NodePtr file = tree.top->mknod(other, "file", S_IFREG | 0644, 0).value();
+  const auto refused = file->open(other, O_RDWR);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ENOSPC);
+  auto token = tree.context.freeing.begin();
+  std::thread freeing([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    all = Share();
+    token.reset();
+  });
+  const auto opened = file->open(other, O_RDWR);
+  freeing.join();
+  CHECK(opened);
 }
 
 TEST_CASE("an empty buffer takes no descriptor, and has its times whether it is open or not") {
