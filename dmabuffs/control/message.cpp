@@ -108,7 +108,17 @@ Result<std::optional<std::string>> receive_text(int socket, std::vector<UniqueFd
 }
 
 Result<Json> parse_message(const std::string& text) {
-  Json body = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  bool deep = false;
+  const auto shallow = [&deep](int depth, Json::parse_event_t event, const Json&) {
+    const bool starts =
+        event == Json::parse_event_t::array_start || event == Json::parse_event_t::object_start;
+    deep = deep || (starts && depth >= kMaxMessageDepth);
+    return !deep;
+  };
+  Json body = Json::parse(text, shallow, /*allow_exceptions=*/false);
+  if (deep)
+    return fail(EBADMSG, "control message: more than " + std::to_string(kMaxMessageDepth) +
+                             " levels of arrays and objects");
   if (!body.is_object()) return fail(EBADMSG, "control message: not a JSON object");
   return body;
 }

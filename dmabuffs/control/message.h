@@ -26,6 +26,8 @@ using Json = nlohmann::json;
 /// Bytes of JSON in one message, at most; and descriptors.
 inline constexpr size_t kMaxMessageBytes = 64 * 1024;
 inline constexpr size_t kMaxMessageFds = 16;
+/// Arrays and objects in one another: to copy or print them takes a stack that deep.
+inline constexpr int kMaxMessageDepth = 16;
 /// Raised when a client of an older protocol would misunderstand a message.
 inline constexpr int kControlProtocol = 2;
 
@@ -49,7 +51,7 @@ Result<std::optional<Message>> receive_message(int socket);
 /// As it came, its descriptors put behind `fds`, of EMSGSIZE also: a stranger's may hang whoever closes it
 /// (control/server/door.h).
 Result<std::optional<std::string>> receive_text(int socket, std::vector<UniqueFd>& fds);
-/// EBADMSG: not a JSON object.
+/// EBADMSG: not a JSON object, or one too deep.
 Result<Json> parse_message(const std::string& text);
 
 /// The members of an object from an untrusted sender: nullopt where it is missing or of another type.

@@ -106,6 +106,18 @@ TEST_CASE("descriptors that come with a bad control message are closed") {
   CHECK(open_descriptors() == before);
 }
 
+TEST_CASE("a control message whose arrays lie in one another deeper than any stack is refused") {
+  const auto nested = [](size_t depth) {
+    return R"({"op":"info","file":)" + std::string(depth, '[') + std::string(depth, ']') + "}";
+  };
+  CHECK(parse_message(nested(kMaxMessageDepth - 1)));
+  for (const size_t depth : {size_t{kMaxMessageDepth}, size_t{32000}}) {
+    const auto parsed = parse_message(nested(depth));
+    REQUIRE_FALSE(parsed);
+    CHECK(parsed.error().code == EBADMSG);
+  }
+}
+
 TEST_CASE("the end of a control connection is no error") {
   Pair pair;
   pair.a.reset();
