@@ -42,7 +42,7 @@ class MemfdBuffer final : public Buffer {
   Result<void> flush() override;
   Result<std::unique_ptr<Lease>> lease(Range window, Access access, uint64_t expected_end) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end = 0) const override;
-  [[nodiscard]] int passthrough_fd() const override { return memfd_.get(); }
+  [[nodiscard]] int passthrough_fd() const override { return handed_out_ ? -1 : memfd_.get(); }
   [[nodiscard]] bool reads_pass() const override { return !handed_out_; }
   [[nodiscard]] bool writes_pass() const override { return !handed_out_; }
   Result<HandedOut> hand_out(bool huge, Charge charge) override;

@@ -35,7 +35,10 @@ refused 'but not one that may only read it' 0640 0:65534 member
 refused 'the owner is not the group' 0060 65533:65534 member
 given 'root does, whatever the mode' 0000 65534:65534 env
 refused 'but not without the capability' 0600 65534:65534 setpriv --bounding-set -all --inh-caps -all
-refused 'the root of a user namespace is who made that' 0600 0:0 stranger unshare -Ur
+# There are none in a chroot.
+if stranger unshare -Ur true 2>/dev/null; then
+    refused 'the root of a user namespace is who made that' 0600 0:0 stranger unshare -Ur
+fi
 
 make 0666 0:0
 mkdir bound
@@ -57,6 +60,7 @@ def ask(flags):
     try:
         ticket = fcntl.ioctl(file, 0x8010DB01, bytes(16)).hex()
     except OSError as error:
+        os.close(file) # or it is one that has the buffer open
         return error.strerror
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as daemon:
         daemon.connect(json.load(open(status))['socket'])
@@ -65,6 +69,7 @@ def ask(flags):
         again = {'op': 'descriptor', 'file': {'ticket': ticket}}
         daemon.send(json.dumps(again).encode())
         second = json.loads(daemon.recv(65536))
+        os.close(file)
         return json.loads(reply).get('code', 'ok'), len(fds), second.get('code', 'ok')
 print(ask(os.O_RDONLY), ask(os.O_WRONLY), ask(os.O_PATH), ask(os.O_RDWR))
 EOF
