@@ -76,24 +76,38 @@ class Listener : public ControlSocket {
       if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
       if (polled[1].revents) return;
       if (!polled[0].revents) continue;
-      auto message = receive_message(porter_.get());
-      if (message && !message->has_value())
-        return log_error("control socket: the process that takes its clients has ended; mount anew");
-      if (message && !(*message)->fds.empty()) {
-        welcome(std::move(**message));
-      } else if (message) {
-        log_warning("control socket: " + text_of((*message)->body, "note").value_or(""));
-      } else {  // without a descriptor for it, and its door tells the client so
-        log_warning("control socket: no connection: " + message.error().message);
-        (void)::poll(&polled[1], 1, kPauseMs);  // there may be more of them
+      try {
+        if (!take_client()) return;
+      } catch (const std::exception&) {  // whose descriptors are closed by then; its door tells it so
+        log_warning("control socket: no memory for a client");
+        (void)::poll(&polled[1], 1, kPauseMs);
       }
     }
   }
 
+  /// False when there will be no more.
+  bool take_client() {
+    auto message = receive_message(porter_.get());
+    if (message && !message->has_value()) {
+      log_error("control socket: the process that takes its clients has ended; mount anew");
+      return false;
+    }
+    if (message && !(*message)->fds.empty()) {
+      welcome(std::move(**message));
+    } else if (message) {
+      log_warning("control socket: " + text_of((*message)->body, "note").value_or(""));
+    } else {  // without a descriptor for it, and its door tells the client so
+      log_warning("control socket: no connection: " + message.error().message);
+      pollfd stopped{stop_.get(), POLLIN, 0};
+      (void)::poll(&stopped, 1, kPauseMs);  // there may be more of them
+    }
+    return true;
+  }
+
   void welcome(Message message) {
     forget_ended();
+    Client& client = clients_.emplace_back();
     try {
-      Client& client = clients_.emplace_back();
       start_thread(client, std::move(message.fds.front()), peer_in(message.body));
     } catch (const std::exception& error) {
       clients_.pop_back();
@@ -106,7 +120,7 @@ class Listener : public ControlSocket {
       try {
         ControlConnection(context_, find_, std::move(socket), peer, stop_.get()).serve();
       } catch (const std::exception& error) {
-        log_warning(std::string("control socket: a connection ended: ") + error.what());
+        log_warning(error.what());  // without a word more, which takes memory
       }
       client.ended.store(true);
     });
