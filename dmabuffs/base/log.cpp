@@ -6,7 +6,9 @@
 #include <spdlog/spdlog.h>
 #include <syslog.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <string>
 
 #include "dmabuffs/base/limited_sink.h"
 
@@ -39,7 +41,11 @@ void log_line(spdlog::level::level_enum level, std::string_view line, const Sour
               int part = 0) noexcept {
   const int kind = static_cast<int>(from.line()) + part * kMostLines;
   try {
-    spdlog::log(spdlog::source_loc{from.file_name(), kind, ""}, level, line);
+    // The names in it are anybody's: none may begin a line of its own, or tell a terminal what to do.
+    std::string shown(line);
+    std::ranges::replace_if(
+        shown, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+    spdlog::log(spdlog::source_loc{from.file_name(), kind, ""}, level, shown);
   } catch (const std::exception&) {  // a line less
   }
 }

@@ -133,14 +133,13 @@ void name_dmabuf(int dmabuf, const std::string& name) {
 
 namespace {
 
-/// A line of /proc/self/fdinfo/N (dma_buf_show_fdinfo); empty when it has none.
+/// A line of /proc/self/fdinfo/N (dma_buf_show_fdinfo: the name, which anybody may give, is the last);
+/// empty when it has none.
 std::string told(int fd, const std::string& key) {
+  const std::string start = key + ":\t";
   std::ifstream lines("/proc/self/fdinfo/" + std::to_string(fd));
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with(key + ":")) continue;
-    const size_t value = line.find_first_not_of(" \t", key.size() + 1);
-    return value == std::string::npos ? std::string() : line.substr(value);
-  }
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(start)) return line.substr(start.size());
   return {};
 }
 
@@ -148,6 +147,10 @@ std::string told(int fd, const std::string& key) {
 
 std::string dmabuf_exporter(int dmabuf_fd) {
   return told(dmabuf_fd, "exp_name");
+}
+
+std::string dmabuf_name(int dmabuf_fd) {
+  return told(dmabuf_fd, "name");
 }
 
 uint64_t dmabuf_references(int dmabuf_fd) {

@@ -25,6 +25,8 @@ void name_dmabuf(int dmabuf, const std::string& name);
 
 /// "exp_name" of /proc/self/fdinfo/N: "udmabuf", "system", …; empty when it is no dma-buf.
 std::string dmabuf_exporter(int dmabuf_fd);
+/// What name_dmabuf() or anybody else named it, up to a newline; empty without a name.
+std::string dmabuf_name(int dmabuf_fd);
 /// How many hold the dma-buf: descriptors (one for all that were dup(2)ed from each other), mappings,
 /// importers. 1: nothing but this descriptor. UINT64_MAX: it can't be told.
 uint64_t dmabuf_references(int dmabuf_fd);

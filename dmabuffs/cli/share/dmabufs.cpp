@@ -38,7 +38,8 @@ bool each_number(const std::string& directory, Each&& each) {
   return true;
 }
 
-/// fdinfo (dma_buf_show_fdinfo): "key:\tvalue".
+/// fdinfo (dma_buf_show_fdinfo): "key:\tvalue". The first of a key counts: the last line is the name, which
+/// anybody may give, newlines in it.
 std::map<std::string, std::string> told(const std::string& file) {
   std::map<std::string, std::string> values;
   std::ifstream lines(file);
@@ -46,7 +47,7 @@ std::map<std::string, std::string> told(const std::string& file) {
     const size_t colon = line.find(':');
     if (colon == std::string::npos) continue;
     const size_t value = line.find_first_not_of(" \t", colon + 1);
-    values[line.substr(0, colon)] = value == std::string::npos ? "" : line.substr(value);
+    values.emplace(line.substr(0, colon), value == std::string::npos ? "" : line.substr(value));
   }
   return values;
 }

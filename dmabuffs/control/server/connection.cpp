@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <fstream>
 
 #include "dmabuffs/base/io.h"
+#include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/tree/heaps/buffer_file.h"
 
@@ -18,16 +18,6 @@ namespace dmabuffs {
 namespace {
 
 constexpr uint64_t kRootNode = 1;
-
-/// The name that DMA_BUF_SET_NAME gave, from fdinfo; empty without one.
-std::string dmabuf_name(int fd) {
-  std::ifstream about("/proc/self/fdinfo/" + std::to_string(fd));
-  for (std::string line; std::getline(about, line);) {
-    constexpr std::string_view kKey = "name:\t";
-    if (line.rfind(kKey, 0) == 0) return line.substr(kKey.size());
-  }
-  return {};
-}
 
 }  // namespace
 

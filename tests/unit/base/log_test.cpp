@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <sstream>
 
 #include "catch.h"
 #include "dmabuffs/base/limited_sink.h"
+#include "dmabuffs/base/log.h"
 
 using namespace dmabuffs;
 using namespace std::chrono_literals;
@@ -56,4 +58,13 @@ TEST_CASE("log: the end tells what was left out, and debug lines never are") {
   for (int i = 0; i < 12; ++i) log.line(1, "flood");
   log.sink.reset();
   CHECK(log.has("2 more lines like this"));
+}
+
+TEST_CASE("log: a name with newlines and escapes in it makes no line of its own") {
+  Log log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", log.sink));
+  log_warning("a\nb\x1b[31mc: too large");
+  spdlog::set_default_logger(before);
+  CHECK(log.text.str() == "a?b?[31mc: too large\n");
 }

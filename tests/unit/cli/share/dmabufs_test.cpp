@@ -75,6 +75,17 @@ TEST_CASE("dma-bufs are found by who has them open or mapped") {
   CHECK(find_dmabufs(20, proc.path).by_inode.at(77).holders.size() == 1);
 }
 
+TEST_CASE("a dma-buf's name with newlines in it changes nothing else that is told of it") {
+  const Proc proc;
+  proc.process(10, "daemon");
+  proc.descriptor(10, 5, "/dmabuf:x", kInfo + "size:\t1\nexp_name:\tforged\nino:\t78\n");
+  const DmabufList all = find_dmabufs(std::nullopt, proc.path);
+  REQUIRE(all.by_inode.size() == 1);
+  const Dmabuf& found = all.by_inode.at(77);
+  CHECK(found.size == 8192);
+  CHECK(found.exporter == "udmabuf");
+}
+
 TEST_CASE("dma-bufs of processes that may not be looked into are not shown, and how many those are is") {
   if (::geteuid() == 0) return;  // who may look into all
   const Proc proc;
