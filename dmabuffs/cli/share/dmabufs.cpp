@@ -99,7 +99,7 @@ class Process {
       const size_t line = maps.rfind('\n', at) + 1;
       const size_t end = maps.find_last_not_of(' ', at - 1) + 1;
       const size_t begin = maps.rfind(' ', end - 1) + 1;
-      if (end <= line || begin <= line) continue;
+      if (maps.find('/', line) != at) continue;  // in another path
       const auto inode = number<uint64_t>(std::string_view(maps).substr(begin, end - begin));
       if (inode) ++holder_of(*inode).mappings;
     }

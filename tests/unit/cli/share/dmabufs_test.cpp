@@ -55,7 +55,8 @@ TEST_CASE("dma-bufs are found by who has them open or mapped") {
   proc.process(20, "npu",
                "7f0000000000-7f0000002000 rw-s 00000000 00:0c 77    /dmabuf:a frame\n"
                "7f0000003000-7f0000004000 rw-s 00000000 00:0c 77    /dmabuf:a frame\n"
-               "7f0000005000-7f0000006000 r--p 00000000 08:01 9     /home/dmabuf:x\n");
+               "7f0000005000-7f0000006000 r--p 00000000 08:01 9     /home/dmabuf:x\n"
+               "7f0000007000-7f0000008000 r--p 00000000 08:01 9     /home/a 78 /dmabuf:x\n");
   proc.process(10, "daemon");
   proc.descriptor(10, 5, "/dmabuf:a frame", kInfo);
   proc.descriptor(10, 8, "/dmabuf:a frame", kInfo);
