@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// System calls that go on where a signal came between, and reads and writes of all there is.
 #pragma once
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+#include "dmabuffs/base/unique_fd.h"
 
 namespace dmabuffs {
 
@@ -16,6 +19,14 @@ auto again(Call call) {
   auto returned = call();
   while (returned < 0 && errno == EINTR) returned = call();
   return returned;
+}
+
+/// open(2) that waits for nobody: EWOULDBLOCK while somebody has a lease on the file, who has been asked for
+/// it then (fcntl(2)). O_NONBLOCK does not stay: io_uring would go by it.
+inline UniqueFd open_without_waiting(const char* path, int flags) {
+  UniqueFd fd(again([&] { return ::open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY); }));
+  if (fd) (void)::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK);
+  return fd;
 }
 
 /// Moves `bytes` by `call(those that are left, how many are not)` until it moves none. Returns how many have

@@ -8,6 +8,10 @@ namespace dmabuffs {
 /// it may wait.
 struct Elsewhere {};
 
+/// Thrown by an operation, before it has changed or answered anything, to be run again from its start in a
+/// while: others hold what it needs (a lease on a file, say), and no thread is to wait for them.
+struct InAWhile {};
+
 /// As long as it lives, its thread must not wait: one that takes requests, of which there are few for all
 /// users. What would wait is refused at once there and says so by put_off(), so that it is asked again by a
 /// thread that may. Not nested.

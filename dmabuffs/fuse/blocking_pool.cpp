@@ -54,6 +54,37 @@ bool BlockingPool::run(uid_t user, std::function<void()> work, size_t most) noex
   return true;
 }
 
+bool BlockingPool::run_later(uid_t user, std::function<void()> work,
+                             std::chrono::milliseconds pause) noexcept {
+  try {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    if (idle_ == 0 && threads_.size() < limits_.threads) add_thread();
+    if (threads_.empty()) return false;
+    later_.emplace(Clock::now() + pause, Later{user, std::move(work)});
+    wake_.notify_one();  // somebody is to look at the time
+    return true;
+  } catch (const std::exception&) {  // no memory for it
+    return false;
+  }
+}
+
+void BlockingPool::queue_what_is_due() noexcept {
+  while (!later_.empty() && (stopping_ || later_.begin()->first <= Clock::now())) {
+    auto due = later_.extract(later_.begin());
+    try {
+      auto& waiting = queue_of(due.mapped().user)->waiting;
+      waiting.emplace_back().run = std::move(due.mapped().run);
+    } catch (const std::exception&) {  // no memory for the queue
+      due.key() = Clock::now() + std::chrono::seconds(1);
+      later_.insert(std::move(due));
+      return;
+    }
+    ++queued_;
+    wake_.notify_one();
+  }
+}
+
 BlockingPool::Turn BlockingPool::queue_of(uid_t user) {
   const auto found = std::ranges::find(queues_, user, &Queue::user);
   return found != queues_.end() ? found : queues_.insert(queues_.end(), Queue{user, {}});
@@ -88,12 +119,17 @@ void BlockingPool::count(const Queue& queue, int more) {
   if (queue.user != limits_.owner) strangers_running_ += static_cast<unsigned>(more);
 }
 
+void BlockingPool::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  ++idle_;
+  for (queue_what_is_due(); next() == queues_.end() && (!stopping_ || queued_ > 0); queue_what_is_due())
+    later_.empty() ? wake_.wait(lock) : (void)wake_.wait_until(lock, later_.begin()->first);
+  --idle_;
+}
+
 void BlockingPool::loop() {
   std::unique_lock lock(mutex_);
   while (true) {
-    ++idle_;
-    wake_.wait(lock, [this] { return (stopping_ && queued_ == 0) || next() != queues_.end(); });
-    --idle_;
+    wait_for_work(lock);
     const Turn turn = next();
     if (turn == queues_.end()) return;
     queues_.splice(queues_.end(), queues_, turn);

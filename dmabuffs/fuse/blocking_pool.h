@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -42,13 +44,17 @@ class BlockingPool {
   /// caller's thread if the pool has none and can have none. False, and nothing is done, when `most` or more
   /// of the user's work that was given with a `most` is queued.
   bool run(uid_t user, std::function<void()> work, size_t most = SIZE_MAX) noexcept;
-  /// Runs what is queued, then ends the threads. Work given later runs on the caller's thread.
+  /// As run, but not before `pause` is over; no thread waits for that. False, and nothing is done: the pool
+  /// ends or has no memory.
+  bool run_later(uid_t user, std::function<void()> work, std::chrono::milliseconds pause) noexcept;
+  /// Runs what is queued, or was to run later, then ends the threads. Work given later runs on the caller's
+  /// thread.
   void stop();
 
  private:
   struct Work {
     std::function<void()> run;
-    bool limited;
+    bool limited = false;
   };
   struct Queue {
     uid_t user;
@@ -58,7 +64,15 @@ class BlockingPool {
   };
   using Turn = std::list<Queue>::iterator;
 
+  using Clock = std::chrono::steady_clock;
+  struct Later {
+    uid_t user;
+    std::function<void()> run;
+  };
+
   void loop();
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
+  void queue_what_is_due() noexcept;
   void add_thread();
   Turn queue_of(uid_t user);
   [[nodiscard]] bool may_run(const Queue& queue) const;
@@ -71,6 +85,7 @@ class BlockingPool {
   std::condition_variable wake_;
   std::list<Queue> queues_;  // in the order of their turns; those with work queued or running
   size_t queued_ = 0;
+  std::multimap<Clock::time_point, Later> later_;
   unsigned users_running_ = 0, strangers_running_ = 0;  // of users; of those the ones that are not the owner
   std::vector<std::thread> threads_;
   unsigned idle_ = 0;

@@ -2,6 +2,8 @@
 /// How a request gets to its operation (fuse/operations.h): on which thread it runs, and what happens to what
 /// it throws. All callbacks but forget, ioctl and copy_file_range are made here.
 #pragma once
+#include <algorithm>
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -75,28 +77,58 @@ template <class... Args>
 constexpr size_t kMostQueued = (std::is_same_v<Args, std::span<const char>> || ...) ? Session::kMostDataQueued
                                                                                     : SIZE_MAX;
 
+/// A request as a pool runs it.
+template <auto Operation, class... Args>
+class Request {
+ public:
+  Request(BlockingPool& pool, fuse_req_t request, Args... args)
+      : pool_(&pool), request_(request), kept_(Kept<Args>(args)...) {}
+
+  void operator()() {
+    answering(request_, [&] {
+      try {
+        std::apply([&](auto&... one) { Operation(request_, one.get()...); }, kept_);
+      } catch (const InAWhile&) {
+        put_off();
+      }
+    });
+  }
+
+ private:
+  /// An interrupt does not end it: no answer has the kernel make the call again, which SA_RESTART promises.
+  void put_off() {
+    pause_ = std::min(2 * pause_, std::chrono::milliseconds(500));
+    const fuse_req_t request = request_;
+    if (!pool_->run_later(fuse_req_ctx(request)->uid, std::move(*this), pause_))
+      fuse_reply_err(request, EAGAIN);
+  }
+
+  BlockingPool* pool_;
+  fuse_req_t request_;
+  std::tuple<Kept<Args>...> kept_;
+  std::chrono::milliseconds pause_{5};
+};
+
 template <auto Operation, class... Args>
 void run_in(BlockingPool& pool, fuse_req_t request, Args... args) {
-  const bool taken = pool.run(
-      fuse_req_ctx(request)->uid,
-      [request, kept = std::tuple<Kept<Args>...>(Kept<Args>(args)...)]() mutable {
-        answering(request,
-                  [&] { std::apply([&](auto&... one) { Operation(request, one.get()...); }, kept); });
-      },
-      kMostQueued<Args...>);
+  const bool taken = pool.run(fuse_req_ctx(request)->uid, Request<Operation, Args...>(pool, request, args...),
+                              kMostQueued<Args...>);
   if (!taken) fuse_reply_err(request, ENOMEM);
 }
 
-/// Runs the operation at once, if it need not wait, else in the waiting pool.
-template <auto Operation, class... Args>
+/// Runs the operation at once, if it need not wait, else in that pool.
+template <auto Operation, auto Pool = &Session::waiting, class... Args>
 void run(fuse_req_t request, Args... args) noexcept {
   answering(request, [&] {
     Session& session = *static_cast<Session*>(fuse_req_userdata(request));
     const NodePtr node = session.nodes().find(inode_of(args...));
     if (node && node->asks_others()) {
       // Nobody knows whether it waits: some workers may, and none is lost to them for ever.
-      if (const auto seat = session.seats().take(fuse_req_ctx(request)->uid))
-        return Operation(request, args...);
+      try {
+        if (const auto seat = session.seats().take(fuse_req_ctx(request)->uid))
+          return Operation(request, args...);
+      } catch (const InAWhile&) {
+      }
     } else {
       try {
         const MustNotWait here;
@@ -104,15 +136,17 @@ void run(fuse_req_t request, Args... args) noexcept {
       } catch (const Elsewhere&) {
       }
     }
-    run_in<Operation>(session.waiting(), request, args...);
+    run_in<Operation>((session.*Pool)(), request, args...);
   });
 }
 
-template <auto Operation>
+template <auto Operation, auto Pool>
 struct Callback;
-template <class... Args, void (*Operation)(fuse_req_t, Args...)>
-struct Callback<Operation> {
-  static void run(fuse_req_t request, Args... args) noexcept { dispatch::run<Operation>(request, args...); }
+template <class... Args, void (*Operation)(fuse_req_t, Args...), auto Pool>
+struct Callback<Operation, Pool> {
+  static void run(fuse_req_t request, Args... args) noexcept {
+    dispatch::run<Operation, Pool>(request, args...);
+  }
 };
 
 }  // namespace dispatch
@@ -120,6 +154,11 @@ struct Callback<Operation> {
 /// The callback of an operation whose arguments are libfuse's: a `const char*` is a C string. Where libfuse
 /// gives bytes and their number, the operation takes a span, and its callback calls dispatch::run.
 template <auto Operation>
-inline constexpr auto callback = dispatch::Callback<Operation>::run;
+inline constexpr auto callback = dispatch::Callback<Operation, &Session::waiting>::run;
+
+/// Of an operation during which the kernel holds a directory, or is likely to, so that others can't look a
+/// name up there: it queues behind others of its kind only, not behind what its user reads, writes and syncs.
+template <auto Operation>
+inline constexpr auto name_callback = dispatch::Callback<Operation, &Session::names>::run;
 
 }  // namespace dmabuffs

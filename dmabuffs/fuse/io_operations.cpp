@@ -166,7 +166,7 @@ void op_ioctl(fuse_req_t request, fuse_ino_t, unsigned command, void*, fuse_file
 
 void add_io_operations(fuse_lowlevel_ops& ops) {
   ops.open = callback<op_open>;
-  ops.create = callback<op_create>;
+  ops.create = name_callback<op_create>;
   ops.release = callback<op_release>;
   ops.read = callback<op_read>;
   ops.write = write_callback;

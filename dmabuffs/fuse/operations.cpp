@@ -143,6 +143,13 @@ void op_setattr(fuse_req_t request, fuse_ino_t ino, struct stat* attributes, int
   });
 }
 
+/// What frees, copies or zeroes takes its time; the kernel holds a regular file meanwhile, no directory.
+void setattr_callback(fuse_req_t request, fuse_ino_t ino, struct stat* attributes, int set,
+                      fuse_file_info* info) noexcept {
+  const auto run = (set & FUSE_SET_ATTR_SIZE) != 0 ? callback<op_setattr> : name_callback<op_setattr>;
+  run(request, ino, attributes, set, info);
+}
+
 void op_readlink(fuse_req_t request, fuse_ino_t ino) {
   with_node(request, ino, [&](const NodePtr& node) {
     const auto target = node->readlink(caller_of(request));
@@ -243,7 +250,7 @@ void op_setxattr(fuse_req_t request, fuse_ino_t ino, const char* name, std::span
 /// Two arguments of libfuse are one of ours: the value is no C string.
 void setxattr_callback(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, size_t size,
                        int flags) noexcept {
-  dispatch::run<op_setxattr>(request, ino, name, std::span(value, size), flags);
+  dispatch::run<op_setxattr, &Session::names>(request, ino, name, std::span(value, size), flags);
 }
 
 void op_removexattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
@@ -254,25 +261,25 @@ void op_removexattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
 }  // namespace
 
 void add_name_operations(fuse_lowlevel_ops& ops, bool xattrs) {
-  ops.lookup = callback<op_lookup>;
+  ops.lookup = name_callback<op_lookup>;
   ops.forget = op_forget;
   ops.forget_multi = op_forget_multi;
-  ops.getattr = callback<op_getattr>;
-  ops.setattr = callback<op_setattr>;
-  ops.readlink = callback<op_readlink>;
-  ops.mknod = callback<op_mknod>;
-  ops.mkdir = callback<op_mkdir>;
-  ops.symlink = callback<op_symlink>;
-  ops.link = callback<op_link>;
-  ops.unlink = callback<op_unlink>;
-  ops.rmdir = callback<op_rmdir>;
-  ops.rename = callback<op_rename>;
+  ops.getattr = name_callback<op_getattr>;
+  ops.setattr = setattr_callback;
+  ops.readlink = name_callback<op_readlink>;
+  ops.mknod = name_callback<op_mknod>;
+  ops.mkdir = name_callback<op_mkdir>;
+  ops.symlink = name_callback<op_symlink>;
+  ops.link = name_callback<op_link>;
+  ops.unlink = name_callback<op_unlink>;
+  ops.rmdir = name_callback<op_rmdir>;
+  ops.rename = name_callback<op_rename>;
   ops.statfs = callback<op_statfs>;
   if (!xattrs) return;
-  ops.getxattr = callback<op_getxattr>;
-  ops.listxattr = callback<op_listxattr>;
+  ops.getxattr = name_callback<op_getxattr>;
+  ops.listxattr = name_callback<op_listxattr>;
   ops.setxattr = setxattr_callback;
-  ops.removexattr = callback<op_removexattr>;
+  ops.removexattr = name_callback<op_removexattr>;
 }
 
 namespace {
@@ -405,11 +412,11 @@ void op_readdirplus(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, f
 }  // namespace
 
 void add_directory_operations(fuse_lowlevel_ops& ops) {
-  ops.opendir = callback<op_opendir>;
+  ops.opendir = name_callback<op_opendir>;
   ops.releasedir = callback<op_releasedir>;
-  ops.fsyncdir = callback<op_fsyncdir>;
-  ops.readdir = callback<op_readdir>;
-  ops.readdirplus = callback<op_readdirplus>;
+  ops.fsyncdir = name_callback<op_fsyncdir>;
+  ops.readdir = name_callback<op_readdir>;
+  ops.readdirplus = name_callback<op_readdirplus>;
 }
 
 }  // namespace dmabuffs

@@ -207,6 +207,7 @@ void Session::unmount() {
   }
   // Before the unmount: what these still answer needs the session.
   transfers_.stop();
+  names_.stop();
   waiting_.stop();
   if (mounted_) fuse_session_unmount(fuse_.get());
   mounted_ = false;

@@ -47,6 +47,8 @@ class Session {
   [[nodiscard]] Passthrough& passthrough() { return context_.passthrough; }
   /// For work that waits: for a fence, a lease, an allocation, the host.
   [[nodiscard]] BlockingPool& waiting() { return waiting_; }
+  /// For what waits while the kernel holds a directory: `name_callback`.
+  [[nodiscard]] BlockingPool& names() { return names_; }
   /// For transfers.
   [[nodiscard]] BlockingPool& transfers() { return transfers_; }
   [[nodiscard]] Seats& seats() { return seats_; }
@@ -69,6 +71,7 @@ class Session {
   ReplyMemory reply_memory_{kMaxRequest, kWorkers};
   Seats seats_;
   BlockingPool waiting_{{.threads = 64, .owner = context_.owner_uid, .kept = 8}};
+  BlockingPool names_{{.threads = 32, .owner = context_.owner_uid}};
   BlockingPool transfers_{{.threads = 16, .owner = context_.owner_uid}};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
   bool mounted_ = false;

@@ -11,6 +11,8 @@
 
 #include <cstring>
 
+#include "dmabuffs/base/io.h"
+
 #ifndef HUGETLBFS_MAGIC
 #define HUGETLBFS_MAGIC 0x958458f6
 #endif
@@ -82,7 +84,7 @@ void FileEnd::open_direct(bool may_reopen) {
   const int mode = ::fcntl(fd_, F_GETFL);
   if (mode < 0) return deny_direct(std::strerror(errno));
   const std::string self = "/proc/self/fd/" + std::to_string(fd_);
-  direct_ = UniqueFd(::open(self.c_str(), (mode & O_ACCMODE) | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  direct_ = open_without_waiting(self.c_str(), (mode & O_ACCMODE) | O_DIRECT);
   if (direct_) return;
   if (errno == EINVAL) return deny_direct("the file system does not support direct I/O");
   deny_direct(std::string("opening the file for direct I/O failed: ") + std::strerror(errno));

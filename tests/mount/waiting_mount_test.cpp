@@ -51,6 +51,44 @@ TEST_CASE("a host file that nobody may open for now keeps only those waiting who
   CHECK(opened == 24);
 }
 
+TEST_CASE(
+    "opens and truncations that wait for leases are no thread's work: their directory stays free for all") {
+  const Mount mount;
+  ::signal(SIGIO, SIG_IGN);
+  std::vector<UniqueFd> leases;
+  constexpr int kFiles = 100;  // more than the daemon has threads
+  for (int i = 0; i < kFiles; ++i) {
+    const std::string name = std::to_string(i);
+    put(mount.data + name, "text");
+    leases.push_back(open_file(mount.data + name, O_RDONLY));
+    REQUIRE(::fcntl(leases.back().get(), F_SETLEASE, F_RDLCK) == 0);
+  }
+  std::atomic<int> done{0}, failed{0};
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < kFiles; ++i) {
+    waiting.emplace_back([&, path = mount.files + std::to_string(i), i] {
+      const bool right = i % 2 == 0
+                             ? UniqueFd(::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC)).get() >= 0
+                             : ::truncate(path.c_str(), 1) == 0;
+      failed += right ? 0 : 1;
+      ++done;
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const auto begun = std::chrono::steady_clock::now();
+  CHECK(::access((mount.files + "absent").c_str(), F_OK) == -1);
+  CHECK(::mkdir((mount.files + "directory").c_str(), 0700) == 0);
+  put(mount.files + "new", "text");
+  CHECK(content(mount.files + "new") == "text");
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(5));  // a lease is kept for 45
+  CHECK(done == 0);
+  leases.clear();
+  for (std::thread& thread : waiting) thread.join();
+  CHECK(failed == 0);
+  CHECK(std::filesystem::file_size(mount.data + "0") == 0);
+  CHECK(content(mount.data + "1") == "t");
+}
+
 // The allocators of the sanitizers end the program instead of telling that there is no memory.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST_CASE("a daemon that gets no memory refuses requests and lives") {

@@ -53,7 +53,7 @@ Result<UniqueFd> create_entry(int directory, const std::string& name, int flags,
 
 Result<UniqueFd> reopen(int fd, int flags) {
   const std::string path = descriptor_path(fd);
-  UniqueFd opened(again([&] { return ::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY); }));
+  UniqueFd opened = open_without_waiting(path.c_str(), flags);
   if (!opened) return fail_errno(errno, path);
   return opened;
 }

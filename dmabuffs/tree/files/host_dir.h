@@ -37,7 +37,8 @@ Result<UniqueFd> open_entry(int directory, const std::string& name);
 /// open(2).
 Result<UniqueFd> create_entry(int directory, const std::string& name, int flags, mode_t mode);
 
-/// Opens the inode of `fd` anew; the file system checks the calling thread's rights to it now.
+/// Opens the inode of `fd` anew; the file system checks the calling thread's rights to it now. EWOULDBLOCK:
+/// somebody has a lease on it.
 Result<UniqueFd> reopen(int fd, int flags);
 
 /// A path that names the very inode of `fd` for calls that take only paths, even that of a symbolic link.

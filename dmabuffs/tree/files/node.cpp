@@ -23,6 +23,13 @@ constexpr int kForExec = 0x20;
 
 constexpr size_t kLargestXattr = 64 << 10;  // XATTR_SIZE_MAX, XATTR_LIST_MAX
 
+/// For a request: while others have a lease on the file it is put off.
+Result<UniqueFd> reopen_for_request(int fd, int flags) {
+  auto opened = reopen(fd, flags);
+  if (!opened && opened.error().code == EWOULDBLOCK) throw InAWhile();
+  return opened;
+}
+
 /// True for what the client's kernel asks before a write by somebody who may not change the mode: that, as it
 /// is, without setuid, and without setgid (which may stay where the group may not execute).
 bool drops_privilege(mode_t now, const AttributeChange& change) {
@@ -119,19 +126,21 @@ Result<void> FilesNode::setattr(const Caller& caller, const AttributeChange& cha
 /// Owner before mode, because chown takes setuid and setgid away; times last, because truncation sets them.
 Result<void> FilesNode::change_inode(int fd, const AttributeChange& change, OpenFile* open) {
   const std::string path = descriptor_path(fd);
+  const auto* file = dynamic_cast<const FilesFile*>(open);
+  int writable = file ? file->writable_fd() : -1;
+  UniqueFd own;
+  if (change.size && writable < 0) {  // truncate(2) would wait for a lease
+    own = TRY(reopen_for_request(fd, O_WRONLY));
+    writable = own.get();
+  }
   if (change.uid || change.gid) {
     const uid_t uid = change.uid.value_or(static_cast<uid_t>(-1));
     const gid_t gid = change.gid.value_or(static_cast<gid_t>(-1));
     if (::fchownat(fd, "", uid, gid, AT_EMPTY_PATH) != 0) return fail_errno(errno, "chown");
   }
   if (change.mode && ::chmod(path.c_str(), *change.mode & 07777) != 0) return fail_errno(errno, "chmod");
-  if (change.size) {
-    const auto* file = dynamic_cast<const FilesFile*>(open);
-    const auto size = static_cast<off_t>(*change.size);
-    const int writable = file ? file->writable_fd() : -1;
-    const int done = writable >= 0 ? ::ftruncate(writable, size) : ::truncate(path.c_str(), size);
-    if (done != 0) return fail_errno(errno, "truncate");
-  }
+  if (change.size && ::ftruncate(writable, static_cast<off_t>(*change.size)) != 0)
+    return fail_errno(errno, "truncate");
   if (change.atime || change.mtime) {
     constexpr struct timespec keep { 0, UTIME_OMIT };
     const std::array<struct timespec, 2> times{change.atime.value_or(keep), change.mtime.value_or(keep)};
@@ -162,12 +171,12 @@ Result<OpenPtr> FilesNode::open_inode(const Credentials& opener, int flags, Shar
   const bool reads = (flags & O_ACCMODE) == O_RDONLY;
   auto rights = TRY(reads ? room_->act_as(opener) : room_->act_to_change(opener));
   const auto fd = TRY(inode());
-  auto opened = reopen(fd->get(), flags & kHostFlags);
+  auto opened = reopen_for_request(fd->get(), flags & kHostFlags);
   // Who may only execute a file has its bytes read all the same.
   if (!opened && opened.error().code == EACCES && reads && (flags & kForExec) != 0 &&
       ::faccessat(fd->get(), "", X_OK, AT_EACCESS | AT_EMPTY_PATH) == 0) {
     { const CallerRights back = std::move(rights); }
-    opened = reopen(fd->get(), O_RDONLY);
+    opened = reopen_for_request(fd->get(), O_RDONLY);
   }
   if (!opened) return pass(std::move(opened));
   return std::make_shared<FilesFile>(self(), std::make_shared<const UniqueFd>(std::move(*opened)),

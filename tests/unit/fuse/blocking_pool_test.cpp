@@ -116,6 +116,26 @@ TEST_CASE("work of one user never fills a pool: other users, the owner and the d
   for (const uid_t user : users) CHECK(held.most[user] <= 4);
 }
 
+TEST_CASE("work for later takes no thread until then, and is done when the pool ends") {
+  std::atomic<int> early{0}, late{0}, other{0};
+  BlockingPool pool({.threads = 1, .owner = kOwner});
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE(pool.run_later(
+        1000, [&] { ++early; }, 50ms));
+    REQUIRE(pool.run_later(
+        1000, [&] { ++late; }, 1h));
+  }
+  CHECK(early == 0);
+  pool.run(1000, [&] { ++other; });
+  CHECK(within(10s, [&] { return early == 100; }));
+  CHECK(other == 1);
+  CHECK(late == 0);
+  pool.stop();
+  CHECK(late == 100);
+  CHECK_FALSE(pool.run_later(
+      1000, [] {}, 0ms));
+}
+
 TEST_CASE("queued work of several users takes turns") {
   BlockingPool pool({.threads = 1, .owner = kOwner});
   std::atomic<bool> go{false};
