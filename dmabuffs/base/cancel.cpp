@@ -26,7 +26,7 @@ ThreadInterrupt::ThreadInterrupt(const CancelToken* token) : token_(token), targ
   (void)once;
   try {
     watcher_ = std::thread([this] { watch(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // Without a thread to spare the call takes as long as it takes.
   }
 }

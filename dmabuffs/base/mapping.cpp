@@ -125,18 +125,23 @@ Result<void> in_parts(std::span<std::byte> bytes,
   std::vector<Result<void>> outcomes(threads);
   const auto do_part = [&](uint64_t number) {
     const uint64_t begin = std::min<uint64_t>(number * part, bytes.size());
-    outcomes[number] = work(bytes.subspan(begin, std::min<uint64_t>(part, bytes.size() - begin)), begin);
-  };
-  std::vector<std::thread> helpers;
-  for (uint64_t number = 1; number < threads; ++number) {
     try {
-      helpers.emplace_back(do_part, number);
-    } catch (const std::system_error&) {
-      do_part(number);  // the machine has no thread to spare
+      outcomes[number] = work(bytes.subspan(begin, std::min<uint64_t>(part, bytes.size() - begin)), begin);
+    } catch (const std::bad_alloc&) {
+      outcomes[number] = fail(ENOMEM, "no memory");
     }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (uint64_t number = 1; number < threads; ++number) {
+      try {
+        helpers.emplace_back(do_part, number);
+      } catch (const std::exception&) {
+        do_part(number);  // the machine has no thread to spare, or no memory for one
+      }
+    }
+    do_part(0);
   }
-  do_part(0);
-  for (std::thread& helper : helpers) helper.join();
   for (Result<void>& outcome : outcomes) {
     if (!outcome) return std::move(outcome);
   }

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <iterator>
 #include <numeric>
-#include <system_error>
 #include <utility>
+
+#include "dmabuffs/base/log.h"
 
 namespace dmabuffs {
 namespace {
@@ -40,7 +42,7 @@ void Recycler::start_keeper() {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     keeper_ = std::thread([this] { keep_house(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {
     // No thread to be had: put() and take() expire, too.
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -59,9 +61,13 @@ void Recycler::keep_house() {
     }
     if (closing_) return;
     lock.unlock();
-    collect();
-    expire();
-    if (scarce_ && held() > 0 && scarce_()) drain();
+    try {
+      collect();
+      expire();
+      if (scarce_ && held() > 0 && scarce_()) drain();
+    } catch (const std::exception& problem) {  // no memory; the next round may have it
+      log_warning(problem.what());
+    }
     lock.lock();
   }
 }

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <csignal>
-#include <system_error>
+#include <exception>
 
 namespace dmabuffs {
 
@@ -25,8 +25,8 @@ void Crew::start_threads() {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     while (threads_.size() < helpers_) threads_.emplace_back([this] { help(); });
-  } catch (const std::system_error&) {
-    // Too few threads to be had: the callers work alone.
+  } catch (const std::exception&) {
+    // Too few threads to be had, or no memory for one: the callers work alone.
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -40,10 +40,17 @@ void Crew::run(unsigned workers, const std::function<void(bool)>& work) {
     jobs_.push_back(&job);
   }
   job_added_.notify_all();
-  work(true);
+  std::exception_ptr thrown;
+  try {
+    work(true);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
   std::unique_lock lock(mutex_);
   jobs_.remove(&job);
   helper_left_.wait(lock, [&] { return job.working == 0; });
+  if (!thrown) thrown = job.thrown;
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 void Crew::help() {
@@ -56,8 +63,14 @@ void Crew::help() {
     ++job->working;
     if (--job->wanted == 0) jobs_.pop_front();
     lock.unlock();
-    (*job->work)(false);
+    std::exception_ptr thrown;
+    try {
+      (*job->work)(false);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
     lock.lock();
+    if (thrown) job->thrown = thrown;
     // The job lives on its owner's stack until the last helper has left.
     --job->working;
     helper_left_.notify_all();

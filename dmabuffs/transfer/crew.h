@@ -30,8 +30,8 @@ class Crew {
   [[nodiscard]] unsigned size() const { return helpers_ + 1; }
 
   /// Runs `work(leader)` on the calling thread (leader true) and on up to `workers` - 1 helpers (leader
-  /// false) at once; returns when all have left it. `work` shares the job out among its callers itself and
-  /// must not throw.
+  /// false) at once; returns when all have left it, or throws then what one of them threw. `work` shares the
+  /// job out among its callers itself.
   void run(unsigned workers, const std::function<void(bool leader)>& work);
 
  private:
@@ -39,6 +39,7 @@ class Crew {
     const std::function<void(bool)>* work;
     unsigned wanted;       // helpers that may still join
     unsigned working = 0;  // helpers that are in it
+    std::exception_ptr thrown;
   };
   void start_threads();
   void help();

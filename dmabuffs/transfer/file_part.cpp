@@ -17,9 +17,14 @@ IoQueues::Loan IoQueues::borrow() {
   if (!queue) queue = std::make_unique<IoQueue>(kDepth);
   return {queue.release(), [this](IoQueue* used) {
             std::unique_ptr<IoQueue> back(used);
-            if (!back->asynchronous()) return;  // its ring failed: the next one may have better luck
-            const std::lock_guard lock(mutex_);
-            idle_.push_back(std::move(back));
+            // Where its ring failed the next one may have better luck; what an exception left running in it
+            // ends with it.
+            if (!back->asynchronous() || back->in_flight() > 0) return;
+            try {
+              const std::lock_guard lock(mutex_);
+              idle_.push_back(std::move(back));
+            } catch (const std::bad_alloc&) {  // so it goes
+            }
           }};
 }
 

@@ -17,6 +17,7 @@ struct IoQueue::Ring {
 };
 
 IoQueue::IoQueue(unsigned depth) {
+  finished_.reserve(depth);
   auto ring = std::make_unique<Ring>();
   // COOP_TASKRUN (5.19): completions wait for the next system call instead of interrupting the thread that
   // copies.

@@ -53,7 +53,7 @@ ControlCopy::~ControlCopy() {
 Result<void> ControlCopy::start() {
   try {
     thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     return fail(EAGAIN, std::string("copy: no thread: ") + error.what());
   }
   return {};
@@ -69,8 +69,10 @@ void ControlCopy::run() {
   try {
     transfer_->run([this](const Outcome& piece) { add(piece); });
     finish_destination();
+  } catch (const std::bad_alloc&) {
+    sum_.error = Error{ENOMEM, "no memory"};  // short enough to take none
   } catch (const std::exception& error) {
-    sum_.error = Error{ENOMEM, std::string("copy: ") + error.what()};
+    sum_.error = Error{EIO, error.what()};
   }
   ended_.store(true);
   (void)::eventfd_write(event_.get(), 1);

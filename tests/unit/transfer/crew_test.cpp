@@ -55,6 +55,29 @@ TEST_CASE("crew: the caller always works and helpers have left when run returns"
   CHECK(leaders == 100);
 }
 
+TEST_CASE("crew: what one of those who work throws is thrown to the caller, once all have left") {
+  Crew crew(3);
+  for (const bool leader_throws : {true, false}) {
+    std::atomic<int> inside{0};
+    std::atomic<bool> helped{false};
+    const auto work = [&](bool leader) {
+      if (!leader) ++inside, helped = true;
+      while (leader && !helped) std::this_thread::yield();
+      if (leader == leader_throws) {
+        if (!leader) --inside;
+        throw std::bad_alloc();
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      if (!leader) --inside;
+    };
+    CHECK_THROWS_AS(crew.run(4, work), std::bad_alloc);
+    CHECK(inside == 0);
+  }
+  std::atomic<int> done{0};
+  crew.run(4, [&](bool leader) { done += leader ? 1 : 0; });
+  CHECK(done == 1);
+}
+
 TEST_CASE("crew: several callers at once all get on") {
   Crew crew(1);
   std::atomic<int> done{0};
