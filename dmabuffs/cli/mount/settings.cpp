@@ -10,6 +10,7 @@
 #include <set>
 
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -43,6 +44,7 @@ Result<FilesOption> parse_files(const std::string& word) {
   }
   if (directory.empty())
     return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR[:ro]");
+  TRY(check_answers(directory));
   std::error_code problem;
   const auto path = std::filesystem::canonical(directory, problem);
   if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());

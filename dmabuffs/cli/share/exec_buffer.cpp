@@ -10,9 +10,8 @@
 
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
-#include "dmabuffs/control/client.h"
 #include "dmabuffs/control/dmabuffs.h"
-#include "dmabuffs/control/hand_out.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -36,7 +35,6 @@ Named named(const std::string& word) {
 }
 
 Result<UniqueFd> open_buffer(const std::string& path, const ExecSettings& settings) {
-  TRY(check_answers(path));
   dmabuffs_info info{};
   const unsigned flags =
       (settings.require_dmabuf ? DMABUFFS_REQUIRE_DMABUF : 0) | (settings.huge ? DMABUFFS_HUGE : 0);
