@@ -105,11 +105,10 @@ class Service {
     if (ends && !taken_)
       (void)send_message(
           client_.get(),
-          error_reply(
-              {EMFILE, mountpoint_ + ": the daemon has no file descriptor left (see its ulimit " +
-                           "-n), or no thread, or has just ended; close files of the mount and try again"}));
+          error_reply({EMFILE, mountpoint_ + ": the daemon has no file descriptor left (see its ulimit " +
+                                   "-n), or has just ended; close files of the mount and try again"}));
     if (ends) return false;
-    if (!std::exchange(taken_, true)) return true;
+    if (!std::exchange(taken_, true) && (*text)->starts_with(R"({"taken")")) return true;
     std::vector<int> numbers;
     numbers.reserve(fds.size());
     for (const UniqueFd& fd : fds) numbers.push_back(fd.get());
