@@ -70,9 +70,8 @@ Result<HeapOption> parse_heap(const std::string& word, bool if_present) {
   const auto settings = TRY(split_options(word.substr(colon + 1)));
   for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return fail(EINVAL, "--heap " + word + ": '" + setting + "' is not KEY=VALUE");
-    }
+    if (equals == std::string::npos || equals == 0)
+      return fail(EINVAL, std::string("--heap ").append(word) + ": '" + setting + "' is not KEY=VALUE");
     option.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   return option;
