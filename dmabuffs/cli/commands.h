@@ -39,7 +39,8 @@ struct ExecSettings {
 /// `command`: see cut_command.
 int run_exec(const ExecSettings& settings, std::vector<std::string> command);
 int run_exec_with_buffers(const ExecSettings& settings, std::vector<std::string> command);
-/// Whether a word of the command line, [NAME=]PATH, is of a mount.
+/// Whether a word before a "--" has to be a buffer, [NAME=]PATH: it is of a mount, or nothing that could be
+/// run.
 bool names_buffer(const std::string& word);
 /// Becomes the program. Returns only when that fails, and has reported it: 126 or 127.
 int execute(std::vector<std::string>& command);

@@ -18,7 +18,6 @@ namespace dmabuffs::cli {
 namespace {
 
 Result<Json> ask(Clients& clients, const std::string& path) {
-  TRY(check_answers(path));
   auto info = TRY(info_of(clients, path));
   info["path"] = path;
   return info;
@@ -151,12 +150,8 @@ void print_transfers(const Json& status) {
 }  // namespace
 
 int run_status(const std::string& path, bool json) {
-  if (auto answers = check_answers(path); !answers) return report(answers.error().message);
   const auto mount = mount_of(path);
   if (!mount) return report(mount.error().message);
-  // The kernel may still know the mount's own attributes, which the daemon did not give just now.
-  const auto client = ControlClient::connect(*mount);
-  if (!client && client.error().code == ETIMEDOUT) return report(client.error().message);
   const std::string name = mount->path + "/status";
   const auto content = read_file(name);
   if (!content) return report(path_error(content.error().code, name).value().message);

@@ -123,6 +123,37 @@ Result<ListeningSocket> bind_in(const std::string& directory, const std::string&
 
 }  // namespace
 
+namespace {
+
+std::string shared_directory(uid_t owner) {
+  return "/tmp/dmabuffs-" + std::to_string(owner);
+}
+
+/// Those that other users can reach.
+std::vector<std::string> shared_directories(uid_t owner) {
+  const std::string first = shared_directory(owner);
+  std::vector<std::string> found{first};
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry("/tmp", failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    const std::string path = entry->path().string();
+    struct stat st {};
+    if (path.starts_with(first + ".") && ::lstat(path.c_str(), &st) == 0 &&
+        (st.st_uid == owner || st.st_uid == 0))
+      found.push_back(path);
+  }
+  return found;
+}
+
+Result<ListeningSocket> listen_in(const std::string& directory, const std::string& mountpoint, uid_t owner,
+                                  bool for_others) {
+  TRY(own_directory(directory, for_others || owner == 0 ? 0755 : 0700));
+  remove_dead_sockets(directory);
+  return bind_in(directory, mountpoint, for_others);
+}
+
+}  // namespace
+
 std::vector<std::string> socket_directories(uid_t owner) {
   const std::string uid = std::to_string(owner);
   std::vector<std::string> found;
@@ -131,7 +162,8 @@ std::vector<std::string> socket_directories(uid_t owner) {
   if (runtime && runtime[0] == '/') found.push_back(std::string(runtime) + "/dmabuffs");
   const std::string usual = "/run/user/" + uid + "/dmabuffs";
   if (owner != 0 && std::find(found.begin(), found.end(), usual) == found.end()) found.push_back(usual);
-  found.push_back("/tmp/dmabuffs-" + uid);
+  const auto shared = shared_directories(owner);
+  found.insert(found.end(), shared.begin(), shared.end());
   return found;
 }
 
@@ -155,16 +187,14 @@ std::string control_socket_path(const std::string& mountpoint, uid_t owner) {
 }
 
 Result<ListeningSocket> listen_at(const std::string& mountpoint, uid_t owner, bool for_others) {
-  std::vector<std::string> directories = socket_directories(owner);
   // A user's runtime directory is closed to others: the socket that others may use can't be in it.
-  if (for_others && owner != 0) directories = {directories.back()};
-  Result<ListeningSocket> made = fail_errno(ENOENT, "control socket");
-  for (const std::string& directory : directories) {
-    const auto own = own_directory(directory, for_others || owner == 0 ? 0755 : 0700);
-    if (own) remove_dead_sockets(directory);
-    made = own ? bind_in(directory, mountpoint, for_others) : Failure(own.error());
-    if (made) return made;
-  }
+  const bool shared = for_others && owner != 0;
+  for (const std::string& directory : shared ? shared_directories(owner) : socket_directories(owner))
+    if (auto made = listen_in(directory, mountpoint, owner, for_others)) return made;
+  std::string fresh = shared_directory(owner) + ".XXXXXX";
+  if (::mkdtemp(fresh.data()) == nullptr) return fail_errno(errno, fresh);
+  auto made = listen_in(fresh, mountpoint, owner, for_others);
+  if (!made) ::rmdir(fresh.c_str());
   return made;
 }
 

@@ -13,7 +13,7 @@ namespace dmabuffs {
 
 /// Directories that may hold the sockets of `owner`'s mounts, best first: /run/dmabuffs for root;
 /// $XDG_RUNTIME_DIR/dmabuffs and /run/user/UID/dmabuffs; /tmp/dmabuffs-UID where there is no runtime
-/// directory.
+/// directory, and since anybody could make that one first, those of the owner's named /tmp/dmabuffs-UID.*.
 std::vector<std::string> socket_directories(uid_t owner);
 
 /// File name of the socket of the mount at `mountpoint`: readable, and unique by a hash.
@@ -27,9 +27,10 @@ struct ListeningSocket {
   ino_t inode = 0;
 };
 
-/// Binds and listens in the first of socket_directories() that can be made and is this user's alone.
-/// `for_others`: other users may connect. A socket left by a daemon that died is replaced; one that answers
-/// is left alone and the name gets the process id. Without a directory: the error of the last one tried.
+/// Binds and listens in the first of socket_directories() that can be made and is this user's alone, or in a
+/// new one below /tmp. `for_others`: other users may connect. A socket left by a daemon that died is
+/// replaced; one that answers is left alone and the name gets the process id. Without a directory: the error
+/// of the last one tried.
 Result<ListeningSocket> listen_at(const std::string& mountpoint, uid_t owner, bool for_others);
 /// Removes the file if it is still the one that listen_at made.
 void remove_socket(const ListeningSocket& socket);

@@ -12,11 +12,11 @@
 #include <chrono>
 #include <csignal>
 
-#include "dmabuffs/base/child_process.h"
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/control/address.h"
 #include "dmabuffs/control/daemon.h"
 #include "dmabuffs/control/message.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs {
 
@@ -71,35 +71,13 @@ const MountEntry* mount_of_device(const std::vector<MountEntry>& mounts, dev_t d
 }
 
 Result<MountEntry> mount_of(const std::string& path) {
-  // The kernel knows the device: no need to wait for a daemon that may be stopped.
+  TRY(check_answers(path));
   struct statx found {};
   if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, 0, &found) != 0) return path_error(errno, path);
   auto mounts = TRY(dmabuffs_mounts());
   const MountEntry* mount = mount_of_device(mounts, makedev(found.stx_dev_major, found.stx_dev_minor));
   if (!mount) return fail(ENODEV, path + ": not in a dmabuffs mount");
   return *mount;
-}
-
-Result<void> check_answers(const std::string& path) {
-  const auto mounts = dmabuffs_mounts();
-  if (!mounts || mounts->empty()) return {};
-  auto child = ChildProcess::start(SIGKILL, [&path] {
-    struct stat ignored {};
-    return ::stat(path.c_str(), &ignored);
-  });
-  if (!child) return {};
-  if (child->ended_within(static_cast<int>(std::chrono::milliseconds(kHelloPatience).count()))) {
-    child->reap();
-    return {};
-  }
-  child->signal(SIGKILL);
-  for (const MountEntry& mount : *mounts) {
-    const MountDaemon daemon(mount);
-    if (!daemon.answers())
-      return fail(ETIMEDOUT,
-                  path + ": no answer; of the mount at " + mount.path + ": " + silence_of(daemon.pid()));
-  }
-  return {};  // something else is slow
 }
 
 Result<std::string> ControlClient::told_by_status(const MountEntry& mount) {

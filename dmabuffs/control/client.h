@@ -25,11 +25,8 @@ Result<std::vector<MountEntry>> dmabuffs_mounts();
 /// The first whose files have this st_dev; nullptr: none.
 const MountEntry* mount_of_device(const std::vector<MountEntry>& mounts, dev_t device);
 /// The mount that `path` (which exists) lies in. ENODEV naming the path when it lies in none; ENOTCONN with
-/// the remedy when the mount's daemon has died.
+/// the remedy when the mount's daemon has died; ETIMEDOUT as check_answers (control/way.h).
 Result<MountEntry> mount_of(const std::string& path);
-/// Before something is done to `path` that could wait for ever: ETIMEDOUT where to look at it takes ten
-/// seconds and the daemon of a mount does not answer, whom it names. The caller must have one thread.
-Result<void> check_answers(const std::string& path);
 
 /// A connection to one mount's daemon.
 class ControlClient {

@@ -49,10 +49,4 @@ Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge)
   return HandedOut{std::move(answer.fds.front()), std::move(answer.body)};
 }
 
-bool lies_in_mount(const std::string& path) {
-  if (mount_of(path)) return true;
-  const size_t slash = path.rfind('/');
-  return mount_of(slash == std::string::npos ? "." : path.substr(0, slash + 1)).has_value();
-}
-
 }  // namespace dmabuffs

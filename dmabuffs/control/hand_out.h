@@ -8,7 +8,7 @@
 
 namespace dmabuffs {
 
-// All open the file, which waits for a daemon that is stopped; errors as in control/dmabuffs.h.
+// Both open the file, having seen that its daemon answers (ETIMEDOUT); errors as in control/dmabuffs.h.
 
 /// docs/json.md, "info". The file must be readable or writable.
 Result<Json> info_of(Clients& clients, const std::string& path);
@@ -19,8 +19,5 @@ struct HandedOut {
 };
 /// The file must be readable and writable. `huge`: huge pages stay what they are.
 Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge);
-
-/// Whether `path`, or the directory it would lie in, is in a mount. Asks no daemon.
-bool lies_in_mount(const std::string& path);
 
 }  // namespace dmabuffs

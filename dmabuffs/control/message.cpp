@@ -162,6 +162,12 @@ Json error_reply(const Error& error) {
   return {{"ok", false}, {"code", name ? name : "EIO"}, {"message", error.message.substr(0, kMaxErrorText)}};
 }
 
+void send_no_memory(int socket) {
+  constexpr std::string_view kReply =
+      R"({"ok":false,"code":"ENOMEM","message":"the mount's daemon has no memory; free some and try again"})";
+  (void)!::send(socket, kReply.data(), kReply.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 Error error_of(const Json& reply) {
   Error error{EIO, text_of(reply, "message").value_or("the daemon gave no reason")};
   const std::string name = text_of(reply, "code").value_or("");

@@ -66,6 +66,8 @@ std::string printable(std::string text);
 /// {"ok":false,"code":"ENOSPC","message":…} and back; a missing code counts as EIO.
 Json error_reply(const Error& error);
 Error error_of(const Json& reply);
+/// The reply of a daemon that has no memory, for which it takes none.
+void send_no_memory(int socket);
 
 using TicketBits = std::array<unsigned char, 16>;
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # A daemon that is stopped (SIGSTOP): no command waits for it without a limit, and each says what is the matter.
-# timeout: 300
+# timeout: 400
 source "$(dirname "$0")/cp_common.bash"
 mount_it
-daemon=$(jq .pid "$mnt/status")
+daemon=$(jq .pid "$mnt/status") socket=$(jq -r .socket "$mnt/status")
 head -c 100000 /dev/urandom >"$outside/a"
 "$DMABUFFS" cp "$outside/a" "$heap/a"
 trap 'kill -CONT "$daemon"; finish' EXIT
@@ -20,11 +20,62 @@ run timeout -s KILL 100 "$DMABUFFS" cp "$heap/a" "$outside/b"
 says 'and cp out of it' 1 "$remedy"
 run timeout -s KILL 100 "$DMABUFFS" socket "$mnt"
 says 'and socket' 1 "$remedy"
+# Asked is the daemon itself: the kernel has just been told all attributes.
+kill -CONT "$daemon"
+mkdir "$T/other" "$data/dir"
+"$DMABUFFS" mount "$T/other"
+fresh() { # look at it, and stop it at once
+    kill -CONT "$daemon"
+    stat "$heap/a" "$mnt" "$data/dir" "$mnt/files/data/dir" >/dev/null
+    kill -STOP "$daemon"
+}
+fresh
+run timeout -s KILL 100 "$DMABUFFS" info "$heap/a"
+says 'info asks the daemon, not what the kernel remembers' 1 "$remedy"
+fresh
+run timeout -s KILL 100 "$DMABUFFS" exec "$heap/a" -- true
+says 'so does exec' 1 "of the mount at $mnt: its daemon $remedy"
+fresh
+run timeout -s KILL 100 python3 -c '
+import ctypes, sys
+library = ctypes.CDLL(sys.argv[1])
+library.dmabuffs_error.restype = ctypes.c_char_p
+fd = library.dmabuffs_open(sys.argv[2].encode(), 0, None)
+print(library.dmabuffs_error().decode())
+sys.exit(fd == -1)' "$DMABUFFS_BUILD/libdmabuffs.so" "$heap/a"
+says 'and libdmabuffs' 1 "$remedy"
+ln -s "$mnt" "$T/link"
+run timeout -s KILL 100 "$DMABUFFS" exec "$T/link/heaps/memfd/none" -- true
+says 'by whatever way' 1 "$remedy"
+for place in "$mnt/files/data/dir" "$mnt"; do
+    fresh
+    run timeout -s KILL 100 "$DMABUFFS" mount "$place"
+    says "no mount is made on ${place#"$T/"}" 1 "$remedy"
+done
+run timeout -s KILL 100 "$DMABUFFS" mount --files "x=$mnt/files/data/dir" "$T/other"
+says 'nor of what lies in it' 1 "$remedy"
+run timeout -s KILL 100 "$DMABUFFS" cp "$outside/a" "$T/other/heaps/memfd/a"
+says 'other mounts are not asked' 0 ''
+fresh
+timeout -s KILL 2 "$DMABUFFS" mount "$mnt/files/data/dir" 2>/dev/null
+kill -CONT "$daemon"
+sleep 1
+check 'who gave up finds no mount later' refuses grep -qF "files/data/dir" /proc/self/mountinfo
+"$DMABUFFS" umount "$T/other"
+kill -STOP "$daemon"
 cat "$heap/a" >/dev/null & # waits in open(2): /proc does not show that it holds the mount
 waiting=$!
 sleep 1
 run timeout -s KILL 100 "$DMABUFFS" umount "$mnt"
 says 'umount says that its users wait for a stopped daemon' 1 "$remedy"
+run timeout -s KILL 100 "$DMABUFFS" umount "$T/link"
+says 'also by a symbolic link' 1 "busy; in use by who waits for it: its daemon $remedy"
+run timeout -s KILL 100 "$DMABUFFS" umount "$mnt/files/data/dir"
+says 'nor does it wait for a mount that leads to another' 1 "$remedy"
+mv "$socket" "${socket%/*}/hidden"
+run timeout -s KILL 100 "$DMABUFFS" umount "$mnt"
+says 'also where nobody finds its socket' 1 'who waits for it: its daemon does not answer'
+mv "${socket%/*}/hidden" "$socket"
 kill -CONT "$daemon"
 wait "$waiting"
 run timeout -s KILL 100 "$DMABUFFS" cp "$outside/a" "$heap/b"

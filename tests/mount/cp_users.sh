@@ -70,6 +70,17 @@ if mount --bind "$mnt" "$T/ro" && mount -o remount,bind,ro "$T/ro"; then
 fi
 
 # dmabuffs cp works wherever cp does, and says why it read and wrote.
+as mkdir "$T/theirs/own"
+as "$DMABUFFS" mount "$T/theirs/own"
+as cp "$T/theirs/a" "$T/theirs/own/heaps/memfd/a"
+echo longer than nothing >"$heap/theirs/by-fuse"
+chown 65534:65534 "$heap/theirs/by-fuse"
+run as "$DMABUFFS" cp -v "$T/theirs/own/heaps/memfd/a" "$heap/theirs/by-fuse"
+says 'a file of the user'\''s own FUSE mount is read, and why' 0 'on a FUSE file system'
+check 'with every byte' cmp "$T/theirs/a" "$heap/theirs/by-fuse"
+run as "$DMABUFFS" cp -v "$heap/theirs/a" "$T/theirs/own/heaps/memfd/a"
+says 'or written' 0 'on a FUSE file system'
+as "$DMABUFFS" umount "$T/theirs/own"
 chmod 666 "$heap/private"
 if as unshare -Ur true 2>/dev/null; then # not in a chroot
     run unshare -U "$DMABUFFS" cp -v "$heap/private" "$outside/by-nobody"

@@ -52,6 +52,7 @@ if ((EUID == 0)); then
     no_mount 'a user whose set-user-ID programs have no effect' no_new_privs \
         setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs
     no_mount 'a container without /dev/fuse' '/dev/fuse' "$DMABUFFS" exec -- sh -c 'mount -t tmpfs none /dev && exec "$@"' -
+    check 'where exec can not be used either' grep -qE "^warn +exec +.*can't be used: /dev/fuse" "$T/out"
     closed=(unshare -m sh -c 'rm -f "$1" && mknod -m 600 "$1" c 10 229 && mount --bind "$1" /dev/fuse && shift &&
         exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' - "$T/fuse")
     no_mount 'a user where /dev/fuse is closed' '/dev/fuse: permission denied' "${closed[@]}"

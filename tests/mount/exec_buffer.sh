@@ -103,6 +103,8 @@ refused() { run hand "${@:4}"; says "$1" "$2" "$3"; } # NAME STATUS SENTENCE EXE
 refused 'an empty file' 1 'give it a size first (truncate -s SIZE FILE' "$heap/empty" -- true
 refused 'a name that is none' 1 "$heap/none: No such file" "$heap/none" -- true
 refused 'a directory' 1 'a directory; name a file in it' "$heap" -- true
+refused 'a word that is neither of a mount nor a program' 1 'first: not in a dmabuffs mount; the words before -- name buffers' first -- true
+refused 'nor there' 1 'none: not in a dmabuffs mount; the words before -- name buffers' none -- true
 refused 'a file of no mount' 1 'first: not in a dmabuffs mount' --fd first -- true
 refused 'the status file' 1 'ermission denied' "$mnt/status" -- true
 refused '--fd without a file' 2 'no buffer' --fd -- true

@@ -35,6 +35,17 @@ else
     check 'nor is the shell left waiting for it' refuses is_mounted "$T/theirs"
 fi
 
+if ((EUID == 0)); then
+    as() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+    install -d -o 65534 "$T/nobodys"
+    as "$DMABUFFS" mount "$T/nobodys"
+    as touch "$T/nobodys/heaps/memfd/a"
+    as prlimit --pid "$(as jq .pid "$T/nobodys/status")" --nproc=1
+    run as "$DMABUFFS" info "$T/nobodys/heaps/memfd/a"
+    says 'who gets no thread of the daemon is told just that' 1 'no thread for another client: Resource temporarily unavailable'
+    as "$DMABUFFS" umount "$T/nobodys"
+fi
+
 (
     ulimit -n 40
     mount_it

@@ -35,6 +35,7 @@ wrong 'two heaps in one word' 1 'once more' --heap memfd,udmabuf "$place"
 wrong 'a size of nothing' 2 'holds nothing' -o size=0 "$place"
 wrong 'a size below a page' 2 'holds nothing' -o size=4095 "$place"
 wrong 'more than all of RAM' 2 '100% or less' -o size=150% "$place"
+wrong 'a quote that is not closed' 2 'is not closed; close it' -o 'heap_if_present="x,y' "$place"
 wrong 'a switch with a value' 2 'takes no value' -o ro=1 "$place"
 wrong 'no directory for files=' 2 "--files '': the directory is missing" -o files= "$place"
 wrong 'no name for fsname=' 2 'the name is missing' -o fsname= "$place"
@@ -112,5 +113,8 @@ for words in "--files d=$data PLACE -o size=100M" "-o size=100M PLACE --files d=
 done
 run "$DMABUFFS" mount -o remount "$place"
 says 'a remount is explained: 2' 2 "can't be remounted"
-check 'times of other file systems are no obstacle' "$DMABUFFS" mount -o relatime,nodiratime,lazytime,noatime "$place"
-"$DMABUFFS" umount "$place"
+for options in atime relatime,nodiratime,lazytime,noatime; do
+    check "times of other file systems are no obstacle: $options" "$DMABUFFS" mount -o "$options" "$place"
+    check 'so it is mounted' is_mounted "$place"
+    "$DMABUFFS" umount "$place"
+done

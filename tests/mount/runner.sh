@@ -35,6 +35,7 @@ runs() { # PART...: its exit status is in $status, its output in $T/out
     "${as[@]}" env -u T PATH="$project/bin:$PATH" "$project/tests/run" "$@" >"$T/out" 2>&1 </dev/null || status=$?
     sed 's/^/# /' "$T/out"
 }
+refuses() { ! "$@"; }
 last_is() { [[ $(tail -n 1 "$T/out") == "$1" ]]; }
 says() { grep -qF -- "$1" "$T/out"; }
 red() { # NAME TEXT
@@ -100,6 +101,12 @@ shift
 for word; do [[ $word == --real ]] || words+=("$word"); done
 exec "${words[@]}"
 END
+runs --list nope
+check 'a part that is none can not be listed' test "$status" == 2
+check 'and is named' says 'no part "nope"'
+runs --list unit
+check 'of a part its tests are listed' says "${program#"$project/"}"
+check 'and no others' refuses says 'tests/mount/'
 core=$("$project/tests/run" --list | sed -n 's,^guest-core *tests/guest/\(.*\)\.sh$,\1,p')
 for name in $core; do made "$project/tests/guest/$name.sh" <<<'echo "ok - it works"'; done
 check 'of the programs a guest runs what needs a dma-buf' grep -q '^guest-core .*/unit-tests:\[#dma_heap_test]$' <<<"$("$project/tests/run" --list)"

@@ -15,6 +15,7 @@
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp/file.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/control/way.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs::cli {

@@ -45,7 +45,7 @@ std::string message_of(const std::function<bool()>& become, const std::function<
 /// On the root directory, which is always there. The kernel waits for no answer.
 Result<void> mount_fuse() {
   const UniqueFd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  if (!device) return {};  // which has a check of its own
+  if (!device) return fail_errno(errno, "/dev/fuse");
   const std::string options = "fd=" + std::to_string(device.get()) +
                               ",rootmode=40000,user_id=" + std::to_string(::geteuid()) +
                               ",group_id=" + std::to_string(::getegid());

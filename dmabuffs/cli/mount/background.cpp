@@ -2,12 +2,14 @@
 #include "dmabuffs/cli/mount/background.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -102,18 +104,25 @@ Background Background::split(bool foreground, const std::string& mountpoint) {
   open_standard_streams();
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) give_up();
-  const pid_t child = ::fork();
+  const pid_t parent = ::getpid(), child = ::fork();
   if (child < 0) give_up();
   if (child > 0) {
     ::close(ends[1]);
     wait_for(ends[0]);
   }
+  // Who gave `mount` up while it waited for something is not to find a mount later.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
   self.told_ = false;
   turn_to_null({STDIN_FILENO, STDOUT_FILENO});
   ::dup2(ends[1], STDERR_FILENO);
   let_go_of_callers_files(mountpoint);
   ::setsid();
   return self;
+}
+
+void Background::outlive_caller() {
+  ::prctl(PR_SET_PDEATHSIG, 0);
 }
 
 void Background::tell(int status) {

@@ -12,6 +12,8 @@ class Background {
   /// `mountpoint` "/dev/fd/N"; its standard error is what the parent prints. In the foreground nothing is
   /// split, and only the programs that are run have nothing of the caller's open.
   static Background split(bool foreground, const std::string& mountpoint);
+  /// From here on it goes on whatever becomes of the parent, whose death ended it before.
+  static void outlive_caller();
   /// The mount is usable: lets the parent exit 0, tells systemd.
   void ready(const std::string& what);
   /// Failed: prints `message`, before it was usable by the parent, which exits with `status`. Returns it.

@@ -65,8 +65,12 @@ std::vector<std::string> from_mount_helper(int argc, char** argv) {
   std::vector<std::string> result = {"mount"};
   std::string passed;
   if (!operands.empty() && !operands.front().empty()) passed = "fsname=" + escaped(operands.front());
-  for (const std::string& option : split_options(options))
-    if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + escaped(option);
+  if (const auto split = split_options(options)) {
+    for (const std::string& option : *split)
+      if (!is_for_others(option)) passed += (passed.empty() ? "" : ",") + escaped(option);
+  } else {
+    passed = options;  // which `mount` will refuse
+  }
   if (!passed.empty()) result.insert(result.end(), {"-o", passed});
   result.insert(result.end(), unknown.begin(), unknown.end());
   if (!operands.empty()) result.insert(result.end(), operands.begin() + 1, operands.end());

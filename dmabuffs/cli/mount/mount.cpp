@@ -113,6 +113,7 @@ int run(MountSettings settings) {
   auto session = Session::make(context);
   if (!session) return background.failed(session.error().message);
   warn_of(context.settings);
+  Background::outlive_caller();
   if (auto mounted = (*session)->mount(); !mounted)
     return background.failed(mounted.error().message + ": " + why_not_mounted(context.settings));
   mountpoint->lock.reset();

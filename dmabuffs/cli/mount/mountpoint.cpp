@@ -18,6 +18,7 @@
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -121,6 +122,7 @@ Result<void> check_directory(const std::string& path) {
 Result<Mountpoint> prepare_mountpoint(const std::string& given) {
   if (given.starts_with("/dev/fd/"))
     return Mountpoint{given, {}};  // mount.fuse3's drop_privileges: opened for us
+  TRY(check_answers(given));
   auto path = TRY(resolve_mountpoint(given));
   TRY(check_free(path, /*recover=*/true));
   struct stat st {};

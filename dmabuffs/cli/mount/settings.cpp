@@ -10,6 +10,7 @@
 #include <set>
 
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -43,6 +44,7 @@ Result<FilesOption> parse_files(const std::string& word) {
   }
   if (directory.empty())
     return fail(EINVAL, "--files '" + word + "': the directory is missing; write [NAME=]DIR[:ro]");
+  TRY(check_answers(directory));
   std::error_code problem;
   const auto path = std::filesystem::canonical(directory, problem);
   if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());
@@ -65,11 +67,11 @@ Result<HeapOption> parse_heap(const std::string& word, bool if_present) {
   option.name = word.substr(0, colon);
   if (option.name.empty()) return fail(EINVAL, "--heap '" + word + "': a heap's name is missing");
   if (colon == std::string::npos) return option;
-  for (const std::string& setting : split_options(word.substr(colon + 1))) {
+  const auto settings = TRY(split_options(word.substr(colon + 1)));
+  for (const std::string& setting : settings) {
     const size_t equals = setting.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return fail(EINVAL, "--heap " + word + ": '" + setting + "' is not KEY=VALUE");
-    }
+    if (equals == std::string::npos || equals == 0)
+      return fail(EINVAL, std::string("--heap ").append(word) + ": '" + setting + "' is not KEY=VALUE");
     option.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   return option;
@@ -161,7 +163,7 @@ uint64_t machine_memory() {
   return static_cast<uint64_t>(info.totalram) * info.mem_unit;
 }
 
-std::vector<std::string> split_options(const std::string& text) {
+Result<std::vector<std::string>> split_options(const std::string& text) {
   std::vector<std::string> words;
   std::string word;
   bool quoted = false;
@@ -176,6 +178,10 @@ std::vector<std::string> split_options(const std::string& text) {
       word += text[i];
     }
   }
+  if (quoted)
+    return fail(
+        EINVAL,
+        "'" + text + "': a quote (\") is not closed; close it, or write \\\" where it is part of the value");
   if (!word.empty()) words.push_back(word);
   return words;
 }
@@ -220,7 +226,8 @@ Result<MountSettings> understand(const MountWords& given) {
   settings.foreground = words.foreground;
   settings.recycle = std::min(machine_memory() / 8, kMostRecycled);
   for (const std::string& text : given.options) {
-    for (const std::string& option : split_options(text)) {
+    const auto options = TRY(split_options(text));
+    for (const std::string& option : options) {
       TRY(apply_option(settings, words, option));
     }
   }

@@ -27,8 +27,9 @@ uint64_t machine_memory();
 /// "512M", "1.5G", "4096", "50%" (of RAM, 100 at most) in bytes.
 Result<uint64_t> parse_size(const std::string& text);
 
-/// Splits at commas that neither a backslash protects nor, as for mount(8), quotes: key="a,b".
-std::vector<std::string> split_options(const std::string& text);
+/// Splits at commas that neither a backslash protects nor, as for mount(8), quotes: key="a,b". EINVAL: one is
+/// not closed.
+Result<std::vector<std::string>> split_options(const std::string& text);
 /// The other way round, for one option.
 std::string escaped(const std::string& option);
 

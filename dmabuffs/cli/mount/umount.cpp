@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "dmabuffs/base/child_process.h"
@@ -17,6 +18,7 @@
 #include "dmabuffs/cli/mount/holders.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/daemon.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 namespace {
@@ -25,15 +27,27 @@ constexpr int kDaemonPatience = 10'000;  // milliseconds for the daemon to end
 constexpr int kHangingPatience = 1'000;  // for one that did not answer before
 constexpr size_t kHoldersShown = 5;
 
+/// What a symbolic link leads to, which is not asked for anything: it may be a mount that hangs.
+Result<std::string> target_of(const std::string& link) {
+  const UniqueFd target(::open(link.c_str(), O_PATH | O_CLOEXEC));
+  if (!target) return fail_errno(errno, link);
+  std::error_code failed;
+  const auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(target.get()), failed);
+  if (failed) return fail(failed.value(), link + ": " + failed.message());
+  return path.string();
+}
+
 /// The dmabuffs mount at `path`, however it is spelled.
 Result<MountEntry> find_mount(const std::string& path) {
+  // The mounts that lead there have to answer, but not that one.
+  const std::string parent =
+      std::filesystem::path(path.substr(0, path.find_last_not_of('/') + 1)).parent_path();
+  if (!parent.empty()) TRY(check_answers(parent));
   auto table = TRY(read_mount_table());
   auto resolved = TRY(resolve_mountpoint(path));
   const MountEntry* found = mounted_at(table, resolved);
   if (found == nullptr) {  // perhaps a symbolic link to the mount point
-    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
-    if (!real) return fail_errno(errno, path);
-    found = mounted_at(table, real.get());
+    found = mounted_at(table, TRY(target_of(path)));
   }
   if (found == nullptr) {
     for (const MountEntry& entry : table)
@@ -80,16 +94,18 @@ Result<void> unmount(const MountEntry& mount, bool lazy) {
                          (mount.owner == 0 ? "" : " and root") + " may unmount it");
 }
 
-/// Whether the mount's daemon has died. Asks the mount, in a process that may be left hanging.
-bool is_dead(const std::string& path) {
+enum class State { Answers, Silent, Dead };
+
+/// Of the mount's daemon. Asks the mount, in a process that may be left hanging.
+State state_of(const std::string& path) {
   auto child = ChildProcess::start(SIGKILL, [&] {
     struct statfs ignored {};
     return ::statfs(path.c_str(), &ignored) != 0 && errno == ENOTCONN ? 0 : 1;
   });
-  if (!child) return false;
-  if (child->ended_within(1000)) return shell_status(child->reap()) == 0;
+  if (!child) return State::Answers;
+  if (child->ended_within(1000)) return shell_status(child->reap()) == 0 ? State::Dead : State::Answers;
   child->signal(SIGKILL);
-  return false;
+  return State::Silent;
 }
 
 /// "17 bash (working directory)".
@@ -109,7 +125,7 @@ std::optional<MountEntry> mount_inside(const MountEntry& mount) {
   return found == table->end() ? std::nullopt : std::optional(*found);
 }
 
-Error busy(const MountEntry& mount, const MountDaemon& daemon) {
+Error busy(const MountEntry& mount, const MountDaemon& daemon, State state) {
   if (const auto inside = mount_inside(mount))
     return {EBUSY, mount.path + ": busy; a mount of type " + inside->type + " lies inside, at " +
                        inside->path + ": umount that first"};
@@ -120,10 +136,12 @@ Error busy(const MountEntry& mount, const MountDaemon& daemon) {
   holders.erase(std::remove_if(holders.begin(), holders.end(), self), holders.end());
   std::string users;
   // Who waits for it inside open(2) holds the mount without a trace in /proc.
-  if (holders.empty() && !daemon.answers())
+  if (holders.empty() && (state == State::Silent || !daemon.answers()))
     users = "who waits for it: " + silence_of(daemon.pid());
   else if (holders.empty())
-    users = alone ? "this command's own input or output" : "a process that only root can see";
+    users = alone              ? "this command's own input or output"
+            : ::geteuid() == 0 ? "a process that waits for its daemon's answer, or can't be seen from here"
+                               : "a process that only root can see";
   for (size_t i = 0; i < std::min(holders.size(), kHoldersShown); ++i)
     users += (i == 0 ? "" : ", ") + description(holders[i]);
   if (holders.size() > kHoldersShown) users += " and more";
@@ -147,7 +165,8 @@ Result<void> take_away(const std::string& path, bool lazy) {
   const MountDaemon daemon(mount);
   auto done = unmount(mount, lazy);
   if (!done && done.error().code == EBUSY) {
-    if (!is_dead(mount.path)) return Failure(busy(mount, daemon));
+    const State state = state_of(mount.path);
+    if (state != State::Dead) return Failure(busy(mount, daemon, state));
     lazy = true;
     done = unmount(mount, lazy);
   }

@@ -7,12 +7,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
-#include "dmabuffs/control/client.h"
 #include "dmabuffs/control/dmabuffs.h"
-#include "dmabuffs/control/hand_out.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -36,7 +36,10 @@ Named named(const std::string& word) {
 }
 
 Result<UniqueFd> open_buffer(const std::string& path, const ExecSettings& settings) {
-  TRY(check_answers(path));
+  if (!lies_in_mount(path))
+    return fail(
+        ENODEV,
+        path + ": not in a dmabuffs mount; the words before -- name buffers: files below a mount's heaps/");
   dmabuffs_info info{};
   const unsigned flags =
       (settings.require_dmabuf ? DMABUFFS_REQUIRE_DMABUF : 0) | (settings.huge ? DMABUFFS_HUGE : 0);
@@ -51,10 +54,24 @@ Result<UniqueFd> open_buffer(const std::string& path, const ExecSettings& settin
   return fd;
 }
 
+/// As execvp(3) would find it.
+bool can_be_run(const std::string& word) {
+  const auto is_program = [](const std::string& file) {
+    std::error_code failed;
+    return ::access(file.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(file, failed);
+  };
+  if (word.find('/') != std::string::npos) return is_program(word);
+  const char* path = std::getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "/bin:/usr/bin");
+  for (std::string directory; std::getline(directories, directory, ':');)
+    if (is_program((directory.empty() ? "." : directory) + "/" + word)) return true;
+  return false;
+}
+
 }  // namespace
 
 bool names_buffer(const std::string& word) {
-  return lies_in_mount(named(word).path);
+  return lies_in_mount(named(word).path) || !can_be_run(word);
 }
 
 int run_exec_with_buffers(const ExecSettings& settings, std::vector<std::string> command) {

@@ -7,8 +7,10 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <new>
 
 #include "dmabuffs/base/io.h"
+#include "dmabuffs/base/log.h"
 #include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/tree/heaps/buffer_file.h"
@@ -93,6 +95,17 @@ ControlConnection::Wake ControlConnection::wait(int event, int milliseconds) con
 }
 
 void ControlConnection::serve() {
+  try {
+    answer_all();
+  } catch (const std::bad_alloc& error) {
+    log_warning(error.what());
+    send_no_memory(socket_.get());
+  } catch (const std::exception& error) {
+    log_warning(error.what());
+  }
+}
+
+void ControlConnection::answer_all() {
   if (!reply({{"taken", true}})) return;
   while (wait(-1, kSilenceMs) == Wake::Message) {
     auto message = next();

@@ -23,13 +23,15 @@ class ControlConnection {
                     int stop)
       : context_(context), find_(find), socket_(std::move(socket)), peer_(peer), stop_(stop) {}
 
-  /// Until the client closes, stays silent too long, or the mount ends.
+  /// Until the client closes, stays silent too long, or the mount ends. A lack of memory ends it, and is
+  /// told.
   void serve();
 
  private:
   enum class Wake { Message, Timeout, Ended };
   /// Waits for a message, or `event` (>= 0) becoming readable, which counts as a timeout.
   [[nodiscard]] Wake wait(int event, int milliseconds) const;
+  void answer_all();
   Result<Message> next();
   bool answer(Message message);  // false: the connection is of no more use
   bool reply(const Json& body, std::span<const int> fds = {});

@@ -2,13 +2,15 @@
 #include "dmabuffs/control/server/control.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include <array>
 #include <list>
+#include <new>
+#include <system_error>
 #include <thread>
 
+#include "dmabuffs/base/blocked_signals.h"
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/control/address.h"
 #include "dmabuffs/control/server/connection.h"
@@ -19,22 +21,6 @@ namespace dmabuffs {
 namespace {
 
 constexpr int kPauseMs = 100;
-
-/// The daemon's signals belong to its main thread.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 /// A client's own socket never comes into this process (control/server/porter.h).
 class Listener : public ControlSocket {
@@ -106,24 +92,37 @@ class Listener : public ControlSocket {
 
   void welcome(Message message) {
     forget_ended();
-    Client& client = clients_.emplace_back();
+    UniqueFd socket = std::move(message.fds.front());
+    const int client = socket.get();
     try {
-      start_thread(client, std::move(message.fds.front()), peer_in(message.body));
-    } catch (const std::exception& error) {
-      clients_.pop_back();
-      log_warning(std::string("control socket: no thread for a client: ") + error.what());
+      start_thread(socket, peer_in(message.body));
+    } catch (const std::system_error& error) {
+      const std::string why = std::string("no thread for another client: ") + error.what();
+      log_warning("control socket: " + why);
+      (void)send_message(
+          client,
+          error_reply({error.code().value(),
+                       context_.settings.mountpoint + ": the daemon has " + why + "; try again later"}),
+          {}, /*wait=*/false);
+    } catch (const std::bad_alloc&) {
+      send_no_memory(client);
+      throw;
     }
   }
 
-  void start_thread(Client& client, UniqueFd socket, Peer peer) {
-    client.thread = std::thread([this, &client, socket = std::move(socket), peer]() mutable {
-      try {
-        ControlConnection(context_, find_, std::move(socket), peer, stop_.get()).serve();
-      } catch (const std::exception& error) {
-        log_warning(error.what());  // without a word more, which takes memory
-      }
-      client.ended.store(true);
-    });
+  /// The socket is the thread's, once there is one.
+  void start_thread(UniqueFd& socket, Peer peer) {
+    Client& client = clients_.emplace_back();
+    try {
+      client.thread = std::thread([this, &client, fd = socket.get(), peer]() mutable {
+        ControlConnection(context_, find_, UniqueFd(fd), peer, stop_.get()).serve();
+        client.ended.store(true);
+      });
+    } catch (...) {
+      clients_.pop_back();
+      throw;
+    }
+    (void)socket.release();
   }
 
   void forget_ended() {

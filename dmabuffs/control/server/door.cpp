@@ -6,15 +6,16 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
-#include <future>
-#include <thread>
+#include <memory>
 
 #include "dmabuffs/base/mount_table.h"
+#include "dmabuffs/base/patience.h"
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/peer.h"
 
@@ -39,13 +40,12 @@ bool passes_files(const Json& request) {
 
 /// fstatfs(2) on FUSE is a request: its thread is left behind.
 Result<bool> asked_is_fuse(int fd) {
-  auto said = std::make_shared<std::promise<bool>>();
-  auto answer = said->get_future();
-  std::thread([fd, said] {
+  const auto fuse = std::make_shared<bool>();
+  const auto ask = [fd, fuse] {
     struct statfs about {};
-    said->set_value(::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC);
-  }).detach();
-  if (answer.wait_for(kCheckPatience) == std::future_status::ready) return answer.get();
+    *fuse = ::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC;
+  };
+  if (ends_within(kCheckPatience, ask)) return *fuse;
   return fail(EOPNOTSUPP, std::string("passed descriptor: its file system does not answer") + kReadIt);
 }
 
@@ -55,9 +55,6 @@ Result<void> check(int fd, bool trusted, MountTypes& types) {
   // No attribute is wanted: FUSE gives none to who is not allowed there.
   if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) != 0)
     return fail_errno(errno, "passed descriptor");
-  // A socket may have descriptors waiting in it, too.
-  if (!S_ISREG(st.stx_mode) && !S_ISBLK(st.stx_mode))
-    return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
   const std::string type = types.type_of(st.stx_mnt_id);
   if (type.empty() && !trusted)
     return fail(EOPNOTSUPP,
@@ -67,6 +64,9 @@ Result<void> check(int fd, bool trusted, MountTypes& types) {
     return fail(EOPNOTSUPP,
                 std::string("passed descriptor: on a FUSE file system, whose server could hang the daemon") +
                     kReadIt);
+  // A socket may have descriptors waiting in it, too.
+  if (!S_ISREG(st.stx_mode) && !S_ISBLK(st.stx_mode))
+    return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
   return {};
 }
 
@@ -105,11 +105,10 @@ class Service {
     if (ends && !taken_)
       (void)send_message(
           client_.get(),
-          error_reply(
-              {EMFILE, mountpoint_ + ": the daemon has no file descriptor left (see its ulimit " +
-                           "-n), or no thread, or has just ended; close files of the mount and try again"}));
+          error_reply({EMFILE, mountpoint_ + ": the daemon has no file descriptor left (see its ulimit " +
+                                   "-n), or has just ended; close files of the mount and try again"}));
     if (ends) return false;
-    if (!std::exchange(taken_, true)) return true;
+    if (!std::exchange(taken_, true) && (*text)->starts_with(R"({"taken")")) return true;
     std::vector<int> numbers;
     numbers.reserve(fds.size());
     for (const UniqueFd& fd : fds) numbers.push_back(fd.get());

@@ -12,8 +12,8 @@ namespace dmabuffs {
 /// To its `porter` it says {"uid":…, "gid":…, "pid":…}, and is told {"ok":true} with a socket to the daemon,
 /// or what to refuse the client with; then it accepts the next one. {"keep":true} hands a refused client's
 /// socket to the porter, if there are descriptors in it. The daemon's first message says that it took the
-/// client; a JSON array that comes to the daemon is the door's own word: the reply that a client's message is
-/// to have.
+/// client, or is the reply that refuses him; a JSON array that comes to the daemon is the door's own word:
+/// the reply that a client's message is to have.
 [[noreturn]] void be_door(UniqueFd listener, UniqueFd porter, const MountContext& context);
 
 }  // namespace dmabuffs

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -20,8 +21,15 @@ constexpr uid_t kNobody = 4294900000;
 
 struct SharedDirectory {
   std::string path = "/tmp/dmabuffs-" + std::to_string(kNobody);
-  SharedDirectory() { std::filesystem::remove_all(path); }
-  ~SharedDirectory() { std::filesystem::remove_all(path); }
+  SharedDirectory() { remove(); }
+  ~SharedDirectory() { remove(); }
+  SharedDirectory(const SharedDirectory&) = delete;
+  SharedDirectory& operator=(const SharedDirectory&) = delete;
+  void remove() const {
+    std::filesystem::remove_all(path);
+    for (const std::string& other : socket_directories(kNobody))
+      if (other.starts_with(path + ".")) std::filesystem::remove_all(other);
+  }
 };
 
 mode_t mode_of(const std::string& path) {
@@ -59,7 +67,8 @@ TEST_CASE("a control socket that others may use can be reached by them") {
   CHECK(connect_to(socket->path));
 }
 
-TEST_CASE("a directory that others can write is no place for a control socket") {
+TEST_CASE(
+    "a directory that others can write is no place for a control socket, and keeps nobody from having one") {
   const SharedDirectory shared;
   SECTION("a directory open to all") {
     REQUIRE(::mkdir(shared.path.c_str(), 0777) == 0);
@@ -71,10 +80,29 @@ TEST_CASE("a directory that others can write is no place for a control socket") 
   SECTION("a file") {
     REQUIRE(::mknod(shared.path.c_str(), S_IFREG | 0600, 0) == 0);
   }
+  SECTION("a directory of somebody else") {
+    REQUIRE(::mkdir(shared.path.c_str(), 0700) == 0);
+    if (::chown(shared.path.c_str(), 65534, 65534) != 0) return;
+  }
   const auto socket = listen_at("/somewhere", kNobody, true);
-  REQUIRE_FALSE(socket);
-  CHECK(socket.error().code == EPERM);
-  CHECK(socket.error().message.find(shared.path) == 0);
+  REQUIRE(socket);
+  CHECK(socket->path.rfind(shared.path + ".", 0) == 0);
+  const std::string directory = socket->path.substr(0, socket->path.rfind('/'));
+  CHECK(mode_of(directory) == 0755);
+  CHECK(connect_to(socket->path));
+  const auto other = listen_at("/elsewhere", kNobody, true);
+  REQUIRE(other);
+  CHECK(other->path == directory + "/" + socket_name("/elsewhere"));
+}
+
+TEST_CASE("what others put beside a user's directories for control sockets is none of them") {
+  const SharedDirectory shared;
+  const std::string trap = shared.path + ".trap";
+  REQUIRE(::mkdir(trap.c_str(), 0777) == 0);
+  if (::chown(trap.c_str(), 65534, 65534) != 0) return;
+  const auto found = socket_directories(kNobody);
+  std::filesystem::remove_all(trap);
+  CHECK(std::find(found.begin(), found.end(), trap) == found.end());
 }
 
 TEST_CASE("a control socket that a dead daemon left is replaced, a living one is not touched") {

@@ -137,6 +137,16 @@ TEST_CASE("a full queue does not make a sender wait who asked not to") {
   CHECK(sent.error().code == EAGAIN);
 }
 
+TEST_CASE("a daemon without memory says just that") {
+  const Pair pair;
+  send_no_memory(pair.a.get());
+  const auto reply = receive_message(pair.b.get());
+  REQUIRE(reply);
+  REQUIRE(reply->has_value());
+  CHECK_FALSE(flag_of((*reply)->body, "ok"));
+  CHECK(error_of((*reply)->body).code == ENOMEM);
+}
+
 TEST_CASE("a file name that is no UTF-8 can be part of a control message") {
   Pair pair;
   REQUIRE(send_message(pair.a.get(), {{"name", "a\xff.raw"}}));

@@ -60,6 +60,11 @@ TEST_CASE("what mount(8) has in quotes stays one option") {
         Words{"mount", "-o", "fsname=x,heap=linux\\,cma,ro", "/mnt"});
 }
 
+TEST_CASE("a quote that is not closed is left for mount to refuse") {
+  CHECK(translate({"mount.dmabuffs", "x", "/mnt", "-o", "heap=\"a,ro"}) ==
+        Words{"mount", "-o", ",heap=\"a,ro", "/mnt"});
+}
+
 TEST_CASE("the options of dmabuffs and of the kernel are passed on as they are") {
   CHECK(translate({"mount.dmabuffs", "x", "/mnt", "-o", "ro,nosuid,size=2G,files=d=/a\\,b,files=e=/e"}) ==
         Words{"mount", "-o", "fsname=x,ro,nosuid,size=2G,files=d=/a\\,b,files=e=/e", "/mnt"});

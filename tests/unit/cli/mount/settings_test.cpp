@@ -19,17 +19,32 @@ TEST_CASE("sizes are written as people write them") {
 }
 
 TEST_CASE("options are split at commas that no backslash protects") {
-  CHECK(split_options("a,b=c,,d") == std::vector<std::string>{"a", "b=c", "d"});
-  CHECK(split_options("files=x=/a\\,b,ro") == std::vector<std::string>{"files=x=/a,b", "ro"});
+  CHECK(*split_options("a,b=c,,d") == std::vector<std::string>{"a", "b=c", "d"});
+  CHECK(*split_options("files=x=/a\\,b,ro") == std::vector<std::string>{"files=x=/a,b", "ro"});
 }
 
 TEST_CASE("nor those in quotes, as mount(8) has them") {
-  CHECK(split_options("heap=\"linux,cma\",ro") == std::vector<std::string>{"heap=linux,cma", "ro"});
-  CHECK(split_options("files=d=\"/a,b\"") == std::vector<std::string>{"files=d=/a,b"});
-  CHECK(split_options("fsname=a\"b,ro") == std::vector<std::string>{"fsname=a\"b", "ro"});
-  CHECK(split_options("fsname=\\\"a,ro") == std::vector<std::string>{"fsname=\"a", "ro"});
+  CHECK(*split_options("heap=\"linux,cma\",ro") == std::vector<std::string>{"heap=linux,cma", "ro"});
+  CHECK(*split_options("files=d=\"/a,b\"") == std::vector<std::string>{"files=d=/a,b"});
+  CHECK(*split_options("fsname=a\"b,ro") == std::vector<std::string>{"fsname=a\"b", "ro"});
+  CHECK(*split_options("fsname=\\\"a,ro") == std::vector<std::string>{"fsname=\"a", "ro"});
   for (const char* option : {"a,b", "a=\"b,c", "a\\b"})
-    CHECK(split_options(escaped(option)) == std::vector<std::string>{option});
+    CHECK(*split_options(escaped(option)) == std::vector<std::string>{option});
+}
+
+TEST_CASE("a quote that is never closed is refused") {
+  MountWords words;
+  words.mountpoint = "/m";
+  SECTION("of an option") {
+    words.options = {"heap_if_present=\"x,y"};
+  }
+  SECTION("of a heap's setting") {
+    words.heaps = {"udmabuf:huge=\"never"};
+  }
+  const auto settings = understand(words);
+  REQUIRE_FALSE(settings);
+  CHECK(settings.error().code == EINVAL);
+  CHECK(settings.error().message.find("is not closed; close it") != std::string::npos);
 }
 
 TEST_CASE("a heap's name may have commas") {
