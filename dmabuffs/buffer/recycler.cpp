@@ -4,12 +4,12 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <csignal>
 #include <exception>
 #include <iterator>
 #include <numeric>
 #include <utility>
 
+#include "dmabuffs/base/blocked_signals.h"
 #include "dmabuffs/base/log.h"
 
 namespace dmabuffs {
@@ -37,15 +37,12 @@ Recycler::~Recycler() {
 void Recycler::start_keeper() {
   if (keeper_.joinable()) return;
   // Signals belong to the thread that waits for them.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const AllSignalsBlocked blocked;
   try {
     keeper_ = std::thread([this] { keep_house(); });
   } catch (const std::exception&) {
     // No thread to be had: put() and take() expire, too.
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Recycler::keep_house() {

@@ -4,8 +4,9 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <csignal>
 #include <exception>
+
+#include "dmabuffs/base/blocked_signals.h"
 
 namespace dmabuffs {
 
@@ -20,15 +21,12 @@ Crew::~Crew() {
 
 void Crew::start_threads() {
   // Signals belong to the thread that waits for them, never to a helper in the middle of an I/O.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const AllSignalsBlocked blocked;
   try {
     while (threads_.size() < helpers_) threads_.emplace_back([this] { help(); });
   } catch (const std::exception&) {
     // Too few threads to be had, or no memory for one: the callers work alone.
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Crew::run(unsigned workers, const std::function<void(bool)>& work) {

@@ -2,9 +2,10 @@
 #include "dmabuffs/tree/files/held.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <utility>
+
+#include "dmabuffs/base/blocked_signals.h"
 
 // Whatever is let go is closed when the mutex is free again, since that may take long.
 
@@ -45,11 +46,8 @@ bool same_shown_file(const struct stat& a, const struct stat& b) {
 FilesHeld::FilesHeld(size_t most, std::chrono::milliseconds patience) : most_(most), patience_(patience) {
   if (patience_.count() == 0) return;
   // Signals belong to the thread that waits for them.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const AllSignalsBlocked blocked;
   keeper_ = std::thread([this] { keep_house(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 FilesHeld::~FilesHeld() {
