@@ -22,6 +22,7 @@ void Crew::start_threads() {
   // Signals belong to the thread that waits for them, never to a helper in the middle of an I/O.
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS);  // base/bus_faults.h
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     while (threads_.size() < helpers_) threads_.emplace_back([this] { help(); });

@@ -26,6 +26,7 @@ class AllSignalsBlocked {
   AllSignalsBlocked() {
     sigset_t all;
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGBUS);  // base/bus_faults.h
     ::pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
