@@ -141,6 +141,20 @@ void add_exec(CLI::App& app, Action& action, std::vector<std::string> command) {
   });
 }
 
+void add_import(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("import", "Make a file below heaps/import of a program's dma-buf");
+  const auto options = std::make_shared<ImportOptions>();
+  command->footer("As in: dmabuffs import --pid 812 --fd 27 buf/heaps/import/scanout");
+  command->add_option("--pid", options->pid, "Process that has it (default: it is inherited by this one)")
+      ->type_name("PID");
+  command->add_option("--fd", options->fd, "Number of its descriptor; see dmabuffs ps")
+      ->type_name("N")
+      ->required();
+  command->add_flag("--rw", options->writable, "You may write it, too: mode 0600 instead of 0400");
+  command->add_option("FILE", options->path, "Where: a new name below a mount's heaps/import")->required();
+  command->callback([&action, options] { action = [options] { return run_import(*options); }; });
+}
+
 void add_info(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("info", "Show what is known of buffers: heap, sizes, dma-buf");
   const auto options = std::make_shared<InfoOptions>();
@@ -220,6 +234,7 @@ int run(int argc, char** argv) {
   add_umount(app, action);
   add_cp(app, action);
   add_exec(app, action, std::move(command));
+  add_import(app, action);
   add_info(app, action);
   add_ps(app, action);
   add_status(app, action);

@@ -4,12 +4,14 @@
 
 namespace dmabuffs {
 
-/// For a thread that is started meanwhile: the process's signals belong to its main thread.
+/// For a thread that is started meanwhile: the process's signals belong to its main thread. But for SIGBUS, which
+/// is of what a thread does itself (base/bus_faults.h).
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
     sigset_t all;
     ::sigfillset(&all);
+    ::sigdelset(&all, SIGBUS);
     ::pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

@@ -7,6 +7,7 @@
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/buffer/dma_buffer.h"
 #include "dmabuffs/buffer/file_led_buffer.h"
+#include "dmabuffs/buffer/imported_buffer.h"
 #include "dmabuffs/buffer/memfd_buffer.h"
 
 namespace dmabuffs {
@@ -15,6 +16,8 @@ std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recyc
                                      std::string name, const Bypass& bypass) {
   if (!heap->is_dmabuf())
     return std::make_shared<MemfdBuffer>(std::move(heap), recycler, uid, std::move(name));
+  if (heap->kind() == HeapKind::Import)
+    return std::make_shared<ImportedBuffer>(std::move(heap), std::move(name));
   DmabufFile file;
   bool leads = false;
   if (bypass.module != nullptr && bypass.module->can_open()) {

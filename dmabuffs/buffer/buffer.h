@@ -68,6 +68,9 @@ class Lease {
   [[nodiscard]] virtual bool needs_populate() const = 0;
   /// The dma-buf that the window lies in, where it exists already.
   [[nodiscard]] virtual DmabufRange dmabuf() const { return {}; }
+  /// Access::Read, after it: EIO: its owner took the memory away meanwhile, so what was read are not its
+  /// bytes.
+  [[nodiscard]] virtual Result<void> intact() const { return {}; }
   /// Access::Write: the first `done` bytes of the window are stored. Grows the size to window.offset + done
   /// if that is more, zeroes or hides the rest, makes the dma-buf when `expected_end` is reached; errors of
   /// that surface here. Without a commit nothing counts as stored. Call once, last.

@@ -252,6 +252,7 @@ Result<void> DmaBuffer::grow(uint64_t bytes) {
 
 Result<std::unique_ptr<Storage>> DmaBuffer::growable_memory(uint64_t bytes) {
   if (heap_->growable()) return heap_->create(bytes, uid_);
+  TRY(heap_->check_cpu(uid_));
   auto staging = TRY(MemfdStorage::make(heap_->budget(), uid_, name(), heap_->name()));
   TRY(staging->resize(round_up(bytes, kPage)));
   return staging;

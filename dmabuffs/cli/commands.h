@@ -51,6 +51,14 @@ struct InfoOptions {
 };
 int run_info(const InfoOptions& options);
 
+struct ImportOptions {
+  std::optional<int> pid;  ///< without: this process
+  int fd = -1;
+  bool writable = false;
+  std::string path;
+};
+int run_import(const ImportOptions& options);
+
 struct PsOptions {
   bool json = false;
   std::optional<int> pid;

@@ -48,6 +48,7 @@ void print(const Json& info) {
   } else {
     rows.push_back({"  dma-buf", "not yet: it is made when a writer closes, by truncate or by a copy"});
   }
+  if (text(info, "kind") == "import") rows.push_back({"  charged", "to nobody: it is another's memory"});
   std::printf("%s\n", rows[0][0].c_str());
   rows.erase(rows.begin());
   std::fputs(table(rows, {}).c_str(), stdout);
@@ -105,6 +106,8 @@ void print_heading(const Json& status) {
               text(version, "kernel").c_str(), static_cast<unsigned long long>(number(status, "pid")));
   std::printf("memory: %s of %s used, %s of that kept for reuse\n", rounded(memory, "used").c_str(),
               rounded(memory, "limit").c_str(), rounded(memory, "recycled").c_str());
+  if (number(memory, "imported") > 0)
+    std::printf("imported: %s of others' memory, charged to nobody\n", rounded(memory, "imported").c_str());
   if (flag_of(object_in(status, "settings"), "require_direct"))
     std::printf("transfers that can't go direct fail (--require-direct)\n");
 }

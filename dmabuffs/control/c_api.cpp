@@ -98,6 +98,17 @@ int dmabuffs_stat(const char* path, dmabuffs_info* info) {
   });
 }
 
+int dmabuffs_import(int fd, const char* path, unsigned int flags, dmabuffs_info* info) {
+  return guarded([&] {
+    if ((flags & ~DMABUFFS_WRITABLE) != 0) return failed({EINVAL, "dmabuffs_import: unknown flags"});
+    Clients clients;
+    const auto about = import_dmabuf(clients, fd, path, (flags & DMABUFFS_WRITABLE) != 0);
+    if (!about) return failed(about.error());
+    fill(info, *about);
+    return 0;
+  });
+}
+
 int dmabuffs_begin_access(int fd, unsigned int flags) {
   return guarded([&] { return sync(fd, flags, DMA_BUF_SYNC_START); });
 }

@@ -70,6 +70,22 @@ int dmabuffs_open(const char* path, unsigned int flags, struct dmabuffs_info* in
 /* What is known of the buffer at `path`, which must be readable or writable. Errors as dmabuffs_open(). */
 int dmabuffs_stat(const char* path, struct dmabuffs_info* info);
 
+/* Flags of dmabuffs_import(). */
+/* The file has mode 0600 instead of 0400. */
+#define DMABUFFS_WRITABLE 1u
+
+/*
+ * Makes the file `path`, below heaps/import of a mount, of the dma-buf `fd`, whoever made it: reading and
+ * writing the file reads and writes it. Its bytes are not copied, its size is fixed, and dmabuffs_open() of
+ * the file gives the dma-buf to others. The mount holds it until the file is removed; `fd` stays the
+ * caller's. `info` may be NULL.
+ *
+ * EEXIST: there is such a file. EINVAL: `fd` is no dma-buf, or the path not below heaps/import. EBADF: `fd`
+ * is not open. ENOSPC: the caller has too many files or descriptors there. EACCES, EROFS, ENODEV, ENOTCONN,
+ * ETIMEDOUT: as dmabuffs_open().
+ */
+int dmabuffs_import(int fd, const char* path, unsigned int flags, struct dmabuffs_info* info);
+
 /* Flags of dmabuffs_begin_access() and dmabuffs_end_access(). */
 #define DMABUFFS_READ 1u
 #define DMABUFFS_WRITE 2u

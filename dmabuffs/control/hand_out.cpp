@@ -2,6 +2,7 @@
 #include "dmabuffs/control/hand_out.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 namespace dmabuffs {
 
@@ -9,17 +10,22 @@ namespace {
 
 /// Asks the mount that `path` lies in about the file, which is open as `file`.
 Result<Message> ask(Clients& clients, const MountEntry& mount, const std::string& path, const UniqueFd& file,
-                    Json request) {
+                    Json request, std::span<const int> fds = {}) {
   auto ticket = ticket_of(file.get(), path);
   if (!ticket && ticket.error().code == ENOTTY)
     return fail(EINVAL, path + ": not a buffer: those are the files below heaps/");
   if (!ticket) return pass(std::move(ticket));
   request["file"] = {{"ticket", *ticket}};
-  auto answer = TRY(clients.of(mount))->request(request, {}, {});
+  auto answer = TRY(clients.of(mount))->request(request, fds, {});
   if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
   if (flag_of(answer->body, "ok")) return answer;
   const Error error = error_of(answer->body);
   return fail(error.code, path + ": " + error.message);
+}
+
+std::string directory_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
 }  // namespace
@@ -47,6 +53,20 @@ Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge)
   auto answer = TRY(ask(clients, mount, path, file, {{"op", "descriptor"}, {"huge", huge}}));
   if (answer.fds.size() != 1) return fail(EPROTO, path + ": the daemon's answer has no descriptor");
   return HandedOut{std::move(answer.fds.front()), std::move(answer.body)};
+}
+
+Result<Json> import_dmabuf(Clients& clients, int fd, const std::string& path, bool writable) {
+  const auto mount = TRY(mount_of(directory_of(path)));
+  // Made so the kernel judges who may make a file there. What opens with O_CREAT (cp) is refused.
+  if (::mknod(path.c_str(), S_IFREG | S_IRUSR | S_IWUSR, 0) != 0) return path_error(errno, path);
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const int code = errno;
+  auto answer =
+      file ? ask(clients, mount, path, file, {{"op", "import"}, {"fd", 0}, {"writable", writable}}, {&fd, 1})
+           : Result<Message>(path_error(code, path));
+  if (answer) return std::move(answer->body);
+  (void)::unlink(path.c_str());
+  return pass(std::move(answer));
 }
 
 }  // namespace dmabuffs

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// What clients ask of one buffer by the name of its file: what it is, and its memory.
+/// What clients ask of one buffer by the name of its file: what it is, and its memory; and that a dma-buf is
+/// one.
 #pragma once
 #include <string>
 
@@ -19,5 +20,9 @@ struct HandedOut {
 };
 /// The file must be readable and writable. `huge`: huge pages stay what they are.
 Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge);
+
+/// Makes the file `path`, which must not be there, of the dma-buf `fd` (borrowed), for the caller to read,
+/// and to write with `writable`. Returns the reply: what info_of() tells.
+Result<Json> import_dmabuf(Clients& clients, int fd, const std::string& path, bool writable);
 
 }  // namespace dmabuffs

@@ -149,6 +149,11 @@ std::string dmabuf_exporter(int dmabuf_fd) {
   return told(dmabuf_fd, "exp_name");
 }
 
+uint64_t size_if_dmabuf(int fd) {
+  const off_t end = dmabuf_exporter(fd).empty() ? 0 : ::lseek(fd, 0, SEEK_END);
+  return end > 0 ? static_cast<uint64_t>(end) : 0;
+}
+
 std::string dmabuf_name(int dmabuf_fd) {
   return told(dmabuf_fd, "name");
 }

@@ -23,6 +23,10 @@ std::string cut_dmabuf_name(const std::string& name);
 /// DMA_BUF_SET_NAME. Best effort: a name is for people.
 void name_dmabuf(int dmabuf, const std::string& name);
 
+/// Bytes of it; 0: it is no dma-buf. Asks nothing that a file system in user space could answer, or keep
+/// waiting.
+uint64_t size_if_dmabuf(int fd);
+
 /// "exp_name" of /proc/self/fdinfo/N: "udmabuf", "system", …; empty when it is no dma-buf.
 std::string dmabuf_exporter(int dmabuf_fd);
 /// What name_dmabuf() or anybody else named it, up to a newline; empty without a name.

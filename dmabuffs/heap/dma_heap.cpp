@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include <cstring>
 #include <utility>
 
 #include "dmabuffs/base/io.h"
@@ -47,10 +48,15 @@ Result<void> DmaHeapStorage::publish(const std::string& name) {
 
 Result<std::span<std::byte>> DmaHeapStorage::map() {
   const std::lock_guard lock(mutex_);
-  if (!mapping_) {
-    mapping_ =
-        TRY(about("dma-heap buffer", Mapping::of_file(dmabuf_.get(), 0, bytes_, PROT_READ | PROT_WRITE)));
-  }
+  if (mapping_) return mapping_.bytes();
+  const bool read_only = (::fcntl(dmabuf_.get(), F_GETFL) & O_ACCMODE) == O_RDONLY;
+  auto mapped = Mapping::of_file(dmabuf_.get(), 0, bytes_, read_only ? PROT_READ : PROT_READ | PROT_WRITE);
+  if (!mapped && mapped.error().code != ENOMEM)
+    return fail(
+        EIO, std::string("dma-buf: its memory is not for the CPU, the exporter does not let it be mapped (") +
+                 std::strerror(mapped.error().code) +
+                 "); devices can use it: hand it to a program by `dmabuffs exec`");
+  mapping_ = TRY(about("dma-buf", std::move(mapped)));
   return mapping_.bytes();
 }
 
@@ -65,6 +71,16 @@ Result<std::unique_ptr<Storage>> DmaHeap::create(uint64_t size, uid_t uid) {
   auto heap = TRY(about(name(), open_node(node())));
   auto reservation = TRY(about(name(), budget().reserve(uid, bytes)));
   return TRY(DmaHeapStorage::make(heap.get(), node(), bytes, std::move(reservation)));
+}
+
+Result<void> DmaHeap::check_cpu(uid_t uid) {
+  if (maps_) return {};
+  const auto page = create(kPage, uid);
+  if (!page) return {};  // the buffer itself will say why
+  const auto mapped = (*page)->map();
+  if (!mapped && mapped.error().code == EIO) return Failure(mapped.error());
+  maps_ = mapped.has_value();
+  return {};
 }
 
 }  // namespace dmabuffs

@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -31,6 +32,7 @@ class DmaHeapStorage final : public Storage {
   /// EBUSY, but for the capacity it has.
   Result<void> resize(uint64_t capacity) override;
   Result<void> publish(const std::string& name) override;
+  /// To be read only where the descriptor is. EIO: its exporter lets no CPU touch it.
   Result<std::span<std::byte>> map() override;
   void unmap() override;
 
@@ -49,6 +51,10 @@ class DmaHeap final : public Heap {
       : Heap(budget, HeapKind::DmaHeap, node.substr(node.rfind('/') + 1), node) {}
 
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
+  Result<void> check_cpu(uid_t uid) override;
+
+ private:
+  std::atomic<bool> maps_{false};  // as was seen once
 };
 
 }  // namespace dmabuffs

@@ -56,8 +56,8 @@ class Storage {
   [[nodiscard]] virtual uint64_t huge_bytes() const { return 0; }
 };
 
-enum class HeapKind { Memfd, Udmabuf, DmaHeap, Module };
-const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap", "module"
+enum class HeapKind { Memfd, Udmabuf, DmaHeap, Module, Import };
+const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap", "module", "import"
 
 /// Owner, group and permission bits a heap directory takes from its device node.
 struct HeapAccess {
@@ -87,6 +87,9 @@ class Heap {
   /// growable(). Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node),
   /// ENODEV (it is gone), EIO.
   virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
+  /// EIO: no CPU may touch the memory of this heap, so what is written could never come to lie in it. May
+  /// make a page of it, for `uid`, to find out.
+  virtual Result<void> check_cpu(uid_t /*uid*/) { return {}; }
 
   /// Whether this kernel shows importers that go by the CPU other bytes than are in huge pages of its memory.
   [[nodiscard]] virtual bool misleads_importers() const { return false; }
@@ -151,6 +154,9 @@ class HeapRegistry {
   /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, direct with the kernel module, one a node of
   /// /dev/dma_heap. A Heap object stays the same while its node is there. Sorted by name.
   virtual std::vector<std::shared_ptr<Heap>> scan() = 0;
+  /// The heap that "cma" is another name of: the kernel's default area, under whatever name this machine
+  /// has it. Empty: there is none, or one that is really called so.
+  virtual std::string cma() = 0;
   /// nullptr when there is none of that name (looks anew).
   virtual std::shared_ptr<Heap> find(const std::string& name) = 0;
   /// Names asked for by --heap that the machine lacks.

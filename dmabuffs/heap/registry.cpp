@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -27,6 +28,8 @@ const char* to_string(HeapKind kind) {
       return "dma-heap";
     case HeapKind::Module:
       return "module";
+    case HeapKind::Import:
+      return "import";
   }
   return "unknown";
 }
@@ -47,6 +50,20 @@ namespace {
 const char* const kMemfd = "memfd";
 const char* const kUdmabuf = "udmabuf";
 const char* const kModuleNode = "/dmabuf_file";
+
+const char* const kCma = "cma";
+/// What the heap of the default CMA area is called: since 6.17 the first; before by where the area comes from
+/// (Documentation/userspace-api/dma-buf-heaps.rst).
+constexpr std::array kCmaNames{"default_cma_region", "linux,cma", "reserved", "default-pool"};
+
+/// See HeapRegistry::cma.
+template <class Names>
+std::string default_cma(const Names& there) {
+  if (there.contains(kCma)) return {};
+  const auto* const found =
+      std::ranges::find_if(kCmaNames, [&](const char* name) { return there.contains(name); });
+  return found == kCmaNames.end() ? std::string() : *found;
+}
 
 Result<HugeUse> parse_huge(const std::string& value) {
   if (value == "auto") return HugeUse::Auto;
@@ -95,12 +112,21 @@ class MachineHeaps final : public HeapRegistry {
     return at == heaps_.end() ? nullptr : at->second;
   }
 
+  std::string cma() override {
+    const std::lock_guard lock(mutex_);
+    look();
+    return default_cma(heaps_);
+  }
+
   std::vector<std::string> missing() override {
     const std::lock_guard lock(mutex_);
     look();
     std::vector<std::string> names;
-    for (const HeapOption& option : asked_)
-      if (!option.if_present && heaps_.count(option.name) == 0) names.push_back(option.name);
+    for (const HeapOption& option : asked_) {
+      const bool there =
+          heaps_.contains(option.name) || (option.name == kCma && !default_cma(heaps_).empty());
+      if (!option.if_present && !there) names.push_back(option.name);
+    }
     return names;
   }
 
@@ -133,6 +159,7 @@ class MachineHeaps final : public HeapRegistry {
     std::set<std::string> wanted;
     std::set_intersection(names.begin(), names.end(), only_.begin(), only_.end(),
                           std::inserter(wanted, wanted.end()));
+    if (const std::string cma = default_cma(names); only_.contains(kCma) && !cma.empty()) wanted.insert(cma);
     return wanted;
   }
 

@@ -86,6 +86,11 @@ Error Shares::used_up(unsigned kind, uid_t uid, uint64_t has) const {
                         " of the daemon's memory; a user may have " + size_text(most_[kind] / 2) +
                         ", and all but the mount's owner together " + size_text(most_[kind]) +
                         "; remove some"};
+  if (kind == kAddresses)
+    return {ENOSPC, "imported dma-bufs of " + user + " take " + size_text(has) +
+                        " of the daemon's address space; a user may have " + size_text(most_[kind] / 2) +
+                        ", and all but the mount's owner together " + size_text(most_[kind]) +
+                        "; remove some"};
   return {ENOSPC, "buffers and open files of " + user + " take " + std::to_string(has) +
                       " of the daemon's descriptors; a user may have " + std::to_string(most_[kind] / 2) +
                       ", and all but the mount's owner together " + std::to_string(most_[kind]) +

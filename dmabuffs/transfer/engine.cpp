@@ -77,6 +77,12 @@ FilePiece::Target target_of(const Buffer& buffer, const Lease& lease) {
   return {lease.bytes(), lease.needs_populate(), std::move(why), lease.dmabuf()};
 }
 
+/// What was not read as it was is not stored.
+Outcome intact(const Lease& lease, Outcome outcome) {
+  if (auto is = lease.intact(); !is) return failure(std::move(is.error()));
+  return outcome;
+}
+
 /// Makes what was moved count; what can't be committed was not stored.
 Outcome commit(Lease& lease, Outcome outcome) {
   if (outcome.bytes == 0) return outcome;
@@ -242,7 +248,7 @@ Outcome Engine::State::save(const Copy& copy, uint64_t length) {
   auto lease = lease_for_reading(buffer, copy.from_offset, length);
   if (!lease) return failure(std::move(lease.error()));
   if (!*lease) return {};
-  return FilePiece(shop, known, setting, target_of(buffer, **lease)).run();
+  return intact(**lease, FilePiece(shop, known, setting, target_of(buffer, **lease)).run());
 }
 
 Outcome Engine::State::copy_buffers(const Copy& copy, uint64_t length) {
@@ -268,6 +274,7 @@ Outcome Engine::State::copy_buffers(const Copy& copy, uint64_t length) {
   outcome.add(copy_memory(shop, {bytes, (*source)->needs_populate()},
                           {memory.bytes().first(bytes.size()), memory.needs_populate()}, copy.cancel),
               Path::MemoryCopy);
+  outcome = intact(**source, std::move(outcome));
   return commit(memory, std::move(outcome));
 }
 

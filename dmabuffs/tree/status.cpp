@@ -13,6 +13,7 @@
 #include <map>
 
 #include "dmabuffs/control/message.h"
+#include "dmabuffs/heap/import_heap.h"
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/caller_rights.h"
 #include "dmabuffs/tree/heaps/buffer_file.h"
@@ -101,6 +102,7 @@ Json settings(const MountContext& context, bool trusted) {
 class Inventory {
  public:
   Inventory(MountContext& context, const Caller& caller) : reader_(caller) {
+    rows_[ImportHeap::kName] = {to_string(HeapKind::Import), true};
     for (const auto& heap : context.heaps->scan()) row(*heap);
   }
 
@@ -131,6 +133,9 @@ class Inventory {
                       {"bytes", row.bytes}});
     return list;
   }
+
+  /// Bytes of dma-bufs that others have made.
+  [[nodiscard]] uint64_t imported() const { return rows_.at(ImportHeap::kName).bytes; }
 
   /// The text of `object` with a first member "buffers".
   [[nodiscard]] std::string text_with(const Json& object) const {
@@ -257,7 +262,8 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
              {{"limit", context.budget.limit()},
               {"used", context.budget.used()},
               {"recycled", context.recycler.held()},
-              {"held_elsewhere", context.recycler.held_elsewhere()}}},
+              {"held_elsewhere", context.recycler.held_elsewhere()},
+              {"imported", inventory.imported()}}},
             {"through_daemon",
              {{"read_bytes", context.read_bytes.load()}, {"written_bytes", context.written_bytes.load()}}},
             {"passthrough",

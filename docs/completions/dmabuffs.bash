@@ -3,7 +3,7 @@
 
 _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
-    local commands='mount umount cp exec info ps status socket doctor help'
+    local commands='mount umount cp exec import info ps status socket doctor help'
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     COMPREPLY=()
@@ -46,6 +46,7 @@ _dmabuffs() {
         umount | unmount) options='--lazy' ;;
         cp) options='--require-direct --no-progress --json --recursive --force --preserve --verbose' ;;
         exec) options='--fd --require-dmabuf --huge --files --heap --heap-if-present --require-direct -o --' ;;
+        import) options='--pid --fd --rw' ;;
         info | status) options='--json' ;;
         doctor) options='--json --fix' ;;
         esac
@@ -62,7 +63,7 @@ _dmabuffs() {
         done < <(awk '/ - fuse\.dmabuffs / { print $5 }' /proc/self/mountinfo)
         [[ ${COMPREPLY[*]-} ]] || mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-    cp | info) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    cp | import | info) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
     compopt -o filenames 2>/dev/null
 }

@@ -33,7 +33,7 @@ for i in range(int(count)):
     except ConnectionResetError:  # comes before the last words of a daemon that left something unread
         said = s.recv(65536)
     reply = json.loads(said)
-    replies += reply["ok"] if body["op"] == "hello" else "FUSE" in reply["message"] or reply["code"] == "EBUSY"
+    replies += reply["ok"] if body["op"] == "hello" else "FUSE" in reply["message"] or "is no dma-buf" in reply["message"] or reply["code"] == "EBUSY"
     s.close()
     if body["op"] == "copy":
         os.close(target)  # or it is held by this process, which hangs at its end
@@ -50,6 +50,8 @@ pass_it 65534 '{"op":"copy"}' 40
 check 'a file on FUSE is refused to a stranger' test "$out" = 40
 pass_it 0 '{"op":"copy"}' 10
 check 'and to root' test "$out" = 10
+pass_it 65534 '{"op":"import"}' 10
+check 'and is no dma-buf to import' test "$out" = 10
 check 'no descriptor of it is in the daemon' refuses bash -c "ls -l /proc/$daemon/fd | grep -q '$T/hang'"
 check 'no thread of the daemon hangs' no_thread_hangs
 run timeout 60 "$DMABUFFS" info "$heap/to"

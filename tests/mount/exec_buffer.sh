@@ -124,7 +124,7 @@ says 'it says what the buffer is' 0 '300000 bytes of no dma-buf'
 is 'and has filled it' "$(tr -d x <"$heap/other" | wc -c)" 0
 run ./hold "$heap/empty"
 says 'an error is a sentence' 1 'empty, so it has no memory to hand out'
-is 'the library exports its functions only' "$(nm -D --defined-only "$DMABUFFS_BUILD/libdmabuffs.so" | grep -c ' T ')" 6
+is 'the library exports its functions only' "$(nm -D --defined-only "$DMABUFFS_BUILD/libdmabuffs.so" | grep -c ' T ')" 7
 ldd "$DMABUFFS_BUILD/libdmabuffs.so" >needed
 check 'and needs no FUSE' refuses grep fuse needed
 cat >use.py <<'EOF'

@@ -41,7 +41,7 @@ check 'a file copied in and out is the same' "${run[@]}" --files "d=$T/data" -- 
 check 'what it wrote through files/ is on the host' cmp "$T/data/in" "$T/data/out"
 check '--files twice shows both directories' "${run[@]}" --files "a=$T/data" --files "b=$T" -- \
     sh -c 'test -d "$DMABUFFS_MOUNT/files/a" && test -d "$DMABUFFS_MOUNT/files/b"'
-check '--heap shows that heap alone' "${run[@]}" --heap memfd -- sh -c '[ "$(ls "$DMABUFFS_MOUNT/heaps")" = memfd ]'
+check '--heap shows that heap alone' "${run[@]}" --heap memfd -- sh -c '[ "$(ls "$DMABUFFS_MOUNT/heaps" | xargs)" = "import memfd" ]'
 check 'the directory is gone afterwards' clean
 check 'the daemon is gone afterwards' no_daemon
 check 'the command has no capability that its caller lacks' \

@@ -57,7 +57,7 @@ for words in '--heap-if-present none-such' '-o heap_if_present=none-such'; do
     read -ra words <<<"$words"
     check "a heap that may come: ${words[0]}" "$DMABUFFS" mount "${words[@]}" "$place"
     check 'so it is mounted' is_mounted "$place"
-    is 'and shows none' "$(ls "$place/heaps")" ''
+    is 'and shows none' "$(ls "$place/heaps")" import
     "$DMABUFFS" umount "$place"
 done
 ln -s place "$T/link"

@@ -130,11 +130,13 @@ struct Mount {
   Mount(const Mount&) = delete;
   Mount& operator=(const Mount&) = delete;
 
-  /// Names of the heaps that the caller may use, memfd first: the one that every machine has.
+  /// Names of the heaps that the caller may make files in, memfd first: the one that every machine has.
   [[nodiscard]] std::vector<std::string> heaps() const {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(at + "/heaps"))
-      if (::access(entry.path().c_str(), W_OK) == 0) names.push_back(entry.path().filename());
+      if (::access(entry.path().c_str(), W_OK) == 0 && !entry.is_symlink() &&
+          entry.path().filename() != "import")
+        names.push_back(entry.path().filename());
     std::ranges::sort(names);
     std::ranges::stable_partition(names, [](const std::string& name) { return name == "memfd"; });
     return names;

@@ -27,7 +27,11 @@ mode_t current_umask() {
 /// In a mount only heaps and files/ take new files; of the rest the kernel says no more than EPERM.
 Failure not_created(int code, const std::string& name) {
   if (code == EPERM && mount_of(name.substr(0, name.rfind('/') + 1) + "."))
-    return fail(code, name + ": nothing can be made there; buffers live below heaps/HEAP/");
+    return fail(
+        code,
+        name +
+            ": nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
+            "import` makes files)");
   return path_error(code, name);
 }
 
@@ -153,10 +157,11 @@ void FileCopier::take_back(Side& side) {
   made_.erase({side.st.st_dev, side.st.st_ino});
 }
 
-Result<void> FileCopier::empty(Side& side) {
-  if (S_ISREG(side.st.st_mode) && side.st.st_size > 0 && ::ftruncate(side.fd.get(), 0) != 0)
-    return path_error(errno, side.name);
-  return {};
+Result<void> FileCopier::empty(Side& side, const Side& from) {
+  if (!S_ISREG(side.st.st_mode) || side.st.st_size == 0 || ::ftruncate(side.fd.get(), 0) == 0) return {};
+  // An imported dma-buf keeps its size: what has the same comes to lie over it.
+  if (errno == EPERM && side.mount && side.st.st_size == from.st.st_size) return {};
+  return path_error(errno, side.name);
 }
 
 Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
@@ -169,7 +174,7 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   if (for_daemon) {
     TRY(check_direct(*mount, from, to));
   }
-  TRY(empty(to));
+  TRY(empty(to, from));
   if (!for_daemon) return by_itself(from, to, tally);
   auto done = TRY(through_daemon(*mount, from, to, tally));
   if (done) return {};

@@ -70,7 +70,7 @@ class FileCopier {
   Result<void> look(Side& side);
   Result<void> check_overwrite(const struct stat& to, const std::string& name, const Side& from) const;
   Result<void> move(Side& from, Side& to, CopyTally& tally);
-  Result<void> empty(Side& side);
+  Result<void> empty(Side& side, const Side& from);
   void take_back(Side& side);
   using Waiting = ControlClient::Waiting;
   Result<Message> ask(const MountEntry& mount, const Side& from, const Side& to, Json request,

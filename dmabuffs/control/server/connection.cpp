@@ -69,7 +69,7 @@ namespace {
 
 constexpr int kSilenceMs = 5 * 60 * 1000;  // a forgotten client must not hold a thread for ever
 constexpr int kProgressMs = 500;
-constexpr std::array kOperations{"hello", "copy", "info", "descriptor", "status"};
+constexpr std::array kOperations{"hello", "copy", "info", "descriptor", "import", "status"};
 
 /// The text in a sealed memory file: longer than a message can be.
 Result<UniqueFd> in_memory(const std::string& text) {
@@ -138,6 +138,7 @@ bool ControlConnection::answer(Message message) {
   if (operation == "copy") return copy(std::move(message));
   if (operation == "info") return info(message);
   if (operation == "descriptor") return descriptor(message);
+  if (operation == "import") return import(std::move(message));
   if (operation == "status") return status();
   // What it was for has ended, and the reply to that is all the client waits for.
   if (operation == "cancel") return true;
@@ -180,6 +181,26 @@ bool ControlConnection::descriptor(const Message& message) {
   about->update({{"ok", true}, {"moved", handed->moved}});
   const int fd = handed->fd.get();
   return reply(*about, {&fd, 1});
+}
+
+/// The door has seen that what came is dma-bufs.
+bool ControlConnection::import(Message message) {
+  const auto file = message.body.find("file");
+  const auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
+  if (!named) return reply(error_reply(named.error()));
+  if ((named->flags & O_ACCMODE) == O_RDONLY)
+    return reply(error_reply({EBADF, "\"ticket\": the file is not open for writing"}));
+  auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
+  if (!buffer) return reply(error_reply({EINVAL, "not a file below heaps/import"}));
+  const auto index = number_of(message.body, "fd");
+  if (!index || *index >= message.fds.size())
+    return reply(error_reply({EINVAL, "\"fd\": must be the index of a descriptor passed with the message"}));
+  const auto imported = buffer->import(std::move(message.fds[*index]), flag_of(message.body, "writable"));
+  if (!imported) return reply(error_reply(imported.error()));
+  auto about = describe(*buffer, peer_.caller());
+  if (!about) return reply(error_reply(about.error()));
+  about->update({{"ok", true}});
+  return reply(*about);
 }
 
 bool ControlConnection::status() {

@@ -40,6 +40,7 @@ class ControlConnection {
   bool hear(ControlCopy& running);
   bool info(const Message& message);
   bool descriptor(const Message& message);
+  bool import(Message message);
   bool status();
   bool hello();
   [[nodiscard]] ControlScope scope() const { return {context_, find_, peer_}; }

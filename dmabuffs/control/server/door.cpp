@@ -10,6 +10,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "dmabuffs/base/patience.h"
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/peer.h"
+#include "dmabuffs/heap/device.h"
 
 namespace dmabuffs {
 
@@ -68,6 +70,16 @@ Result<void> check(int fd, bool trusted, MountTypes& types) {
   if (!S_ISREG(st.stx_mode) && !S_ISBLK(st.stx_mode))
     return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
   return {};
+}
+
+/// Asks the kernel only.
+Result<void> check_dmabuf(int fd) {
+  if (size_if_dmabuf(fd) > 0) return {};
+  std::string path(256, '\0');
+  const ssize_t length =
+      ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path.data(), path.size());
+  path.resize(std::max<ssize_t>(length, 0));
+  return fail(EINVAL, "passed descriptor: " + printable(path) + " is no dma-buf");
 }
 
 /// One client that is served.
@@ -125,9 +137,12 @@ class Service {
     const auto request = parse_message(**text);
     if (!request) return refuse(request.error());
     std::vector<int> wanted;
-    const bool copies = passes_files(*request);
-    for (size_t i = before; copies && i < kept_.size(); ++i) {
-      if (auto harmless = check(kept_[i].get(), trusted_, types_); !harmless) return refuse(harmless.error());
+    const bool imports = text_of(*request, "op") == "import";
+    const bool passes = imports || passes_files(*request);
+    for (size_t i = before; passes && i < kept_.size(); ++i) {
+      const int fd = kept_[i].get();
+      auto harmless = imports ? check_dmabuf(fd) : check(fd, trusted_, types_);
+      if (!harmless) return refuse(harmless.error());
       wanted.push_back(kept_[i].get());
     }
     const auto sent = send_text(daemon_.get(), **text, wanted);

@@ -4,6 +4,8 @@
 #include <linux/limits.h>
 #include <sys/xattr.h>
 
+#include "dmabuffs/buffer/imported_buffer.h"
+#include "dmabuffs/heap/device.h"
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
 #include "dmabuffs/tree/heaps/open_buffer.h"
@@ -24,10 +26,10 @@ struct timespec ctime_of(int fd) {
   return ::fstat(fd, &st) == 0 ? st.st_ctim : timespec{};
 }
 
-/// Descriptors of the daemon's that a buffer may take: a memfd; or a dma-buf, a udmabuf's memfd and the
-/// kernel module's file.
+/// Descriptors of the daemon's that a buffer may take: a memfd or what was imported; or a dma-buf, a
+/// udmabuf's memfd and the kernel module's file.
 uint64_t descriptors_of(const Heap& heap) {
-  return heap.is_dmabuf() ? 3 : 1;
+  return heap.is_dmabuf() && heap.kind() != HeapKind::Import ? 3 : 1;
 }
 }  // namespace
 
@@ -129,6 +131,20 @@ void BufferFile::end_passing() {
 bool BufferFile::held_elsewhere() const {
   const auto held = buffer();
   return held && held->held_elsewhere();
+}
+
+Result<void> BufferFile::import(UniqueFd dmabuf, bool writable) {
+  const auto use = TRY(opened());
+  auto* imported = dynamic_cast<ImportedBuffer*>(use.buffer().get());
+  if (imported == nullptr)
+    return fail(EINVAL, "a dma-buf is imported below heaps/import, not below heaps/" + heap_->name());
+  auto addresses = TRY(context_.shares.take_addresses(maker_, size_if_dmabuf(dmabuf.get())));
+  TRY(imported->take(std::move(dmabuf)));
+  const std::lock_guard lock(mutex_);
+  addresses_ = std::move(addresses);
+  attributes_.mode = S_IFREG | (writable ? 0600 : 0400);
+  attributes_.touch();
+  return {};
 }
 
 void BufferFile::closed() {

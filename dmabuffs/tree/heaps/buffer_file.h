@@ -59,6 +59,9 @@ class BufferFile : public HeapEntry {
   /// open past the daemon.
   Result<Buffer::HandedOut> hand_out(bool huge, const OpenFile& asked_by);
   [[nodiscard]] bool held_elsewhere() const;
+  /// An empty file of the heap "import" becomes `dmabuf` (see ImportedBuffer::take), for its owner to read,
+  /// and to write with `writable`. EINVAL: of another heap.
+  Result<void> import(UniqueFd dmabuf, bool writable);
 
   // For its open files.
   /// Whether one more may read and write past the daemon: not what was handed out, whose size only the daemon
@@ -84,6 +87,7 @@ class BufferFile : public HeapEntry {
   std::unique_ptr<Freeing::Expected> leaving_;  // ends after the buffer, so when its memory is free
   // Guarded by mutex_:
   std::shared_ptr<const Share> descriptors_;  // memory that was handed out shares it
+  Share addresses_;                           // of what was imported
   std::shared_ptr<Buffer> buffer_;
   struct timespec keeper_made_ {};  // ctime of the inode that keeps the times when it was new
   std::map<std::string, std::string> xattrs_;

@@ -185,6 +185,11 @@ Result<void> HeapDirectory::add(const std::string& name, const NodePtr& child) {
 
 Result<Node::Created> HeapDirectory::create(const Caller& caller, const std::string& name, mode_t mode,
                                             int flags) {
+  if (tree_->heap->kind() == HeapKind::Import) {
+    const auto refused = tree_->heap->create(0, caller.uid);
+    tree_->context.engine.counters().refuse(refused.error().message);
+    return Failure(refused.error());
+  }
   auto share = TRY(share_of(caller, name));
   auto file = new_buffer(caller, mode, std::move(share));
   auto open = file->open(caller, flags);  // before it has a name: what can't be opened is not there

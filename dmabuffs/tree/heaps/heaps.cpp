@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 
+#include "dmabuffs/heap/import_heap.h"
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
 
@@ -12,12 +13,39 @@ namespace dmabuffs {
 
 namespace {
 
-/// heaps/: asks the registry anew at each listing and lookup. A heap whose device is gone stays while buffers
-/// are in it.
+constexpr const char* kCma = "cma";
+
+/// heaps/cma: a link to the heap that is meant.
+class CmaLink : public Node {
+ public:
+  explicit CmaLink(MountContext& context) : Node(context.numbers.next()), context_(context) {}
+
+  [[nodiscard]] double timeout() const override { return 1; }
+  Result<struct stat> getattr(const Caller&, OpenFile*) override {
+    struct stat st = Attributes{context_.owner_uid, context_.owner_gid, S_IFLNK | 0777}.to_stat(ino(), 1);
+    st.st_size = static_cast<off_t>(context_.heaps->cma().size());
+    return st;
+  }
+  Result<std::string> readlink(const Caller&) override {
+    std::string heap = context_.heaps->cma();
+    if (heap.empty()) return fail(ENOENT, "heaps/cma: this machine has no CMA heap any more");
+    return heap;
+  }
+
+ private:
+  MountContext& context_;
+};
+
+/// heaps/: the heap "import", and those of the registry, which is asked anew at each listing and lookup. A
+/// heap whose device is gone stays while buffers are in it.
 class Heaps : public HeapsRoot {
  public:
   explicit Heaps(MountContext& context)
-      : HeapsRoot(context.numbers.next()), context_(context), made_(time_now()) {}
+      : HeapsRoot(context.numbers.next()),
+        context_(context),
+        made_(time_now()),
+        import_(std::make_shared<ImportHeap>(context.budget)),
+        cma_(std::make_shared<CmaLink>(context)) {}
 
   [[nodiscard]] double timeout() const override { return 1; }
 
@@ -28,7 +56,8 @@ class Heaps : public HeapsRoot {
   }
 
   Result<NodePtr> lookup(const Caller&, const std::string& name) override {
-    const auto heap = context_.heaps->find(name);
+    const auto heap = name == ImportHeap::kName ? import_ : context_.heaps->find(name);
+    if (name == kCma && !heap && !context_.heaps->cma().empty()) return cma_;
     const std::lock_guard lock(mutex_);
     auto directory = directory_of(name, heap);
     if (!directory) return fail(ENOENT, "heaps/" + name + ": no such heap on this machine");
@@ -52,7 +81,10 @@ class Heaps : public HeapsRoot {
 
  private:
   std::vector<DirectoryEntry> entries() {
-    const auto found = context_.heaps->scan();
+    auto found = context_.heaps->scan();
+    std::erase_if(found, [](const auto& heap) { return heap->name() == ImportHeap::kName; });
+    found.push_back(import_);
+    const bool has_cma = !context_.heaps->cma().empty();
     const std::lock_guard lock(mutex_);
     std::set<std::string> there;
     for (const auto& heap : found) {
@@ -68,6 +100,7 @@ class Heaps : public HeapsRoot {
       entries.push_back({at->first, at->second->ino(), S_IFDIR});
       ++at;
     }
+    if (has_cma) entries.push_back({kCma, cma_->ino(), S_IFLNK});
     return entries;
   }
 
@@ -85,6 +118,8 @@ class Heaps : public HeapsRoot {
 
   MountContext& context_;
   struct timespec made_;
+  const std::shared_ptr<Heap> import_;  ///< hides a dma-heap of that name
+  const NodePtr cma_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<HeapDirectory>> directories_;
 };

@@ -9,6 +9,8 @@
  * be moved, and says EBUSY if any may not; "unpinned", how many accesses began or
  * ended while nobody had the buffer pinned; "hold", during which accesses of the
  * waiting kind don't begin.
+ *
+ * Memory that no CPU may touch is exported as by drivers/tee/tee_heap.c.
  */
 #include <linux/delay.h>
 #include <linux/dma-buf.h>
@@ -33,6 +35,8 @@ struct kind {
 	bool built_in;		/* it seems to be part of the kernel */
 	bool moves;
 	bool waits;
+	bool no_cpu;
+	bool gone;		/* whoever touches a mapping gets SIGBUS */
 	unsigned int order;	/* of its allocations, without __GFP_COMP */
 	enum table_kind table;
 	int attach_error;
@@ -215,12 +219,25 @@ static int end_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 	return 0;
 }
 
+static vm_fault_t fault_gone(struct vm_fault *fault)
+{
+	return VM_FAULT_SIGBUS;
+}
+
+static const struct vm_operations_struct gone_operations = {
+	.fault = fault_gone
+};
+
 static int map_user(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	const struct buffer *buffer = dmabuf->priv;
 	unsigned long address = vma->vm_start, at = vma->vm_pgoff;
 	int error = 0;
 
+	if (buffer->kind->gone) {
+		vma->vm_ops = &gone_operations;
+		return 0;
+	}
 	for (; !error && address < vma->vm_end; address += PAGE_SIZE, at++)
 		error = remap_pfn_range(vma, address, page_to_pfn(buffer->pages[at]), PAGE_SIZE,
 					vma->vm_page_prot);
@@ -275,6 +292,20 @@ static const struct dma_buf_ops moving_operations = {
 	.unpin = unpin,
 };
 
+static const struct dma_buf_ops protected_operations = {
+	.attach = attach,
+	.map_dma_buf = map,
+	.unmap_dma_buf = unmap,
+	.release = release
+};
+
+static const struct dma_buf_ops *operations_of(const struct kind *kind)
+{
+	if (kind->no_cpu)
+		return &protected_operations;
+	return kind->moves ? &moving_operations : &buffer_operations;
+}
+
 static struct buffer *buffer_new(const struct kind *kind, unsigned int pages)
 {
 	unsigned int count = ALIGN(pages, 1 << kind->order);
@@ -303,7 +334,7 @@ static int export(const struct kind *kind, u64 length, u32 flags)
 	if (!buffer)
 		return -ENOMEM;
 	info.exp_name = kind->exporter;
-	info.ops = kind->moves ? &moving_operations : &buffer_operations;
+	info.ops = operations_of(kind);
 	info.size = PAGE_ALIGN(length);
 	info.flags = flags & O_ACCMODE;
 	info.priv = buffer;
@@ -360,6 +391,10 @@ static struct kind kinds[] = {
 	KIND("system_half", "system", .built_in = true, .table = HALF),
 	KIND("system_short_pages", "system", .built_in = true, .table = SHORT_PAGES),
 	KIND("system_no_references", "system", .built_in = true, .order = 4),
+	/* For what a mount makes of their names. */
+	KIND("protected,secure-video", "tee", .no_cpu = true),
+	KIND("linux,cma", "cma"),
+	KIND("gone", "foreign", .gone = true),
 	KIND("udmabuf_waits", "udmabuf", .built_in = true, .waits = true),
 };
 

@@ -65,6 +65,25 @@ TEST_CASE("heaps are found anew at each scan, and keep their identity while thei
   CHECK(registry->find("system") != system);
 }
 
+TEST_CASE("cma is the heap of the default area, whatever that is called") {
+  Budget budget(generous());
+  const FakePlaces machine;
+  machine.add("dma_heap/system");
+  const auto registry = machine.registry(budget), only = machine.registry(budget, {{"cma", {}}});
+  CHECK(registry->cma().empty());
+  CHECK(only->missing() == Names{"cma"});
+  machine.add("dma_heap/reserved");
+  CHECK(registry->cma() == "reserved");
+  machine.add("dma_heap/default_cma_region");  // as where the kernel keeps the old name, too
+  CHECK(registry->cma() == "default_cma_region");
+  CHECK(names(*only) == Names{"default_cma_region"});
+  CHECK(only->cma() == "default_cma_region");
+  CHECK(only->missing().empty());
+  machine.add("dma_heap/cma");
+  CHECK(registry->cma().empty());
+  CHECK(names(*only) == Names{"cma"});
+}
+
 TEST_CASE("a dma-heap called like a heap of our own is hidden by it") {
   Budget budget(generous());
   const FakePlaces machine;

@@ -8,7 +8,7 @@ using namespace dmabuffs;
 
 TEST_CASE("a user's names and descriptors end at half of what all but the owner may have") {
   Budget budget({uint64_t{1} << 30, 0, 1});
-  Shares shares(budget, {1000, 20, 1});
+  Shares shares(budget, {1000, 20, 1, 4000});
   auto first = shares.take_name(1000, 500);
   REQUIRE(first);
   const auto more = shares.take_name(1000, 1);
@@ -22,6 +22,8 @@ TEST_CASE("a user's names and descriptors end at half of what all but the owner 
   CHECK(shares.take_name(1, 100000));      // the owner
   CHECK(shares.take_descriptors(1000, 10));
   CHECK_FALSE(shares.take_descriptors(1000, 11));
+  CHECK(shares.take_addresses(1000, 2000));
+  CHECK_FALSE(shares.take_addresses(1000, 2001));
   SECTION("what goes is free again") {
     *second = Share();
     CHECK(shares.take_name(1002, 500));

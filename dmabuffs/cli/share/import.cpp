@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/// `dmabuffs import [--rw] [--pid PID] --fd N FILE`: makes a file of a dma-buf that a program has.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/output.h"
+#include "dmabuffs/control/client.h"
+#include "dmabuffs/control/dmabuffs.h"
+
+namespace dmabuffs::cli {
+
+namespace {
+
+/// A copy, with the rights of this process: the daemon takes nothing from others.
+Result<UniqueFd> fetch(pid_t pid, int number) {
+  const std::string process = "process " + std::to_string(pid);
+  const UniqueFd owner(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!owner && (errno == ESRCH || errno == EINVAL)) return fail(errno, process + ": there is none");
+  if (!owner) return fail_errno(errno, process);
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_getfd, owner.get(), number, 0)));
+  if (fd) return fd;
+  switch (errno) {
+    case EBADF:
+      return fail(EBADF, process + ": it has no descriptor " + std::to_string(number));
+    case EPERM:
+      return fail(EPERM, process +
+                             ": its descriptors are not yours to take (as with ptrace(2): for its own user, "
+                             "where kernel.yama.ptrace_scope is 0, and for root)");
+    case ESRCH:
+      return fail(ESRCH, process + ": it has ended");
+    default:
+      return fail_errno(errno, process + ", descriptor " + std::to_string(number));
+  }
+}
+
+Result<void> import(const ImportOptions& options) {
+  UniqueFd fetched;
+  if (options.pid)
+    fetched = TRY(fetch(*options.pid, options.fd));
+  else if (::fcntl(options.fd, F_GETFD) < 0)
+    return fail(EBADF, "descriptor " + std::to_string(options.fd) + ": not open here; --pid names its owner");
+  TRY(check_answers(options.path));
+  const unsigned flags = options.writable ? DMABUFFS_WRITABLE : 0;
+  if (dmabuffs_import(fetched ? fetched.get() : options.fd, options.path.c_str(), flags, nullptr) != 0)
+    return fail(errno, dmabuffs_error());
+  return {};
+}
+
+}  // namespace
+
+int run_import(const ImportOptions& options) {
+  const auto done = import(options);
+  return done ? 0 : report("import: " + done.error().message);
+}
+
+}  // namespace dmabuffs::cli
