@@ -4,8 +4,8 @@
 
 namespace dmabuffs {
 
-/// For a thread that is started meanwhile: the process's signals belong to its main thread. But for SIGBUS, which
-/// is of what a thread does itself (base/bus_faults.h).
+/// For a thread that is started meanwhile: the process's signals belong to its main thread. But for SIGBUS,
+/// which is of what a thread does itself (base/bus_faults.h).
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
