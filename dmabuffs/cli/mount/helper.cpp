@@ -10,8 +10,8 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr std::array<std::string_view, 11> kCommands = {
-    "mount", "umount", "unmount", "cp", "exec", "info", "ps", "status", "socket", "doctor", "help"};
+constexpr std::array<std::string_view, 12> kCommands = {
+    "mount", "umount", "unmount", "cp", "exec", "import", "info", "ps", "status", "socket", "doctor", "help"};
 
 /// For mount(8), systemd or fstab's readers; a file system has no use for them.
 bool is_for_others(std::string_view option) {
