@@ -121,8 +121,14 @@ void BlockingPool::count(const Queue& queue, int more) {
 
 void BlockingPool::wait_for_work(std::unique_lock<std::mutex>& lock) {
   ++idle_;
-  for (queue_what_is_due(); next() == queues_.end() && (!stopping_ || queued_ > 0); queue_what_is_due())
-    later_.empty() ? wake_.wait(lock) : (void)wake_.wait_until(lock, later_.begin()->first);
+  for (queue_what_is_due(); next() == queues_.end() && (!stopping_ || queued_ > 0); queue_what_is_due()) {
+    if (later_.empty()) {
+      wake_.wait(lock);
+    } else {
+      const auto due = later_.begin()->first;  // a copy: another thread may take it away meanwhile
+      wake_.wait_until(lock, due);
+    }
+  }
   --idle_;
 }
 

@@ -117,8 +117,13 @@ TEST_CASE("work of one user never fills a pool: other users, the owner and the d
 }
 
 TEST_CASE("work for later takes no thread until then, and is done when the pool ends") {
-  std::atomic<int> early{0}, late{0}, other{0};
-  BlockingPool pool({.threads = 1, .owner = kOwner});
+  std::atomic<int> early{0}, late{0}, other{0}, running{0};
+  BlockingPool pool({.threads = 4, .owner = kOwner});
+  for (int i = 0; i < 4; ++i)  // so that all of its threads wait for what comes
+    pool.run(kOwner, [&] {
+      for (++running; running < 4;) std::this_thread::sleep_for(1ms);
+    });
+  REQUIRE(within(10s, [&] { return running == 4; }));
   for (int i = 0; i < 100; ++i) {
     REQUIRE(pool.run_later(
         1000, [&] { ++early; }, 50ms));
