@@ -25,6 +25,7 @@ docs/quickstart --demo-only --size 48 --dir "$T/demo" >"$T/out" 2>&1
 status=$?
 sed 's/^/# /' "$T/out"
 check 'the demo ends well' test $status = 0
+check 'no step of it is refused' test "$(grep -c '^cp: ' "$T/out")" = 0
 check 'it shows the copy into a buffer' grep -q '^\$ cp .*files/data/model.bin .*heaps/' "$T/out"
 check 'and back' grep -q '^\$ cp .*heaps/.* .*files/data/copy.bin' "$T/out"
 check 'which way the bytes took, and how fast' \
