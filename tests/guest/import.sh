@@ -96,7 +96,8 @@ for kind in udmabuf vgem; do
     says "$kind: what goes beyond is refused" 1 'Operation not permitted'
     check "$kind: what fits is there" cmp -n $size "$disk/long" "$file"
     cp "$T/second" "$disk/second"
-    check "$kind: dmabuffs cp of as many bytes" "$DMABUFFS" cp --no-progress "$disk/second" "$file"
+    equals "$kind: dmabuffs cp of as many bytes, by the kernel module" \
+        "$("$DMABUFFS" cp --json --require-direct "$disk/second" "$file" | jq -c .paths)" "{\"kernel-direct\":$size}"
     check "$kind: is over it" cmp "$T/second" "$file"
     equals "$kind: in the same dma-buf" "$(about "$file" inode)" "$inode"
     check "$kind: copied out to the disk" cp "$file" "$mnt/files/d/out"
