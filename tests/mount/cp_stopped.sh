@@ -20,6 +20,8 @@ run timeout -s KILL 100 "$DMABUFFS" cp "$heap/a" "$outside/b"
 says 'and cp out of it' 1 "$remedy"
 run timeout -s KILL 100 "$DMABUFFS" socket "$mnt"
 says 'and socket' 1 "$remedy"
+run timeout -s KILL 100 "$DMABUFFS" import --fd 0 "$mnt/heaps/import/a"
+says 'and import' 1 "$remedy"
 # Asked is the daemon itself: the kernel has just been told all attributes.
 kill -CONT "$daemon"
 mkdir "$T/other" "$data/dir"

@@ -9,7 +9,6 @@
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"
-#include "dmabuffs/control/client.h"
 #include "dmabuffs/control/dmabuffs.h"
 
 namespace dmabuffs::cli {
@@ -44,7 +43,6 @@ Result<void> import(const ImportOptions& options) {
     fetched = TRY(fetch(*options.pid, options.fd));
   else if (::fcntl(options.fd, F_GETFD) < 0)
     return fail(EBADF, "descriptor " + std::to_string(options.fd) + ": not open here; --pid names its owner");
-  TRY(check_answers(options.path));
   const unsigned flags = options.writable ? DMABUFFS_WRITABLE : 0;
   if (dmabuffs_import(fetched ? fetched.get() : options.fd, options.path.c_str(), flags, nullptr) != 0)
     return fail(errno, dmabuffs_error());
