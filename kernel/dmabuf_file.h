@@ -212,15 +212,15 @@ struct dmabuf_file_open {
  * until the same dma-buf is bound without this flag, which zeroes that.
  */
 #define DMABUF_FILE_BIND_HIDDEN		_BITUL(2)
-/* None comes after it, as if it had been mapped. */
-#define DMABUF_FILE_BIND_LAST		_BITUL(3)
+/* Nothing is written beyond it (EBUSY), as if it had been mapped: until the next BIND. */
+#define DMABUF_FILE_BIND_FULL		_BITUL(3)
 /* With DMABUF_FILE_BIND_KEEP: what is added is in the dma-buf already, and not zeroed. */
 #define DMABUF_FILE_BIND_FILLED		_BITUL(4)
 
 /**
  * struct dmabuf_file_bind - bind a dma-buf to a file that OPEN made
  * @size: sizeof(struct dmabuf_file_bind)
- * @flags: DMABUF_FILE_BIND_...; not HIDDEN and LAST together, FILLED only with KEEP
+ * @flags: DMABUF_FILE_BIND_...; not HIDDEN and FULL together, FILLED only with KEEP
  * @file_fd: the file, open for writing
  * @dmabuf_fd: the dma-buf, open for reading and writing; with
  *             DMABUF_FILE_BIND_REPLACE alone also -1, for none
@@ -229,17 +229,16 @@ struct dmabuf_file_open {
  *          what is added is zeroed; out: the file's length, also with ENOSPC
  *
  * With DMABUF_FILE_BIND_REPLACE or _KEEP and the dma-buf that is bound already only
- * the length, and whether it is hidden or the last, change.
+ * the length, and whether it is hidden or full, change.
  *
  * EBADF: a descriptor is none, or not open for what is needed.  EINVAL: flags that
  * don't go together; @file_fd is not of OPEN, or @dmabuf_fd no dma-buf; without
  * DMABUF_FILE_BIND_KEEP: @length is more than the dma-buf's size, or not 0 for none.
  * EBUSY: one is bound already; or it is to be replaced or hidden, and has been
- * mapped through the file, if only once, or is being mapped, or was the last.  ENOSPC:
- * the dma-buf is smaller than what is kept, or than @length.  EOPNOTSUPP: nothing is
- * known about the pages of this exporter.  ENOMEM.  EINTR: a fatal signal, or any while
- * a device is waited for.  What was bound stays so then; the other dma-buf may hold
- * anything.
+ * mapped through the file, if only once, or is being mapped.  ENOSPC: the dma-buf is
+ * smaller than what is kept, or than @length.  EOPNOTSUPP: nothing is known about the
+ * pages of this exporter.  ENOMEM.  EINTR: a fatal signal, or any while a device is
+ * waited for.  What was bound stays so then; the other dma-buf may hold anything.
  */
 struct dmabuf_file_bind {
 	__u32 size;

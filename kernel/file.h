@@ -21,6 +21,7 @@ struct df_file {
 	spinlock_t mapping_lock;
 	unsigned int mapping;		/* how many are at it now */
 	bool fixed;			/* one has done it, so the dma-buf has to stay */
+	bool full;			/* nothing more is written beyond it */
 	bool beyond;			/* something is written beyond the dma-buf */
 	bool hidden;			/* what lies beyond the length is not to be seen */
 	bool read_only;

@@ -154,7 +154,7 @@ int df_zero(struct df_file *state, size_t from, size_t to)
 static bool df_go_beyond(struct df_file *state)
 {
 	spin_lock(&state->mapping_lock);
-	state->beyond = !state->mapping && !state->fixed;
+	state->beyond = !state->mapping && !state->fixed && !state->full;
 	spin_unlock(&state->mapping_lock);
 	return state->beyond;
 }
@@ -173,7 +173,7 @@ int df_extend(struct df_file *state, u64 from, u64 end)
 		return 0;
 	if (!state->room || (from >= capacity && from - capacity >= state->room))
 		return -ENOSPC;
-	if (READ_ONCE(state->fixed))
+	if (READ_ONCE(state->fixed) || READ_ONCE(state->full))
 		return -EBUSY;
 	if (end > SIZE_MAX - SZ_2M)
 		return -EFBIG;

@@ -38,7 +38,7 @@ static bool df_exchange(struct df_file *state, const struct df_binding *binding)
 	if (free) {
 		state->dmabuf = binding->dmabuf;
 		state->hidden = hidden;
-		state->fixed |= !!(binding->flags & DMABUF_FILE_BIND_LAST);
+		state->full = binding->flags & DMABUF_FILE_BIND_FULL;
 	} else {
 		/* Who is told so keeps to it, though the mmap(2) that is at it may fail. */
 		state->fixed = true;
@@ -199,8 +199,8 @@ static struct dma_buf *df_bindable(s32 fd)
 static bool df_bind_valid(const struct dmabuf_file_bind *arg)
 {
 	const u32 needs_one = DMABUF_FILE_BIND_KEEP | DMABUF_FILE_BIND_HIDDEN |
-			      DMABUF_FILE_BIND_LAST | DMABUF_FILE_BIND_FILLED;
-	const u32 opposite = DMABUF_FILE_BIND_HIDDEN | DMABUF_FILE_BIND_LAST;
+			      DMABUF_FILE_BIND_FULL | DMABUF_FILE_BIND_FILLED;
+	const u32 opposite = DMABUF_FILE_BIND_HIDDEN | DMABUF_FILE_BIND_FULL;
 	const u32 adding = DMABUF_FILE_BIND_KEEP | DMABUF_FILE_BIND_FILLED;
 
 	if (arg->flags & ~(DMABUF_FILE_BIND_REPLACE | needs_one) ||

@@ -136,7 +136,7 @@ Result<uint64_t> KernelModule::bind_keeping(int file, int dmabuf, uint64_t lengt
   request.size = sizeof request;
   request.flags = DMABUF_FILE_BIND_KEEP;
   if (shown == Shown::Hidden) request.flags |= DMABUF_FILE_BIND_HIDDEN;
-  if (shown == Shown::Last) request.flags |= DMABUF_FILE_BIND_LAST;
+  if (shown == Shown::Full) request.flags |= DMABUF_FILE_BIND_FULL;
   if (filled) request.flags |= DMABUF_FILE_BIND_FILLED;
   request.file_fd = file;
   request.dmabuf_fd = dmabuf;

@@ -77,7 +77,7 @@ class KernelModule {
   enum class Shown {
     Whole,   ///< also what lies beyond the file's length: it can be mapped
     Hidden,  ///< as far as the file goes; what lies beyond it is zeroed when it is bound as Whole
-    Last,    ///< Whole, and none comes after it
+    Full,    ///< Whole, and nothing is written beyond it
   };
   /// The same, but the file keeps the bytes it has, which are copied unless it shows `dmabuf` already, and is
   /// `length` bytes long at least: what is added is zeroed, or with `filled` is there already. Returns the

@@ -171,6 +171,8 @@ class Buffer {
   virtual Result<HandedOut> hand_out(bool huge, Charge charge) = 0;
   /// Whether what was handed out is still held by anybody else.
   [[nodiscard]] virtual bool held_elsewhere() const { return false; }
+  /// Its file was opened for writing: who held what was handed out may have let go of it.
+  virtual void opened_to_write() {}
   /// Last close: drops the daemon's mapping, but for that of a large dma-buf (see DmaBuffer::idle).
   virtual void idle() = 0;
   virtual void set_name(const std::string& name) = 0;

@@ -63,7 +63,9 @@ void FileLedBuffer::set_size(uint64_t size) {
       log_error(name() + ": " + std::strerror(errno));
   } else if (storage_) {
     using Shown = KernelModule::Shown;
-    const Shown shown = phase_ == Phase::Filling ? Shown::Hidden : stays() ? Shown::Last : Shown::Whole;
+    const Shown shown = phase_ == Phase::Filling ? Shown::Hidden
+                        : identity_fixed()       ? Shown::Full
+                                                 : Shown::Whole;
     const auto bound = file_.module->bind_keeping(file_.fd.get(), storage_->dmabuf_fd(), size, shown, true);
     if (!bound) log_error(name() + ": " + bound.error().message);
   }
@@ -172,8 +174,15 @@ Result<Buffer::HandedOut> FileLedBuffer::hand_out(bool /*huge*/, Charge charge) 
   TRY(gather(0, 0));
   HandedOut out;
   out.fd = TRY(give(std::move(charge)));
-  TRY(gather(capacity(), 0));  // tells the file that it is the last
+  TRY(gather(capacity(), 0));  // tells the file that it is full
   return out;
+}
+
+/// The file takes more again. One that is in use now takes it from its next open on.
+void FileLedBuffer::opened_to_write() {
+  const std::unique_lock use(use_, std::try_to_lock);
+  if (!use || !handed_out_ || identity_fixed()) return;
+  if (auto told = gather(capacity(), 0); !told) log_debug(told.error().message);
 }
 
 Result<void> FileLedBuffer::zero(Range range) {
@@ -263,7 +272,7 @@ Result<void> FileLedBuffer::bind_all(const Storage& target, uint64_t length, boo
   // The kernel would wait for a device without a limit.
   const Access access = &target == storage_.get() ? Access::Write : Access::Read;
   const auto bracket = TRY(begin_access(access));
-  const Shown shown = hidden ? Shown::Hidden : stays() ? Shown::Last : Shown::Whole;
+  const Shown shown = hidden ? Shown::Hidden : identity_fixed() ? Shown::Full : Shown::Whole;
   const auto bound = file_.module->bind_keeping(file_.fd.get(), target.dmabuf_fd(), length, shown);
   if (bound) return {};
   if (bound.error().code == EOPNOTSUPP)

@@ -48,6 +48,7 @@ class FileLedBuffer final : public Buffer, private DmaMemory {
   [[nodiscard]] bool writes_pass() const override { return true; }
   Result<HandedOut> hand_out(bool huge, Charge charge) override;
   [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
+  void opened_to_write() override;
   void idle() override { DmaMemory::idle(); }
   void set_name(const std::string& name) override { DmaMemory::set_name(name); }
 

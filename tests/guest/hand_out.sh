@@ -60,6 +60,8 @@ for name in system udmabuf direct; do
     equals "$name: and not when the program has ended" "$(info held_elsewhere)" false
     check "$name: then a larger one works" cp "$T/long" "$buffer"
     check "$name: with its bytes" cmp "$T/long" "$buffer"
+    "$DMABUFFS" exec "$buffer" -- true
+    check "$name: as does adding to it" sh -c "cat $T/first >>$buffer && cat $T/long $T/first | cmp - $buffer"
 
     cp "$T/first" "$buffer"
     # Without what the larger one had, which is kept for reuse for a while.

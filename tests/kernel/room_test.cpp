@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint64_t kRoom = uint64_t{1} << 40;
 constexpr uint32_t kReplace = DMABUF_FILE_BIND_REPLACE, kKeep = DMABUF_FILE_BIND_KEEP,
-                   kHidden = DMABUF_FILE_BIND_HIDDEN, kLast = DMABUF_FILE_BIND_LAST;
+                   kHidden = DMABUF_FILE_BIND_HIDDEN, kFull = DMABUF_FILE_BIND_FULL;
 
 Opened open_roomy(int dmabuf = -1, uint64_t length = 0, uint64_t room = kRoom) {
   Opened file = open_over(dmabuf, length, O_RDWR, room);
@@ -322,22 +322,27 @@ TEST_CASE("who maps a file as soon as he can never sees what was hidden") {
   CHECK(seen == 0);
 }
 
-TEST_CASE("after the last dma-buf none comes") {
+TEST_CASE("beyond a dma-buf that is bound as full nothing is written until the next BIND") {
   const Buffer buffer(heap_dmabuf(kPage)), other(heap_dmabuf(kHuge));
   const Opened file = open_roomy(buffer.fd(), 10);
-  REQUIRE(bind(file.fd.get(), buffer.fd(), 0, kKeep | kLast) == 0);
-  CHECK(bind(file.fd.get(), other.fd(), 0, kKeep) == EBUSY);
-  CHECK(bind(file.fd.get(), -1, 0, kReplace) == EBUSY);
-  CHECK(::pwrite(file.fd.get(), "x", 1, kPage) == -1);
-  CHECK(errno == EBUSY);
+  const auto beyond = [&] { return ::pwrite(file.fd.get(), "x", 1, kPage) == 1 ? 0 : errno; };
+  const auto full = [&] { return bind(file.fd.get(), buffer.fd(), 0, kKeep | kFull); };
+  REQUIRE(full() == 0);
+  CHECK(beyond() == EBUSY);
   CHECK(::pwrite(file.fd.get(), "x", 1, kPage - 1) == 1);
+  REQUIRE(bind(file.fd.get(), buffer.fd(), 0, kKeep) == 0);
+  CHECK(beyond() == 0);
+  REQUIRE(bind(file.fd.get(), other.fd(), 0, kKeep | kFull) == 0);
+  CHECK(size_of(file.fd.get()) == kPage + 1);
+  REQUIRE(bind(file.fd.get(), -1, 0, kReplace) == 0);
+  CHECK(beyond() == 0);
 }
 
 TEST_CASE("flags that contradict each other are refused") {
   const Buffer buffer(heap_dmabuf(kPage));
   const Opened file = open_roomy();
-  CHECK(bind(file.fd.get(), buffer.fd(), 0, kReplace | kHidden | kLast) == EINVAL);
-  for (const uint32_t flags : {kKeep, kReplace | kKeep, kReplace | kHidden, kReplace | kLast})
+  CHECK(bind(file.fd.get(), buffer.fd(), 0, kReplace | kHidden | kFull) == EINVAL);
+  for (const uint32_t flags : {kKeep, kReplace | kKeep, kReplace | kHidden, kReplace | kFull})
     CHECK(bind(file.fd.get(), -1, 0, flags) == EINVAL);
   CHECK(bind(file.fd.get(), buffer.fd(), 0, kReplace | DMABUF_FILE_BIND_FILLED) == EINVAL);
   CHECK(bind(file.fd.get(), buffer.fd(), 0, 32) == EINVAL);

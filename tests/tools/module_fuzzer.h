@@ -299,7 +299,7 @@ class Fuzzer {
     // LAST leaves a file of little use.
     constexpr uint32_t kUseful = DMABUF_FILE_BIND_REPLACE | DMABUF_FILE_BIND_KEEP | DMABUF_FILE_BIND_HIDDEN;
     request.flags = rarely() ? static_cast<uint32_t>(any()) : random_() & kUseful;
-    if (rarely()) request.flags |= DMABUF_FILE_BIND_LAST;
+    if (rarely()) request.flags |= DMABUF_FILE_BIND_FULL;
     if (once_in(4)) request.flags |= DMABUF_FILE_BIND_FILLED;
     request.file_fd = one_of(rarely() ? files_ : opened_).fd;
     request.dmabuf_fd = once_in(8) ? -1 : buffer.fd;

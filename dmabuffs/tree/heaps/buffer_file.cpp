@@ -236,6 +236,7 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
 
 Result<OpenPtr> BufferFile::open(const Caller& caller, int flags) {
   auto use = TRY(opened());
+  if ((flags & O_ACCMODE) != O_RDONLY) use.buffer()->opened_to_write();
   return OpenPtr(std::make_shared<OpenBuffer>(std::move(use), flags, caller.uid));
 }
 
