@@ -3,20 +3,17 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <string_view>
 
+#include "dmabuffs/base/service_manager.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
 
@@ -78,21 +75,6 @@ void let_go_of_callers_files(const std::string& mountpoint) {
   ::close_range(std::max(kept + 1, 3U), ~0U, 0);
 }
 
-/// sd_notify(3): one datagram to $NOTIFY_SOCKET. Nobody there, or an error: nobody asked.
-void notify_service_manager(const std::string& what) {
-  const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr || std::strlen(path) < 2) return;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const size_t length = std::min(std::strlen(path), sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path, path, length);
-  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const std::string message = "READY=1\nSTATUS=" + what;
-  ::sendto(socket.get(), message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
-           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
-}
-
 }  // namespace
 
 Background Background::split(bool foreground, const std::string& mountpoint) {
@@ -133,7 +115,7 @@ void Background::tell(int status) {
 }
 
 void Background::ready(const std::string& what) {
-  notify_service_manager(what);
+  (void)ServiceManager().tell("READY=1\nSTATUS=" + what);
   if (!told_) tell(0);
 }
 
