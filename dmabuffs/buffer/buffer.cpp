@@ -34,6 +34,10 @@ std::shared_ptr<Buffer> Buffer::make(std::shared_ptr<Heap> heap, Recycler& recyc
   return std::make_shared<DmaBuffer>(std::move(heap), recycler, uid, std::move(name), std::move(file));
 }
 
+Result<void> Buffer::restore(UniqueFd, uint64_t, uint64_t) {
+  return fail_errno(EINVAL, heap().name() + ": keeping memory");
+}
+
 Result<Buffer::Loaded> Buffer::load(const Heap::Source&, uint64_t) {
   return fail_errno(EOPNOTSUPP, "loading a buffer");
 }

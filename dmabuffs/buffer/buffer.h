@@ -173,6 +173,19 @@ class Buffer {
   [[nodiscard]] virtual bool held_elsewhere() const { return false; }
   /// Its file was opened for writing: who held what was handed out may have let go of it.
   virtual void opened_to_write() {}
+  /// What can be there again after this program has ended, as the memory it is.
+  struct Memory {
+    int fd = -1;  ///< -1: there is none
+    uint64_t size = 0, huge_bytes = 0;
+  };
+  /// Calls `keep` with the memory, unless bytes wait for it to be made. True from that: somebody keeps a
+  /// duplicate of the descriptor from now on, who is no holder. No memory that is kept is recycled.
+  virtual void offer(const std::function<bool(const Memory&)>& /*keep*/) {}
+  /// Nobody keeps it any more.
+  virtual void no_longer_kept() {}
+  /// Takes memory that was kept, in place of none: nobody has used the buffer yet. EINVAL: it can't be that;
+  /// ENOSPC.
+  virtual Result<void> restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes);
   /// Last close: drops the daemon's mapping, but for that of a large dma-buf (see DmaBuffer::idle).
   virtual void idle() = 0;
   virtual void set_name(const std::string& name) = 0;

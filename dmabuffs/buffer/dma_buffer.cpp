@@ -171,12 +171,27 @@ Result<Buffer::HandedOut> DmaBuffer::hand_out(bool huge, Charge charge) {
   if (size_ == 0) return fail(ENODATA, name() + no_memory());
   TRY(publish_written());
   HandedOut out;
-  if (!huge && storage_->huge_bytes() > 0 && heap_->misleads_importers() && !handed_out_) {
+  const bool may_move = !handed_out_ || !held_by_others();
+  if (!huge && storage_->huge_bytes() > 0 && heap_->misleads_importers() && may_move) {
     TRY(publish_in_fresh(size_, size_, /*for_all=*/true));
     out.moved = true;
   }
   out.fd = TRY(give(std::move(charge)));
   return out;
+}
+
+void DmaBuffer::offer(const std::function<bool(const Memory&)>& keep) {
+  const std::unique_lock use(use_);
+  DmaMemory::offer(keep);
+}
+
+Result<void> DmaBuffer::restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) {
+  const std::unique_lock use(use_);
+  TRY(take_back(std::move(fd), size, huge_bytes));
+  DmaMemory::set_size(size);
+  // Without its file clients come here.
+  if (const auto shown = show(*storage_); !shown) log_debug(name() + ": " + shown.error().message);
+  return {};
 }
 
 Result<std::unique_ptr<Lease>> DmaBuffer::lease(Range window, Access access, uint64_t expected_end) {

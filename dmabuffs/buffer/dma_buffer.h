@@ -42,6 +42,9 @@ class DmaBuffer final : public Buffer, private DmaMemory {
   [[nodiscard]] bool writes_pass() const override { return false; }
   Result<HandedOut> hand_out(bool huge, Charge charge) override;
   [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
+  void offer(const std::function<bool(const Memory&)>& keep) override;
+  void no_longer_kept() override { DmaMemory::no_longer_kept(); }
+  Result<void> restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) override;
   void idle() override { DmaMemory::idle(); }
   void set_name(const std::string& name) override { DmaMemory::set_name(name); }
 

@@ -8,6 +8,7 @@
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/buffer/recycler.h"
 #include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
@@ -51,7 +52,7 @@ void DmaMemory::idle() {
 }
 
 bool DmaMemory::held_by_others() const {
-  return storage_->held_by_others(shown_ ? 1 : 0);
+  return storage_->held_by_others((shown_ ? 1U : 0U) + (kept_ ? 1U : 0U));
 }
 
 bool DmaMemory::held_elsewhere() const {
@@ -64,6 +65,23 @@ Result<UniqueFd> DmaMemory::give(Buffer::Charge charge) {
   handed_out_ = true;
   charge_ = std::move(charge);
   return fd;
+}
+
+void DmaMemory::offer(const std::function<bool(const Buffer::Memory&)>& keep) {
+  if (phase_ == Phase::Filling) return;
+  kept_ = keep({storage_ ? storage_->dmabuf_fd() : -1, size_, storage_ ? storage_->huge_bytes() : 0});
+}
+
+Result<void> DmaMemory::take_back(UniqueFd dmabuf, uint64_t size, uint64_t huge_bytes) {
+  const uint64_t bytes = size_if_dmabuf(dmabuf.get());
+  if (bytes == 0 || size > bytes || huge_bytes > bytes || bytes % kPage != 0)
+    return fail(EINVAL, "what was kept is no dma-buf that holds " + size_text(size));
+  auto reservation = TRY(about(heap_->name(), heap_->budget().reserve(uid_, bytes, /*from_huge_pool=*/true)));
+  adopt(std::make_unique<DmaHeapStorage>(std::move(dmabuf), bytes, std::move(reservation), huge_bytes),
+        Phase::Published);
+  kept_ = true;
+  handed_out_ = true;  // perhaps; so what lies beyond the size need not be zero
+  return {};
 }
 
 Error DmaMemory::busy() const {
@@ -121,6 +139,7 @@ void DmaMemory::note_memory() {
 void DmaMemory::adopt(std::unique_ptr<Storage> fresh, Phase next) {
   const bool complete = phase_ == Phase::Published || (storage_ && storage_->dmabuf_fd() >= 0);
   const bool handed_out = std::exchange(handed_out_, false);
+  const bool kept = kept_.exchange(false);
   const auto charge = std::exchange(charge_, nullptr);
   storage_.swap(fresh);
   present_end_ = 0;
@@ -131,7 +150,7 @@ void DmaMemory::adopt(std::unique_ptr<Storage> fresh, Phase next) {
   note_memory();
   if (handed_out)
     recycler_.leave(std::move(fresh), charge);
-  else if (complete && !pinned_)
+  else if (complete && !pinned_ && !kept)
     recycler_.put(heap_->name(), uid_, std::move(fresh));
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -69,6 +70,8 @@ class DmaMemory {
   Result<std::unique_ptr<Lease>> lease(Range window, uint64_t expected_end,
                                        std::shared_lock<UseLock> shared = {});
 
+  void no_longer_kept() { kept_ = false; }
+
   // All below need use_: shared for what only reads, exclusive for what changes anything.
 
   [[nodiscard]] bool identity_fixed() const {
@@ -82,6 +85,9 @@ class DmaMemory {
   [[nodiscard]] bool held_by_others() const;
   /// Of memory that is Published and stays: the dma-buf for others.
   Result<UniqueFd> give(Buffer::Charge charge);
+  void offer(const std::function<bool(const Buffer::Memory&)>& keep);
+  /// Is Published from now on, in `dmabuf`.
+  Result<void> take_back(UniqueFd dmabuf, uint64_t size, uint64_t huge_bytes);
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
   [[nodiscard]] Error busy() const;
   [[nodiscard]] std::string name() const;
@@ -125,10 +131,11 @@ class DmaMemory {
   const std::chrono::milliseconds fence_limit_;
 
   mutable UseLock use_;
-  bool pinned_ = false;      // it was mapped by way of file_, whose end nobody tells
-  bool handed_out_ = false;  // others may hold storage_
-  Buffer::Charge charge_;    // of what was handed out
-  bool staged_ = false;      // storage_ is a memfd the heap did not make; the bytes move when published
+  bool pinned_ = false;            // it was mapped by way of file_, whose end nobody tells
+  bool handed_out_ = false;        // others may hold storage_
+  Buffer::Charge charge_;          // of what was handed out
+  std::atomic<bool> kept_{false};  // see Buffer::offer
+  bool staged_ = false;            // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;
   unsigned returns_ = 0;  // to Filling, by growing
   bool roomy_ = false;    // has room ahead of a writer, which is given back when it is done

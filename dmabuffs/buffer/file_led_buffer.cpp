@@ -185,6 +185,21 @@ void FileLedBuffer::opened_to_write() {
   if (auto told = gather(capacity(), 0); !told) log_debug(told.error().message);
 }
 
+void FileLedBuffer::offer(const std::function<bool(const Memory&)>& keep) {
+  const std::unique_lock use(use_);
+  ask_size();
+  if (size_ <= capacity()) DmaMemory::offer(keep);
+}
+
+Result<void> FileLedBuffer::restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) {
+  const std::unique_lock use(use_);
+  TRY(take_back(std::move(fd), size, huge_bytes));
+  set_size(size);
+  if (size_ != size) return fail(EIO, "its file does not show the dma-buf");
+  shown_ = true;
+  return {};
+}
+
 Result<void> FileLedBuffer::zero(Range range) {
   const std::unique_lock use(use_);
   TRY(gather_rest());

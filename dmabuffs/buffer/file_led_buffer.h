@@ -49,6 +49,9 @@ class FileLedBuffer final : public Buffer, private DmaMemory {
   Result<HandedOut> hand_out(bool huge, Charge charge) override;
   [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
   void opened_to_write() override;
+  void offer(const std::function<bool(const Memory&)>& keep) override;
+  void no_longer_kept() override { DmaMemory::no_longer_kept(); }
+  Result<void> restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) override;
   void idle() override { DmaMemory::idle(); }
   void set_name(const std::string& name) override { DmaMemory::set_name(name); }
 

@@ -228,6 +228,31 @@ bool MemfdBuffer::held_elsewhere() const {
   return handed_out_ && memfd_held_by_others(memfd_.get());
 }
 
+void MemfdBuffer::offer(const std::function<bool(const Memory&)>& keep) {
+  const std::unique_lock use(use_);
+  const uint64_t length = size();
+  (void)keep({length > 0 || handed_out_ ? memfd_.get() : -1, length});
+}
+
+Result<void> MemfdBuffer::restore(UniqueFd fd, uint64_t size, uint64_t) {
+  if (!made_) return made_;
+  const std::unique_lock use(use_);
+  struct stat st {};
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  const bool fixed = seals >= 0 && (seals & F_SEAL_GROW) != 0;
+  const auto length = ::fstat(fd.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : 0;
+  if (seals < 0 || !fits({0, length}) || (fixed && (size > length || length % kPage != 0)))
+    return fail(EINVAL, "what was kept is no memfd that holds " + size_text(size));
+  const std::lock_guard lock(reservation_mutex_);
+  TRY(about(heap_->name(), reservation_.resize(round_up(length, kPage), /*from_huge_pool=*/true)));
+  // What watches the descriptor has to watch the other one.
+  if (::dup3(fd.get(), memfd_.get(), O_CLOEXEC) < 0) return fail_errno(errno, name());
+  const std::lock_guard facts(facts_mutex_);
+  if (fixed) extension_ = {size, length - size};
+  handed_out_ = fixed;
+  return {};
+}
+
 Failure MemfdBuffer::busy() const {
   return fail(EBUSY, name() + ": its memfd was handed out and holds only " + std::to_string(file_size()) +
                          " bytes; remove the file and make a new one");

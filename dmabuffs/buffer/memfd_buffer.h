@@ -47,6 +47,8 @@ class MemfdBuffer final : public Buffer {
   [[nodiscard]] bool writes_pass() const override { return !handed_out_; }
   Result<HandedOut> hand_out(bool huge, Charge charge) override;
   [[nodiscard]] bool held_elsewhere() const override;
+  void offer(const std::function<bool(const Memory&)>& keep) override;
+  Result<void> restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) override;
   void idle() override;
   void set_name(const std::string& name) override;
 

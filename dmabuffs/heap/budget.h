@@ -62,7 +62,8 @@ class Budget {
 
   /// ENOSPC: the mount's size or the user's share is used up. ENOMEM: the machine (MemAvailable less a
   /// reserve) or the cgroup (its limit less what it uses, all ancestors) has not enough. `from_huge_pool`:
-  /// reserved huge pages are memory already set aside, so only the mount's limits count. Call settle() or
+  /// reserved huge pages are memory already set aside, so only the mount's limits count; so is what an
+  /// earlier daemon has left. Call settle() or
   /// watch() on what it returns: until then its bytes count as still to be allocated.
   Result<Reservation> reserve(uid_t uid, uint64_t bytes, bool from_huge_pool = false);
   /// Whether the machine and the cgroup have `bytes` more, which are no buffer's and will be taken now.

@@ -33,8 +33,11 @@ Result<std::unique_ptr<DmaHeapStorage>> DmaHeapStorage::make(int heap, const std
       new DmaHeapStorage(UniqueFd(static_cast<int>(request.fd)), bytes, std::move(reservation)));
 }
 
-DmaHeapStorage::DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation)
-    : dmabuf_(std::move(dmabuf)), bytes_(bytes), reservation_(std::move(reservation)) {}
+DmaHeapStorage::DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation, uint64_t huge_bytes)
+    : dmabuf_(std::move(dmabuf)),
+      bytes_(bytes),
+      huge_bytes_(huge_bytes),
+      reservation_(std::move(reservation)) {}
 
 Result<void> DmaHeapStorage::resize(uint64_t capacity) {
   if (capacity == bytes_) return {};

@@ -22,8 +22,8 @@ class DmaHeapStorage final : public Storage {
   static Result<std::unique_ptr<DmaHeapStorage>> make(int heap, const std::string& node, uint64_t bytes,
                                                       Reservation reservation);
 
-  /// `dmabuf` of `bytes`, allocated already.
-  DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation);
+  /// `dmabuf` of `bytes`, allocated already, `huge_bytes` of them in huge pages.
+  DmaHeapStorage(UniqueFd dmabuf, uint64_t bytes, Reservation reservation, uint64_t huge_bytes = 0);
 
   [[nodiscard]] uint64_t capacity() const override { return bytes_; }
   [[nodiscard]] int dmabuf_fd() const override { return dmabuf_.get(); }
@@ -35,10 +35,11 @@ class DmaHeapStorage final : public Storage {
   /// To be read only where the descriptor is. EIO: its exporter lets no CPU touch it.
   Result<std::span<std::byte>> map() override;
   void unmap() override;
+  [[nodiscard]] uint64_t huge_bytes() const override { return huge_bytes_; }
 
  private:
   UniqueFd dmabuf_;
-  uint64_t bytes_;
+  uint64_t bytes_, huge_bytes_;
   Reservation reservation_;
   std::mutex mutex_;
   Mapping mapping_;

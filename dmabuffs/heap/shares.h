@@ -26,6 +26,7 @@ class Share {
   /// Growing may be refused as Shares::take, and then nothing changes.
   Result<void> resize(uint64_t amount);
   [[nodiscard]] uint64_t amount() const { return amount_; }
+  [[nodiscard]] uid_t uid() const { return uid_; }
 
  private:
   friend class Shares;
