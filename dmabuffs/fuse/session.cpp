@@ -164,6 +164,8 @@ void Session::agree(fuse_conn_info* connection) {
     context_.passthrough.enable(backings_of(fuse_session_fd(fuse_.get())));
   }
 #endif
+  // Not before: whether clients may pass the daemon is settled when a buffer is made.
+  if (context_.keeper) restore_heaps(context_, *heaps_);
   if (ready_) ready_();
 }
 

@@ -21,6 +21,7 @@
 #include "dmabuffs/heap/shares.h"
 #include "dmabuffs/transfer/engine.h"
 #include "dmabuffs/tree/files/held.h"
+#include "dmabuffs/tree/keep/keeper.h"
 #include "dmabuffs/tree/node.h"
 #include "dmabuffs/tree/passthrough.h"
 #include "dmabuffs/tree/tickets.h"
@@ -140,6 +141,7 @@ struct MountSettings {
 struct MountContext {
   explicit MountContext(MountSettings s);
   MountSettings settings;
+  std::unique_ptr<Keeper> keeper;  ///< nullptr: nothing outlives this program
   Budget budget;
   Shares shares;
   Recycler recycler;

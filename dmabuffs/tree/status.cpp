@@ -97,6 +97,13 @@ Json settings(const MountContext& context, bool trusted) {
   return json;
 }
 
+/// null: nothing outlives the daemon.
+Json kept(const MountContext& context) {
+  if (!context.keeper) return {};
+  const Keeper::Figures figures = context.keeper->figures();
+  return {{"descriptors", figures.descriptors}, {"limit", figures.limit}, {"refused", figures.refused}};
+}
+
 /// What status tells of heaps and buffers, gathered in one pass. A buffer becomes text at once: ten thousand
 /// of them as a JSON tree would take tens of MiB for the moment.
 class Inventory {
@@ -264,6 +271,7 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
               {"recycled", context.recycler.held()},
               {"held_elsewhere", context.recycler.held_elsewhere()},
               {"imported", inventory.imported()}}},
+            {"kept", kept(context)},
             {"through_daemon",
              {{"read_bytes", context.read_bytes.load()}, {"written_bytes", context.written_bytes.load()}}},
             {"passthrough",

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "dmabuffs/base/log.h"
+#include "dmabuffs/base/service_manager.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/doctor/checks.h"
 #include "dmabuffs/cli/mount/background.h"
@@ -21,6 +22,8 @@
 #include "dmabuffs/heap/message.h"
 #include "dmabuffs/tree/caller_rights.h"
 #include "dmabuffs/tree/files/files.h"
+#include "dmabuffs/tree/heaps/buffer_file.h"
+#include "dmabuffs/tree/heaps/heaps.h"
 
 namespace dmabuffs::cli {
 
@@ -83,6 +86,7 @@ void warn_of(const MountSettings& settings) {
 
 int run(MountSettings settings) {
   Background background = Background::split(settings.foreground, settings.mountpoint);
+  auto stored = ServiceManager::take_stored();
   start_log(settings.foreground, settings.debug);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGIO, SIG_IGN);    // somebody breaks a lease (memfd_held_by_others)
@@ -105,6 +109,7 @@ int run(MountSettings settings) {
   }
 
   MountContext context(std::move(settings));
+  context.keeper = Keeper::make(std::move(stored));
   auto heaps = HeapRegistry::make(context.budget, context.settings.heaps);
   if (!heaps) return background.failed(heaps.error().message, heaps.error().code == EINVAL ? kUsageError : 1);
   context.heaps = std::move(*heaps);
@@ -134,6 +139,7 @@ int run(MountSettings settings) {
   ::alarm(kPatienceAtEnd);
   (*session)->unmount();
   (*socket)->stop();
+  if (context.keeper) (*session)->heaps()->each_buffer([](BufferFile& file) { file.settle(); });
   ::alarm(0);
   if (!served) return background.failed(served.error().message);
   return 0;

@@ -4,6 +4,11 @@
 #include <linux/limits.h>
 #include <sys/xattr.h>
 
+#include <exception>
+#include <utility>
+
+#include "dmabuffs/base/log.h"
+#include "dmabuffs/base/must_not_wait.h"
 #include "dmabuffs/buffer/imported_buffer.h"
 #include "dmabuffs/heap/device.h"
 #include "dmabuffs/tree/attributes.h"
@@ -24,6 +29,11 @@ int time_keeper(const Buffer& buffer) {
 struct timespec ctime_of(int fd) {
   struct stat st {};
   return ::fstat(fd, &st) == 0 ? st.st_ctim : timespec{};
+}
+
+uint64_t inode_of(int fd) {
+  struct stat st {};
+  return ::fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
 /// Descriptors of the daemon's that a buffer may take: a memfd or what was imported; or a dma-buf, a
@@ -61,7 +71,91 @@ void BufferFile::placed(std::shared_ptr<HeapDirectory> parent, const std::string
 void BufferFile::unlinked() {
   HeapEntry::unlinked();
   const std::lock_guard lock(mutex_);
+  forget_memory();
   if (buffer_) leaving_ = context_.freeing.expect();
+}
+
+void BufferFile::describe(KeptEntry& entry) const {
+  entry.mtime = attributes_now().mtime;
+  entry.xattrs = xattrs_;
+  entry.memory = kept_.number;
+  entry.size = kept_.size;
+  entry.huge_bytes = kept_.huge_bytes;
+}
+
+Result<void> BufferFile::restore(const KeptEntry& kept, UniqueFd memory) {
+  for (const auto& [name, value] : kept.xattrs) TRY(setxattr({}, name, value, 0));
+  const std::lock_guard lock(mutex_);
+  if (!memory) {
+    if (kept.size > 0) log_error(name_ + ": its memory was not kept; it is empty");
+    return {};
+  }
+  const uint64_t inode = inode_of(memory.get());
+  TRY(make_buffer());
+  TRY(buffer_->restore(std::move(memory), kept.size, kept.huge_bytes));
+  kept_ = {kept.memory, inode, kept.size, kept.huge_bytes};
+  had_bytes_ = true;
+  record();
+  return {};
+}
+
+void BufferFile::keep() noexcept {
+  // A worker comes here only with what it has just made.
+  if (!context_.keeper || MustNotWait::here()) return;
+  try {
+    keep_now();
+  } catch (const std::exception& problem) {
+    log_error(std::string("a buffer may be empty when this daemon has ended: ") + problem.what());
+  }
+}
+
+void BufferFile::keep_now() {
+  const std::lock_guard one_at_a_time(keeping_);
+  std::shared_ptr<Buffer> held;
+  KeptMemory before;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!buffer_ || !linked_) return;
+    held = buffer_;
+    before = kept_;
+  }
+  KeptMemory now = before;
+  held->offer([&](const Buffer::Memory& memory) {
+    now = kept_now(memory, before);
+    return now.number != 0;
+  });
+  const std::lock_guard lock(mutex_);
+  if (!linked_) {
+    held->no_longer_kept();
+    if (now.number != before.number) context_.keeper->drop(now.number);
+    return;
+  }
+  kept_ = now;
+  record();
+  if (now.number != before.number) context_.keeper->drop(before.number);
+}
+
+BufferFile::KeptMemory BufferFile::kept_now(const Buffer::Memory& memory, const KeptMemory& before) {
+  if (memory.fd < 0) return {};
+  const uint64_t inode = inode_of(memory.fd);
+  const bool is_stored = before.number != 0 && before.inode == inode;
+  const uint64_t number = is_stored ? before.number : context_.keeper->store(memory.fd, path());
+  return {number, inode, memory.size, memory.huge_bytes};
+}
+
+void BufferFile::forget_memory() {
+  const KeptMemory before = std::exchange(kept_, {});
+  if (before == KeptMemory{}) return;
+  record();
+  context_.keeper->drop(before.number);
+  if (buffer_) buffer_->no_longer_kept();
+}
+
+void BufferFile::settle() {
+  const auto held = buffer();
+  if (!held) return;
+  if (const auto done = held->flush(); !done) log_error(done.error().message);
+  keep();
 }
 
 Result<BufferFile::Use> BufferFile::opened() {
@@ -113,7 +207,9 @@ Result<Buffer::HandedOut> BufferFile::hand_out(bool huge, const OpenFile& asked_
     nobody_passes_ |= may_lose;
     charge = descriptors_;
   }
-  return use.buffer()->hand_out(huge, std::move(charge));
+  auto out = use.buffer()->hand_out(huge, std::move(charge));
+  keep();
+  return out;
 }
 
 bool BufferFile::begin_passing() {
@@ -155,6 +251,7 @@ void BufferFile::closed() {
     idle = buffer_;
   }
   idle->idle();
+  keep();
   const BufferInfo about = idle->info();
   if (about.size > 0 || about.capacity > 0) {
     const std::lock_guard lock(mutex_);
@@ -171,19 +268,24 @@ bool BufferFile::may_be_mapped() const {
   return context_.passthrough.enabled() && !heap_->is_dmabuf() && had_bytes_;
 }
 
+Attributes BufferFile::attributes_now() const {
+  Attributes now = attributes_;
+  struct stat own {};
+  if (const int keeper = buffer_ ? time_keeper(*buffer_) : -1; keeper >= 0 && ::fstat(keeper, &own) == 0) {
+    now.atime = own.st_atim;
+    now.mtime = own.st_mtim;
+    if (later(own.st_ctim, keeper_made_) && later(own.st_ctim, now.ctime)) now.ctime = own.st_ctim;
+  }
+  return now;
+}
+
 void BufferFile::drop_empty_buffer() {
   std::shared_ptr<Buffer> dropped;  // goes when the lock is free again
   const std::lock_guard lock(mutex_);
   // Its times are the file's from here on. Who opened it meanwhile goes on using it.
   const BufferInfo about = buffer_ ? buffer_->info() : BufferInfo{};
   if (!buffer_ || open_ > 0 || about.size > 0 || about.capacity > 0 || may_be_mapped()) return;
-  struct stat own {};
-  if (const int keeper = time_keeper(*buffer_); keeper >= 0 && ::fstat(keeper, &own) == 0) {
-    attributes_.atime = own.st_atim;
-    attributes_.mtime = own.st_mtim;
-    if (later(own.st_ctim, keeper_made_) && later(own.st_ctim, attributes_.ctime))
-      attributes_.ctime = own.st_ctim;
-  }
+  attributes_ = attributes_now();
   dropped = std::move(buffer_);
   buffer_ = nullptr;
   descriptors_ = nullptr;
@@ -193,32 +295,25 @@ void BufferFile::drop_empty_buffer() {
 Result<struct stat> BufferFile::getattr(const Caller&, OpenFile*) {
   const auto held = buffer();
   const BufferInfo info = held ? held->info() : BufferInfo{};
-  struct stat st {};
-  struct timespec keeper_made {};
-  {
-    const std::lock_guard lock(mutex_);
-    st = attributes_.to_stat(ino(), linked_ ? 1 : 0);
-    keeper_made = keeper_made_;
-  }
+  const std::lock_guard lock(mutex_);
+  struct stat st = attributes_now().to_stat(ino(), linked_ ? 1 : 0);
   st.st_size = static_cast<off_t>(info.size);
   st.st_blocks = static_cast<blkcnt_t>(info.capacity / 512);
-  if (!held) return st;
-  struct stat own {};
-  if (const int keeper = time_keeper(*held); keeper >= 0 && ::fstat(keeper, &own) == 0) {
-    st.st_atim = own.st_atim;
-    st.st_mtim = own.st_mtim;
-    if (later(own.st_ctim, keeper_made) && later(own.st_ctim, st.st_ctim)) st.st_ctim = own.st_ctim;
-  }
   return st;
 }
 
 Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
-  auto held = buffer();
+  const auto held = buffer();
   if (change.size && (held || *change.size > 0)) {
-    auto used = TRY(opened());
-    held = used.buffer();
-    TRY(held->resize(*change.size));
+    const auto used = TRY(opened());
+    if (*change.size == 0) {
+      const std::lock_guard one_at_a_time(keeping_);
+      const std::lock_guard lock(mutex_);
+      forget_memory();  // first, so that it may be recycled
+    }
+    TRY(used.buffer()->resize(*change.size));
     contents_changed();
+    keep();
   } else if (change.size) {
     contents_changed();
   }
@@ -231,6 +326,7 @@ Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, O
                                       change.mtime ? attributes_.mtime : omit};
     if (::futimens(keeper, times) != 0) return fail_errno(errno, name_);
   }
+  record();
   return {};
 }
 
@@ -282,6 +378,7 @@ Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const 
   TRY(hold_attributes(held));
   xattrs_[name] = value;
   attributes_.touch_change();
+  record();
   return {};
 }
 
@@ -292,6 +389,7 @@ Result<void> BufferFile::removexattr(const Caller&, const std::string& name) {
   TRY(hold_attributes(xattr_bytes_ - known->second.size() - name.size() - 1));
   xattrs_.erase(known);
   attributes_.touch_change();
+  record();
   return {};
 }
 

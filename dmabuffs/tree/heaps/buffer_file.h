@@ -33,6 +33,12 @@ class BufferFile : public HeapEntry {
 
   void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) override;
   void unlinked() override;
+  /// Of a new file: what an earlier program has left of it. EINVAL: `memory` is not that; ENOSPC.
+  Result<void> restore(const KeptEntry& kept, UniqueFd memory);
+  /// Has its memory kept for when this program has ended, as it is now.
+  void keep() noexcept;
+  /// This program ends: makes the dma-buf of what was written.
+  void settle();
 
   /// The file's Buffer, in use: it stays the file's until this goes.
   class Use {
@@ -74,8 +80,22 @@ class BufferFile : public HeapEntry {
   [[nodiscard]] MountContext& context() { return context_; }
 
  private:
+  /// Memory that is kept.
+  struct KeptMemory {
+    uint64_t number = 0;  ///< 0: none
+    uint64_t inode = 0, size = 0, huge_bytes = 0;
+    bool operator==(const KeptMemory&) const = default;
+  };
+
   [[nodiscard]] std::shared_ptr<Buffer> buffer() const;
   Result<void> make_buffer();
+  void describe(KeptEntry& entry) const override;
+  [[nodiscard]] KeptMemory kept_now(const Buffer::Memory& memory, const KeptMemory& before);
+  void keep_now();
+  /// With mutex_: nothing of its memory is kept any more.
+  void forget_memory();
+  /// With mutex_: they may be those of the buffer's own file.
+  [[nodiscard]] Attributes attributes_now() const;
   void closed();
   [[nodiscard]] bool may_be_mapped() const;
   void drop_empty_buffer();
@@ -84,6 +104,7 @@ class BufferFile : public HeapEntry {
 
   const std::shared_ptr<Heap> heap_;
   const uid_t maker_;
+  std::mutex keeping_;  // held while the buffer is asked what there is to keep; before mutex_
   std::unique_ptr<Freeing::Expected> leaving_;  // ends after the buffer, so when its memory is free
   // Guarded by mutex_:
   std::shared_ptr<const Share> descriptors_;  // memory that was handed out shares it
@@ -95,6 +116,7 @@ class BufferFile : public HeapEntry {
   bool had_bytes_ = false;  // since it was made; what is written by passthrough is seen at the last close
   unsigned open_ = 0;
   unsigned passing_ = 0;  // of these
+  KeptMemory kept_;       // changes with keeping_ held, too, but for the last time
   bool nobody_passes_ = false;
 };
 

@@ -19,6 +19,7 @@ bool is_directory(const NodePtr& node) {
 HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, std::weak_ptr<Node> heaps_root)
     : Node(tree->context.numbers.next()),
       tree_(std::move(tree)),
+      kept_number_(0),
       parent_(std::move(heaps_root)),
       attributes_(Attributes::now(0, 0, S_IFDIR | 0700)) {}
 
@@ -27,6 +28,7 @@ HeapDirectory::HeapDirectory(std::shared_ptr<HeapTree> tree, const std::shared_p
     : Node(tree->context.numbers.next()),
       tree_(std::move(tree)),
       share_(std::move(share)),
+      kept_number_(ino()),
       parent_(parent),
       name_(std::move(name)),
       attributes_(attributes) {}
@@ -90,6 +92,7 @@ Result<void> HeapDirectory::setattr(const Caller&, const AttributeChange& change
     return fail(EPERM, "heaps/" + tree_->heap->name() + ": owner and mode are those of its device node");
   }
   attributes_.apply(change, 07777);
+  record();
   return {};
 }
 
@@ -149,9 +152,34 @@ void HeapDirectory::place(const std::string& name, const NodePtr& child, uint64_
   if (auto directory = std::dynamic_pointer_cast<HeapDirectory>(child)) {
     directory->parent_ = weak_from_this();
     directory->name_ = name;
+    directory->record();
   } else {
     static_cast<HeapEntry&>(*child).placed(self(), name);
   }
+}
+
+KeptEntry HeapDirectory::entry_for(uint64_t number, const std::string& name, const Attributes& attributes,
+                                   uid_t maker) const {
+  return {.number = number,
+          .parent = kept_number_,
+          .mode = attributes.mode,
+          .uid = attributes.uid,
+          .gid = attributes.gid,
+          .maker = maker,
+          .mtime = attributes.mtime,
+          .heap = tree_->heap->name(),
+          .name = name};
+}
+
+void HeapDirectory::record() {
+  const auto parent = std::dynamic_pointer_cast<HeapDirectory>(parent_.lock());
+  if (tree_->context.keeper && parent && !removed_)
+    tree_->context.keeper->put(parent->entry_for(ino(), name_, attributes_, share_.uid()));
+}
+
+void HeapDirectory::remove() {
+  removed_ = true;
+  if (tree_->context.keeper) tree_->context.keeper->remove(ino());
 }
 
 void HeapDirectory::take_away(Children::const_iterator child) {
@@ -252,7 +280,7 @@ Result<void> HeapDirectory::rmdir(const Caller&, const std::string& name) {
   const auto directory = std::dynamic_pointer_cast<HeapDirectory>(found->second.node);
   if (!directory) return fail_errno(ENOTDIR, name);
   if (!directory->children_.empty()) return fail_errno(ENOTEMPTY, name);
-  directory->removed_ = true;
+  directory->remove();
   gone = found->second.node;
   take_away(found);
   return {};
@@ -303,6 +331,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
 
   NodePtr replaced;
   const std::lock_guard lock(tree_->names);
+  const Keeper::Together together(tree_->context.keeper.get());
   const auto from = children_.find(name);
   if (from == children_.end() || target->removed_) return fail_errno(ENOENT, name);
   const NodePtr moved = from->second.node;
@@ -329,7 +358,7 @@ Result<void> HeapDirectory::rename(const Caller&, const std::string& name, Node&
     if (!directory && is_directory(moved)) return fail_errno(ENOTDIR, new_name);
     if (directory && !directory->children_.empty()) return fail_errno(ENOTEMPTY, new_name);
     if (directory) {
-      directory->removed_ = true;
+      directory->remove();
     } else {
       static_cast<HeapEntry&>(*replaced).unlinked();
     }

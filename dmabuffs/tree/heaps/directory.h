@@ -32,6 +32,9 @@ class HeapDirectory : public Node {
   /// Nothing is made in it any more; false when something is in it, which leaves it as it was.
   bool retire();
   [[nodiscard]] const std::shared_ptr<Heap>& heap() const { return tree_->heap; }
+  /// What is kept of something in it.
+  [[nodiscard]] KeptEntry entry_for(uint64_t number, const std::string& name, const Attributes& attributes,
+                                    uid_t maker) const;
   void each_buffer(const std::function<void(BufferFile&)>& visit);
 
   Result<struct stat> getattr(const Caller&, OpenFile*) override;
@@ -71,6 +74,9 @@ class HeapDirectory : public Node {
   Result<void> add(const std::string& name, const NodePtr& child);
   /// `place`: for a new name; 0: behind all others.
   void place(const std::string& name, const NodePtr& child, uint64_t place = 0);
+  /// Has it kept as it is; nothing for the heap's own.
+  void record();
+  void remove();
   void take_away(Children::const_iterator child);
   [[nodiscard]] bool has_ancestor(const Node* node) const;
   /// How many directories are above it below the heap's own, which has 0 and no more than kMostLevels below
@@ -83,6 +89,7 @@ class HeapDirectory : public Node {
 
   std::shared_ptr<HeapTree> tree_;
   const Share share_;
+  const uint64_t kept_number_;  ///< 0: the heap's own
   // Guarded by tree_->names.
   std::weak_ptr<Node> parent_;
   std::string name_;  ///< empty for the heap itself

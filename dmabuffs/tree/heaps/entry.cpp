@@ -12,12 +12,22 @@ void HeapEntry::placed(std::shared_ptr<HeapDirectory> parent, const std::string&
   name_ = name;
   linked_ = true;
   attributes_.touch_change();
+  record();
 }
 
 void HeapEntry::unlinked() {
   const std::lock_guard lock(mutex_);
   linked_ = false;
   attributes_.touch_change();
+  if (context_.keeper) context_.keeper->remove(ino());
+}
+
+void HeapEntry::record() {
+  const auto parent = parent_.lock();
+  if (!context_.keeper || !linked_ || !parent || parent->heap()->kind() == HeapKind::Import) return;
+  KeptEntry entry = parent->entry_for(ino(), name_, attributes_, share_.uid());
+  describe(entry);
+  context_.keeper->put(std::move(entry));
 }
 
 std::string HeapEntry::path() const {
@@ -51,6 +61,7 @@ Result<struct stat> HeapLink::getattr(const Caller&, OpenFile*) {
 Result<void> HeapLink::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
   const std::lock_guard lock(mutex_);
   attributes_.apply(change, 0777);
+  record();
   return {};
 }
 

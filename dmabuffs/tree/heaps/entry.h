@@ -31,6 +31,11 @@ class HeapEntry : public Node {
   virtual void unlinked();
 
  protected:
+  /// With mutex_: has it kept as it is.
+  void record();
+  /// What only its kind has.
+  virtual void describe(KeptEntry& entry) const = 0;
+
   MountContext& context_;
   mutable std::mutex mutex_;
   // Guarded by mutex_:
@@ -54,6 +59,8 @@ class HeapLink final : public HeapEntry {
   Result<std::string> readlink(const Caller&) override { return target_; }
 
  private:
+  void describe(KeptEntry& entry) const override { entry.target = target_; }
+
   const std::string target_;
 };
 

@@ -23,4 +23,8 @@ class HeapsRoot : public Node {
 
 std::shared_ptr<HeapsRoot> make_heaps_root(MountContext& context);
 
+/// Puts back what an earlier program has left with the keeper, of which there must be one; of what can't be
+/// had the log tells. To be called once, before anybody uses the tree.
+void restore_heaps(MountContext& context, HeapsRoot& root);
+
 }  // namespace dmabuffs

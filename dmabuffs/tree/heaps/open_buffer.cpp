@@ -31,7 +31,9 @@ Result<void> OpenBuffer::flush() {
   // What was written by passthrough the daemon has not seen.
   const bool wrote = wrote_.load(std::memory_order_relaxed) || buffer_->writes_pass();
   if (!writable() || !wrote) return {};
-  return buffer_->flush();
+  auto flushed = buffer_->flush();
+  file_->keep();
+  return flushed;
 }
 
 Result<void> OpenBuffer::fsync(bool) {
