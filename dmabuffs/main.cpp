@@ -84,7 +84,9 @@ void add_mount(CLI::App& app, Action& action) {
       "  xattr              extended attributes on buffers (with libfuse 3.14 writes get slower)\n"
       "  no_passthrough     all reads and writes go through the daemon; no buffer can be mapped\n"
       "  no_auto_unmount    the mount stays when the daemon dies\n"
-      "  fsname=NAME, debug, and what every file system takes: nodev, nosuid, noexec, noatime, ...");
+      "  fsname=NAME, debug, and what every file system takes: nodev, nosuid, noexec, noatime, ...\n"
+      "Buffers are memory, and gone when the daemon ends, unless systemd stores them: see dmabuffs(1)\n"
+      "for the units dmabuffs@.service.");
   mount->callback([&action, words] { action = [words] { return run_mount(*words); }; });
 }
 

@@ -13,6 +13,16 @@ is 'mount(8) finds the program' "$(readlink -f "$T/usr/sbin/mount.dmabuffs")" "$
 check 'the completion is where bash looks' test -r "$T/usr/share/bash-completion/completions/dmabuffs"
 is 'pkg-config finds the library' "$(PKG_CONFIG_PATH=$(dirname "$(find "$T/usr" -name dmabuffs.pc)") pkg-config --variable=includedir dmabuffs)" "$T/usr/include"
 check 'and its header is there' test -r "$T/usr/include/dmabuffs.h"
+for manager in system user; do
+    unit=$T/usr/lib/systemd/$manager/dmabuffs@.service
+    is "the unit of systemd ($manager) runs what is installed" "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")" "$T/usr/bin/dmabuffs"
+    if [[ -x $(command -v systemd-analyze) ]]; then
+        chmod +x "$T/usr/bin/dmabuffs"
+        # Of a newer systemd it has words that an older one does not know.
+        is "and systemd understands it ($manager)" "$(systemd-analyze verify --man=no "--$manager" "${unit%@*}@run-buf.service" 2>&1 |
+            grep -F "$unit" | grep -v FileDescriptorStorePreserve)" ''
+    fi
+done
 run cmake --build "$T/build" --target uninstall
 says 'it is taken away' 0 ''
 is 'and nothing is left' "$(find "$T/usr" ! -type d)" ''
