@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the tests of what outlives the daemon: a service manager, and what a mount holds.
+service_manager=$(realpath "${BASH_SOURCE[0]%/*}/../lib/service-manager")
 manage() { # ROOM DMABUFFS-MOUNT-OPTION...: a service manager, which stores so many descriptors
     rm -f "$T/orders" "$T/answers"
     mkfifo "$T/orders" "$T/answers"
-    python3 "$(dirname "${BASH_SOURCE[0]}")/../lib/service-manager" "$1" "$DMABUFFS" mount -f "${@:2}" \
+    python3 "$service_manager" "$1" "$DMABUFFS" mount -f "${@:2}" \
         <"$T/orders" >"$T/answers" 2>>"$T/log" &
     manager_pid=$!
     exec {orders}>"$T/orders" {answers}<"$T/answers"
