@@ -7,8 +7,7 @@
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/mapping.h"
 #include "dmabuffs/buffer/recycler.h"
-#include "dmabuffs/heap/device.h"
-#include "dmabuffs/heap/dma_heap.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
@@ -77,7 +76,7 @@ Result<void> DmaMemory::take_back(UniqueFd dmabuf, uint64_t size, uint64_t huge_
   if (bytes == 0 || size > bytes || huge_bytes > bytes || bytes % kPage != 0)
     return fail(EINVAL, "what was kept is no dma-buf that holds " + size_text(size));
   auto reservation = TRY(about(heap_->name(), heap_->budget().reserve(uid_, bytes, /*from_huge_pool=*/true)));
-  adopt(std::make_unique<DmaHeapStorage>(std::move(dmabuf), bytes, std::move(reservation), huge_bytes),
+  adopt(std::make_unique<DmabufStorage>(std::move(dmabuf), bytes, std::move(reservation), huge_bytes),
         Phase::Published);
   kept_ = true;
   handed_out_ = true;  // perhaps; so what lies beyond the size need not be zero

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <shared_mutex>
 
-#include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
@@ -17,7 +17,7 @@ Result<void> ImportedBuffer::take(UniqueFd dmabuf) {
   const uint64_t bytes = size_if_dmabuf(dmabuf.get());
   if (bytes == 0) return fail(EINVAL, name() + ": what is to be imported is no dma-buf");
   if (!fits({0, bytes})) return fail(EFBIG, name() + too_large());
-  storage_ = std::make_unique<DmaHeapStorage>(std::move(dmabuf), bytes, Reservation());
+  storage_ = std::make_unique<DmabufStorage>(std::move(dmabuf), bytes, Reservation());
   const std::lock_guard lock(facts_mutex_);
   facts_.size = facts_.capacity = bytes;
   facts_.is_dmabuf = true;

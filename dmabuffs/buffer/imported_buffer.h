@@ -9,7 +9,7 @@
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/buffer/dmabuf.h"
 #include "dmabuffs/buffer/use_lock.h"
-#include "dmabuffs/heap/dma_heap.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 
 namespace dmabuffs {
 
@@ -68,8 +68,8 @@ class ImportedBuffer final : public Buffer {
   const std::shared_ptr<Heap> heap_;
   mutable UseLock use_;  // exclusive: to write, and to map and unmap
   std::mutex sync_mutex_;
-  std::unique_ptr<DmaHeapStorage> storage_;  // set once, under use_
-  std::atomic<bool> gone_{false};            // see BusFaultGuard
+  std::unique_ptr<DmabufStorage> storage_;  // set once, under use_
+  std::atomic<bool> gone_{false};           // see BusFaultGuard
 
   mutable std::mutex facts_mutex_;
   BufferInfo facts_;

@@ -13,6 +13,7 @@
 #include "dmabuffs/fuse/operations.h"
 #include "dmabuffs/fuse/passthrough.h"
 #include "dmabuffs/tree/attributes.h"
+#include "dmabuffs/tree/static_directory.h"
 #include "dmabuffs/tree/status.h"
 
 namespace dmabuffs {

@@ -3,18 +3,13 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/dma-buf.h>
 #include <pwd.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <limits>
 #include <vector>
 
 #include "dmabuffs/base/io.h"
@@ -114,53 +109,6 @@ Result<HeapAccess> node_access(const std::string& node) {
     access.mode |= 0700U;
   }
   return access;
-}
-
-std::string cut_dmabuf_name(const std::string& name) {
-  size_t length = std::min<size_t>(name.size(), DMA_BUF_NAME_LEN - 1);
-  const auto continues = [&](size_t at) {
-    return at < name.size() && (static_cast<unsigned char>(name[at]) & 0xc0) == 0x80;
-  };
-  // A character of UTF-8 is four bytes at most; a name that is no UTF-8 is cut where it has to be.
-  for (unsigned back = 0; back < 4 && length > back; ++back)
-    if (!continues(length - back)) return name.substr(0, length - back);
-  return name.substr(0, length);
-}
-
-void name_dmabuf(int dmabuf, const std::string& name) {
-  (void)::ioctl(dmabuf, DMA_BUF_SET_NAME_B, cut_dmabuf_name(name).c_str());
-}
-
-namespace {
-
-/// A line of /proc/self/fdinfo/N (dma_buf_show_fdinfo: the name, which anybody may give, is the last);
-/// empty when it has none.
-std::string told(int fd, const std::string& key) {
-  const std::string start = key + ":\t";
-  std::ifstream lines("/proc/self/fdinfo/" + std::to_string(fd));
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(start)) return line.substr(start.size());
-  return {};
-}
-
-}  // namespace
-
-std::string dmabuf_exporter(int dmabuf_fd) {
-  return told(dmabuf_fd, "exp_name");
-}
-
-uint64_t size_if_dmabuf(int fd) {
-  const off_t end = dmabuf_exporter(fd).empty() ? 0 : ::lseek(fd, 0, SEEK_END);
-  return end > 0 ? static_cast<uint64_t>(end) : 0;
-}
-
-std::string dmabuf_name(int dmabuf_fd) {
-  return told(dmabuf_fd, "name");
-}
-
-uint64_t dmabuf_references(int dmabuf_fd) {
-  const std::string count = told(dmabuf_fd, "count");
-  return count.empty() ? std::numeric_limits<uint64_t>::max() : std::strtoull(count.c_str(), nullptr, 10);
 }
 
 }  // namespace dmabuffs

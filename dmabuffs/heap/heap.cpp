@@ -2,8 +2,10 @@
 #include "dmabuffs/heap/heap.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 
 namespace dmabuffs {
 
@@ -19,6 +21,33 @@ bool Storage::held_by_others(unsigned own) {
   if (all != ours + 1) return all > ours;
   unmap();
   return dmabuf_references(dmabuf_fd()) > ours;
+}
+
+const char* to_string(HeapKind kind) {
+  switch (kind) {
+    case HeapKind::Memfd:
+      return "memfd";
+    case HeapKind::Udmabuf:
+      return "udmabuf";
+    case HeapKind::DmaHeap:
+      return "dma-heap";
+    case HeapKind::Module:
+      return "module";
+    case HeapKind::Import:
+      return "import";
+  }
+  return "unknown";
+}
+
+Result<HeapAccess> Heap::access() const {
+  if (node_.empty()) return HeapAccess{::geteuid(), ::getegid(), 01777};
+  return node_access(node_);
+}
+
+std::string Heap::not_pinnable_reason() const {
+  if (growable()) return {};
+  return "its buffers are mapped without struct pages (VM_PFNMAP), so direct I/O from user space can't "
+         "target them";
 }
 
 }  // namespace dmabuffs

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "dmabuffs/base/cancel.h"
-#include "dmabuffs/heap/dma_heap.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
@@ -17,7 +17,7 @@ Result<std::unique_ptr<Storage>> ModuleHeap::create(uint64_t size, uid_t uid) {
   auto dmabuf = module_.allocate(bytes);
   if (!dmabuf) return pass(about(name() + ": " + size_text(bytes), std::move(dmabuf)));
   reservation.settle();
-  return std::make_unique<DmaHeapStorage>(std::move(*dmabuf), bytes, std::move(reservation));
+  return std::make_unique<DmabufStorage>(std::move(*dmabuf), bytes, std::move(reservation));
 }
 
 Result<Heap::Loaded> ModuleHeap::load(const Source& source, uid_t uid) {
@@ -26,7 +26,7 @@ Result<Heap::Loaded> ModuleHeap::load(const Source& source, uid_t uid) {
   const ThreadInterrupt interrupt(source.cancel);
   auto loaded = TRY(about(name(), module_.load(source.file, source.offset, source.length)));
   reservation.settle();
-  return Loaded{std::make_unique<DmaHeapStorage>(std::move(loaded.dmabuf), bytes, std::move(reservation)),
+  return Loaded{std::make_unique<DmabufStorage>(std::move(loaded.dmabuf), bytes, std::move(reservation)),
                 loaded.bytes, loaded.direct};
 }
 

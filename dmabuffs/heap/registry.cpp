@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -9,7 +7,6 @@
 #include <utility>
 
 #include "dmabuffs/base/kernel_module.h"
-#include "dmabuffs/heap/device.h"
 #include "dmabuffs/heap/dma_heap.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/memfd_heap.h"
@@ -17,33 +14,6 @@
 #include "dmabuffs/heap/udmabuf_heap.h"
 
 namespace dmabuffs {
-
-const char* to_string(HeapKind kind) {
-  switch (kind) {
-    case HeapKind::Memfd:
-      return "memfd";
-    case HeapKind::Udmabuf:
-      return "udmabuf";
-    case HeapKind::DmaHeap:
-      return "dma-heap";
-    case HeapKind::Module:
-      return "module";
-    case HeapKind::Import:
-      return "import";
-  }
-  return "unknown";
-}
-
-Result<HeapAccess> Heap::access() const {
-  if (node_.empty()) return HeapAccess{::geteuid(), ::getegid(), 01777};
-  return node_access(node_);
-}
-
-std::string Heap::not_pinnable_reason() const {
-  if (growable()) return {};
-  return "its buffers are mapped without struct pages (VM_PFNMAP), so direct I/O from user space can't "
-         "target them";
-}
 
 namespace {
 

@@ -14,6 +14,7 @@
 
 #include "dmabuffs/base/io.h"
 #include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/heap/message.h"
 

@@ -47,9 +47,21 @@ const FilePath& file_path(Path path) {
 }
 
 const char* to_string(Path path) {
-  constexpr std::array<const char*, kPathCount> kNames{"kernel-direct", "pinned-direct", "bounce-direct",
-                                                       "buffered",      "memory-copy",   "file-copy"};
-  return kNames[static_cast<size_t>(path)];
+  switch (path) {
+    case Path::KernelDirect:
+      return "kernel-direct";
+    case Path::PinnedDirect:
+      return "pinned-direct";
+    case Path::BounceDirect:
+      return "bounce-direct";
+    case Path::Buffered:
+      return "buffered";
+    case Path::MemoryCopy:
+      return "memory-copy";
+    case Path::FileCopy:
+      return "file-copy";
+  }
+  return "unknown";
 }
 
 uint64_t direct_unit(uint32_t offset_alignment) {

@@ -8,9 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fstream>
 #include <memory>
 
+#include "dmabuffs/base/fdinfo.h"
 #include "dmabuffs/base/read_file.h"
 
 namespace dmabuffs::cli {
@@ -36,20 +36,6 @@ bool each_number(const std::string& directory, Each&& each) {
   while (const dirent* entry = ::readdir(entries.get()))
     if (const auto name = number<int>(entry->d_name)) each(*name);
   return true;
-}
-
-/// fdinfo (dma_buf_show_fdinfo): "key:\tvalue". The first of a key counts: the last line is the name, which
-/// anybody may give, newlines in it.
-std::map<std::string, std::string> told(const std::string& file) {
-  std::map<std::string, std::string> values;
-  std::ifstream lines(file);
-  for (std::string line; std::getline(lines, line);) {
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const size_t value = line.find_first_not_of(" \t", colon + 1);
-    values.emplace(line.substr(0, colon), value == std::string::npos ? "" : line.substr(value));
-  }
-  return values;
 }
 
 class Process {
@@ -82,7 +68,7 @@ class Process {
     const ssize_t length = ::readlink((directory_ + "/fd/" + name).c_str(), link.data(), link.size());
     if (length < static_cast<ssize_t>(kLink.size()) || std::string_view(link.data(), link.size()) != kLink)
       return;
-    auto values = told(directory_ + "/fdinfo/" + name);
+    auto values = read_fdinfo(directory_ + "/fdinfo/" + name);
     const auto inode = number<uint64_t>(values["ino"]);
     if (!inode || !values.contains("exp_name")) return;
     holder_of(*inode).descriptors.push_back(fd);

@@ -11,7 +11,7 @@
 
 #include "dmabuffs/base/io.h"
 #include "dmabuffs/base/log.h"
-#include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/tree/heaps/buffer_file.h"
 

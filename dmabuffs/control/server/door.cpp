@@ -19,7 +19,7 @@
 #include "dmabuffs/base/patience.h"
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/peer.h"
-#include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 
 namespace dmabuffs {
 

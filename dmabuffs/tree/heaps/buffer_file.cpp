@@ -10,7 +10,7 @@
 #include "dmabuffs/base/log.h"
 #include "dmabuffs/base/must_not_wait.h"
 #include "dmabuffs/buffer/imported_buffer.h"
-#include "dmabuffs/heap/device.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
 #include "dmabuffs/tree/heaps/open_buffer.h"

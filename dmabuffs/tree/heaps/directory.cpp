@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 
 #include "dmabuffs/tree/attributes.h"
+#include "dmabuffs/tree/static_directory.h"
 
 namespace dmabuffs {
 

@@ -3,6 +3,7 @@
 
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
+#include "dmabuffs/tree/static_directory.h"
 
 namespace dmabuffs {
 

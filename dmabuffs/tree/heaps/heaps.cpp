@@ -8,6 +8,7 @@
 #include "dmabuffs/heap/import_heap.h"
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/heaps/directory.h"
+#include "dmabuffs/tree/static_directory.h"
 
 namespace dmabuffs {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/shares.h"
 
 #include "catch.h"
-#include "dmabuffs/heap/device.h"
 
 using namespace dmabuffs;
 
