@@ -50,6 +50,14 @@ else
     miss 'a read-only bind mount'
 fi
 
+if mount -i -o remount,ro "$mnt"; then
+    run "$DMABUFFS" exec "$heap/b" -- true
+    says 'nor in a mount that is read-only' 1 'Read-only file system'
+    mount -i -o remount,rw "$mnt"
+else
+    miss 'a read-only mount'
+fi
+
 # By hand: what a ticket is for is what its descriptor may do.
 cat >by_hand.py <<'EOF'
 import fcntl, json, os, socket, sys
