@@ -75,4 +75,5 @@ nsenter -t "$init" -m -p -C -- "$0" inside
 status=$?
 ((status == 0)) || tail -n 40 "$T/console" | sed 's/^/# /'
 kill "$box"
+wait "$box"
 exit "$status"
