@@ -205,6 +205,27 @@ check 'which is said' test "$(logged 'it is empty')" -ge 4
 order stop
 unmanage
 
+# One user can't have all of it.
+if ((EUID == 0)); then
+    chmod 755 "$T"
+    manage 16 -o allow_other "$mnt"
+    order start
+    setpriv --reuid 65534 --regid 65534 --clear-groups bash -c 'for i in {1..10}; do echo "$i" >"$1/$i"; done' bash "$heap"
+    is "what a user has stored ends at that user's share" "$(jq .kept.descriptors "$mnt/status")" 7
+    check 'which is said' test "$(logged 'user 65534 has as many stored as a user may')" -ge 4
+    echo own >"$heap/own"
+    is "the owner's is stored" "$(jq .kept.descriptors "$mnt/status")" 8
+    order kill
+    order start
+    is 'and is there again, as those of the user' "$(cat "$heap"/[1-6] "$heap/own")" $'1\n2\n3\n4\n5\n6\nown'
+    setpriv --reuid 65534 --regid 65534 --clear-groups bash -c 'echo 11 >"$1/11"; rm "$1/1"; echo 12 >"$1/12"' bash "$heap"
+    order kill
+    order start
+    is 'whose share goes on: what is removed makes room' "$(cat "$heap/11" "$heap/12")" 12
+    order stop
+    unmanage
+fi
+
 # None.
 "$DMABUFFS" mount "$mnt"
 is 'without a service manager nothing is kept, which status says' "$(jq .kept "$mnt/status")" null

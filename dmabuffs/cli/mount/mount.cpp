@@ -109,7 +109,7 @@ int run(MountSettings settings) {
   }
 
   MountContext context(std::move(settings));
-  context.keeper = Keeper::make(std::move(stored));
+  context.keeper = Keeper::make(std::move(stored), context.budget);
   auto heaps = HeapRegistry::make(context.budget, context.settings.heaps);
   if (!heaps) return background.failed(heaps.error().message, heaps.error().code == EINVAL ? kUsageError : 1);
   context.heaps = std::move(*heaps);

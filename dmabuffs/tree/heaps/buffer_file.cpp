@@ -139,7 +139,7 @@ BufferFile::KeptMemory BufferFile::kept_now(const Buffer::Memory& memory, const 
   if (memory.fd < 0) return {};
   const uint64_t inode = inode_of(memory.fd);
   const bool is_stored = before.number != 0 && before.inode == inode;
-  const uint64_t number = is_stored ? before.number : context_.keeper->store(memory.fd, path());
+  const uint64_t number = is_stored ? before.number : context_.keeper->store(memory.fd, path(), share_.uid());
   return {number, inode, memory.size, memory.huge_bytes};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/tree/keep/keeper.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <exception>
@@ -25,7 +27,13 @@ uint64_t number_of(const std::string& name, const std::string& prefix) {
 
 }  // namespace
 
-std::unique_ptr<Keeper> Keeper::make(std::vector<ServiceManager::Stored> given) {
+/// As with the descriptors that there may be.
+Keeper::Keeper(ServiceManager manager, KeptLog log, Budget& budget)
+    : manager_(std::move(manager)),
+      log_(std::move(log)),
+      shares_(budget, {.descriptors = manager_.room() / 4 * 3, .owner = ::geteuid()}) {}
+
+std::unique_ptr<Keeper> Keeper::make(std::vector<ServiceManager::Stored> given, Budget& budget) {
   ServiceManager manager;
   if (manager.room() == 0) return nullptr;
   auto log = KeptLog::make();
@@ -33,7 +41,7 @@ std::unique_ptr<Keeper> Keeper::make(std::vector<ServiceManager::Stored> given) 
     log_error("nothing outlives this daemon: " + log.error().message);
     return nullptr;
   }
-  std::unique_ptr<Keeper> keeper(new Keeper(std::move(manager), std::move(*log)));
+  std::unique_ptr<Keeper> keeper(new Keeper(std::move(manager), std::move(*log), budget));
   keeper->figures_ = {given.size(), keeper->manager_.room(), 0};
   UniqueFd names;
   for (ServiceManager::Stored& stored : given) {
@@ -91,7 +99,10 @@ void Keeper::write() {
       log_error("a change will be forgotten when this daemon ends: " + written.error().message);
     unwritten_.clear();
   }
-  for (const uint64_t memory : std::exchange(undropped_, {})) remove_stored(kMemory + std::to_string(memory));
+  for (const uint64_t memory : std::exchange(undropped_, {})) {
+    remove_stored(kMemory + std::to_string(memory));
+    share_of_.erase(memory);
+  }
   if (!log_.wasteful() || !begun_) return;
   auto smaller = log_.compacted();
   const auto done = smaller ? switch_to(*smaller) : Result<void>(Failure(smaller.error()));
@@ -127,10 +138,16 @@ void Keeper::remove_stored(const std::string& name) {
     log_warning(name + " stays stored: " + told.error().message);
 }
 
-uint64_t Keeper::store(int fd, const std::string& name) {
+uint64_t Keeper::store(int fd, const std::string& name, uid_t maker) {
   const std::lock_guard lock(mutex_);
-  const auto stored = store_as(kMemory + std::to_string(last_memory_ + 1), fd);
-  if (stored) return ++last_memory_;
+  auto share = shares_.take_descriptors(maker, 1);
+  const auto stored =
+      share ? store_as(kMemory + std::to_string(last_memory_ + 1), fd)
+            : fail(ENOSPC, "user " + std::to_string(maker) + " has as many stored as a user may");
+  if (stored) {
+    share_of_[++last_memory_] = std::move(*share);
+    return last_memory_;
+  }
   ++figures_.refused;
   log_warning(name + ": will be empty when this daemon has ended: " + stored.error().message);
   return 0;
@@ -143,14 +160,16 @@ void Keeper::drop(uint64_t memory) {
   write();
 }
 
-UniqueFd Keeper::take_memory(uint64_t memory) {
+UniqueFd Keeper::take_memory(uint64_t memory, uid_t maker) {
   const std::lock_guard lock(mutex_);
   auto taken = given_.extract(memory);
-  return taken ? std::move(taken.mapped()) : UniqueFd();
+  if (!taken) return {};
+  if (auto share = shares_.take_descriptors(maker, 1)) share_of_[memory] = std::move(*share);
+  return std::move(taken.mapped());
 }
 
 void Keeper::leave(KeptEntry entry) {
-  (void)take_memory(entry.memory);
+  (void)take_memory(entry.memory, entry.maker);
   put(std::move(entry));
 }
 

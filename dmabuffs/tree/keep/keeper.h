@@ -11,6 +11,7 @@
 
 #include "dmabuffs/base/service_manager.h"
 #include "dmabuffs/base/unique_fd.h"
+#include "dmabuffs/heap/shares.h"
 #include "dmabuffs/tree/keep/entry.h"
 #include "dmabuffs/tree/keep/log.h"
 
@@ -21,7 +22,7 @@ class Keeper {
  public:
   /// nullptr: no service manager stores anything for this program. `given`: what it has stored for the one
   /// before.
-  static std::unique_ptr<Keeper> make(std::vector<ServiceManager::Stored> given);
+  static std::unique_ptr<Keeper> make(std::vector<ServiceManager::Stored> given, Budget& budget);
 
   /// A name as it is now, in place of what was said of its number before.
   void put(KeptEntry entry);
@@ -38,15 +39,16 @@ class Keeper {
     Keeper* const keeper_;
   };
 
-  /// Has memory stored; its number. 0: it could not be, of which the log tells.
-  uint64_t store(int fd, const std::string& name);
+  /// Has memory of `maker` stored; its number. 0: it could not be, of which the log tells: there is no room,
+  /// or that user has a share of it.
+  uint64_t store(int fd, const std::string& name, uid_t maker);
   /// After what was said before; nothing for 0.
   void drop(uint64_t memory);
 
   // What the program before has left. To be called before anything else.
   std::vector<KeptEntry> take_found() { return std::move(found_); }
   /// None: it is not there, or was taken before.
-  UniqueFd take_memory(uint64_t memory);
+  UniqueFd take_memory(uint64_t memory, uid_t maker);
   /// Not for this program, but for the next one, under another number.
   void leave(KeptEntry entry);
   /// From now on the next program finds what was said to this one. Memory that nobody took or left goes.
@@ -59,7 +61,7 @@ class Keeper {
   [[nodiscard]] Figures figures() const;
 
  private:
-  Keeper(ServiceManager manager, KeptLog log) : manager_(std::move(manager)), log_(std::move(log)) {}
+  Keeper(ServiceManager manager, KeptLog log, Budget& budget);
   // With mutex_ held:
   void write();
   /// Has `log` stored in place of what is.
@@ -78,6 +80,8 @@ class Keeper {
   unsigned together_ = 0;
   uint64_t last_memory_ = 0;
   Figures figures_;
+  Shares shares_;                       ///< of what is stored
+  std::map<uint64_t, Share> share_of_;  ///< by the number of memory
   std::vector<KeptEntry> found_;
   std::map<uint64_t, UniqueFd> given_;
 };
