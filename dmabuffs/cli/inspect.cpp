@@ -48,6 +48,8 @@ void print(const Json& info) {
   } else {
     rows.push_back({"  dma-buf", "not yet: it is made when a writer closes, by truncate or by a copy"});
   }
+  if (flag_of(info, "held_elsewhere"))
+    rows.push_back({"  held", "by others, too: it stays this memory until they let go"});
   if (text(info, "kind") == "import") rows.push_back({"  charged", "to nobody: it is another's memory"});
   std::printf("%s\n", rows[0][0].c_str());
   rows.erase(rows.begin());
@@ -106,8 +108,17 @@ void print_heading(const Json& status) {
               text(version, "kernel").c_str(), static_cast<unsigned long long>(number(status, "pid")));
   std::printf("memory: %s of %s used, %s of that kept for reuse\n", rounded(memory, "used").c_str(),
               rounded(memory, "limit").c_str(), rounded(memory, "recycled").c_str());
+  if (number(memory, "held_elsewhere") > 0)
+    std::printf("held elsewhere: %s of that, of buffers that were removed\n",
+                rounded(memory, "held_elsewhere").c_str());
   if (number(memory, "imported") > 0)
     std::printf("imported: %s of others' memory, charged to nobody\n", rounded(memory, "imported").c_str());
+  const Json& kept = object_in(status, "kept");
+  if (number(kept, "limit") > 0)
+    std::printf("stored by the service manager: %llu descriptors of %llu%s\n",
+                static_cast<unsigned long long>(number(kept, "descriptors")),
+                static_cast<unsigned long long>(number(kept, "limit")),
+                number(kept, "refused") > 0 ? "; there was no room for some, see the log" : "");
   if (flag_of(object_in(status, "settings"), "require_direct"))
     std::printf("transfers that can't go direct fail (--require-direct)\n");
 }

@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/control/address.h"
@@ -25,13 +26,20 @@ namespace {
 constexpr auto kCancelPatience = std::chrono::seconds(1);
 constexpr auto kHelloPatience = std::chrono::seconds(10);  // a daemon with much to do is slow, too
 
-/// Whoever passes descriptors must know whom to.
-Result<pid_t> check_daemon(int socket, const MountEntry& mount) {
+/// In a user namespace that has no number for the mount's owner the kernel says this one for the daemon, and
+/// for many others (user_namespaces(7)).
+uid_t overflow_uid() {
+  const auto text = read_file("/proc/sys/kernel/overflowuid");
+  return text ? static_cast<uid_t>(std::strtoul(text->c_str(), nullptr, 10)) : 65534;
+}
+
+/// Whoever passes descriptors must know whom to. `is_told`: whether the mount itself names this socket.
+Result<pid_t> check_daemon(int socket, const MountEntry& mount, const std::function<bool()>& is_told) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
     return fail_errno(errno, mount.path + ": control socket");
-  if (peer.uid != mount.owner && peer.uid != 0)
+  if (peer.uid != mount.owner && peer.uid != 0 && !(peer.uid == overflow_uid() && is_told()))
     return fail(EPERM, mount.path + ": its control socket is held by uid " + std::to_string(peer.uid) +
                            ", not by the mount's owner");
   return peer.pid;
@@ -94,7 +102,7 @@ Result<ControlClient> ControlClient::connect_at(std::string path, const MountEnt
   auto socket = connect_to(path);
   if (!socket)
     return fail(socket.error().code, mount.path + ": no connection to its daemon: " + socket.error().message);
-  auto daemon = TRY(check_daemon(socket->get(), mount));
+  auto daemon = TRY(check_daemon(socket->get(), mount, [&] { return told_by_status(mount) == path; }));
   return ControlClient(std::move(*socket), std::move(path), daemon);
 }
 

@@ -13,6 +13,7 @@ Needs Python 3.9 and nothing else. The file must be readable and writable, and n
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import mmap
@@ -55,10 +56,17 @@ class Buffer:
             os.close(file)
         self.info = json.loads(reply)
         if not self.info["ok"]:
-            raise OSError(self.info["message"])
+            raise OSError(getattr(errno, self.info["code"], errno.EIO), self.info["message"])
         self.fd = fds[0]
         os.set_inheritable(self.fd, False)
-        self.memory = mmap.mmap(self.fd, self.info["capacity"])
+        self._mapped = None
+
+    @property
+    def memory(self):
+        """All of it, mapped: not of a heap whose memory no CPU may touch, which can be handed on all the same."""
+        if self._mapped is None:
+            self._mapped = mmap.mmap(self.fd, self.info["capacity"])
+        return self._mapped
 
     @contextlib.contextmanager
     def sync(self, read=True, write=False):
@@ -77,8 +85,12 @@ class Buffer:
             fcntl.ioctl(self.fd, DMA_BUF_IOCTL_SYNC, struct.pack("Q", flags))
 
     def close(self):
-        self.memory.close()
-        os.close(self.fd)
+        try:
+            if self._mapped is not None:
+                self._mapped.close()  # BufferError: a memoryview of it is still used
+        finally:
+            os.close(self.fd)
+            self.fd = -1
 
     def __enter__(self):
         return self

@@ -54,6 +54,11 @@ for name in system udmabuf direct; do
     equals "$name: which the program sees" "$answer" "$(head -c 4 "$T/second" | od -An -tx1 | tr -d " \n")"
     check "$name: dmabuffs cp over it" "$DMABUFFS" cp --no-progress "$T/first" "$buffer"
     equals "$name: is the same dma-buf, too" "$(info inode)" "$inode"
+    run "$DMABUFFS" cp --no-progress "$T/long" "$buffer"
+    says "$name: a larger dmabuffs cp is refused" 1 'is in use elsewhere and holds only'
+    check "$name: before anything is lost" cmp "$T/first" "$buffer"
+    say read
+    equals "$name: of the memory, neither" "$answer" "$(head -c 4 "$T/first" | od -An -tx1 | tr -d " \n")"
     equals "$name: a larger cp is EBUSY" "$(cp "$T/long" "$buffer" 2>&1 | grep -c 'Device or resource busy')" 1
     equals "$name: it is held elsewhere" "$(info held_elsewhere)" true
     end

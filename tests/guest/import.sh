@@ -168,6 +168,11 @@ for heap in system udmabuf direct import; do
     check "vgem, $heap: cp over it" "${over[@]}" "$T/second" "$file"
     check "vgem, $heap: has the new bytes" cmp "$T/second" "$file"
     equals "vgem, $heap: in the same dma-buf" "$(about "$file" inode)" "$inode"
+    "$DMABUFFS" exec "$file" -- "$DMABUFFS" import --rw --fd 3 "$import/again"
+    run "$DMABUFFS" cp --no-progress "$import/again" "$file"
+    says "vgem, $heap: dmabuffs cp of another name of it onto it is refused" 1 'are the same dma-buf'
+    check "vgem, $heap: and loses nothing" cmp "$T/second" "$file"
+    rm "$import/again"
     equals "vgem, $heap: the driver alone holds it" "$(about "$file" held_elsewhere)" true
     run "${over[@]}" "$disk/long" "$file"
     if [[ $heap == import ]]; then

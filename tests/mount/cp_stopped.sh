@@ -22,6 +22,8 @@ run timeout -s KILL 100 "$DMABUFFS" socket "$mnt"
 says 'and socket' 1 "$remedy"
 run timeout -s KILL 100 "$DMABUFFS" import --fd 0 "$mnt/heaps/import/a"
 says 'and import' 1 "$remedy"
+run timeout -s KILL 100 "$DMABUFFS" ps
+says 'ps shows the rest, and says what it does not' 0 "$mnt does not answer: its buffers are not shown by their paths"
 # Asked is the daemon itself: the kernel has just been told all attributes.
 kill -CONT "$daemon"
 mkdir "$T/other" "$data/dir"

@@ -77,10 +77,18 @@ truncate -s 2000 "$buffer"
 head -c 1000 /dev/zero | cat short - >grown
 same 'what was cut off reads zero when it grows' grown "$buffer"
 random 400000 >long
+cp second "$buffer"
+run "$DMABUFFS" cp --no-progress long "$buffer"
+says 'a longer dmabuffs cp is refused' 1 'is in use elsewhere and holds only 303104 bytes'
+same 'before anything is lost' second "$buffer"
+say read
+is 'of the memory, neither' "$answer" "$(head -c 4 second | od -An -tx1 | tr -d " \n")"
 run cp long "$buffer"
 says 'a longer one is refused' 1 'Device or resource busy'
 held() { "$DMABUFFS" info --json "$buffer" | jq '.[0].held_elsewhere'; }
 is 'info says that it is held' "$(held)" true
+run "$DMABUFFS" info "$buffer"
+says 'so does its text' 0 'by others, too'
 end
 is 'and that it is not when the program has ended' "$(held)" false
 

@@ -38,6 +38,7 @@ refused 'but not without the capability' 0600 65534:65534 setpriv --bounding-set
 # There are none in a chroot.
 if stranger unshare -Ur true 2>/dev/null; then
     refused 'the root of a user namespace is who made that' 0600 0:0 stranger unshare -Ur
+    given "who owns the file does, also where the mount's owner has no number" 0600 65534:65534 stranger unshare -Ur
 fi
 
 make 0666 0:0

@@ -157,6 +157,29 @@ void FileCopier::take_back(Side& side) {
   made_.erase({side.st.st_dev, side.st.st_ino});
 }
 
+Json FileCopier::about(const Side& side) {
+  const auto client = side.mount ? clients_.of(*side.mount) : Result<ControlClient*>(nullptr);
+  const auto ticket = client && *client ? ticket_of(side.fd.get(), side.name) : Result<std::string>("");
+  if (!ticket || ticket->empty()) return {};
+  const auto answer = (*client)->request({{"op", "info"}, {"file", {{"ticket", *ticket}}}}, {}, {});
+  return answer ? answer->body.value("info", Json()) : Json();
+}
+
+/// Whether the bytes can go there is known before the old ones are lost: memory that somebody else holds,
+/// too, is zeroed when its file is emptied.
+Result<void> FileCopier::check_room(const Side& from, const Side& to) {
+  if (!to.mount || !S_ISREG(to.st.st_mode) || to.st.st_size == 0) return {};
+  const Json there = about(to);
+  if (!flag_of(there, "held_elsewhere")) return {};
+  const auto inode = number_of(there, "inode");
+  if (inode && number_of(about(from), "inode") == inode)
+    return fail(EINVAL, "'" + from.name + "' and '" + to.name + "' are the same dma-buf");
+  const uint64_t capacity = number_of(there, "capacity").value_or(0);
+  if (capacity >= static_cast<uint64_t>(from.st.st_size)) return {};
+  return fail(EBUSY, to.name + ": its memory is in use elsewhere and holds only " + std::to_string(capacity) +
+                         " bytes");
+}
+
 Result<void> FileCopier::empty(Side& side, const Side& from) {
   if (!S_ISREG(side.st.st_mode) || side.st.st_size == 0 || ::ftruncate(side.fd.get(), 0) == 0) return {};
   // An imported dma-buf keeps its size: what has the same comes to lie over it.
@@ -174,6 +197,7 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   if (for_daemon) {
     TRY(check_direct(*mount, from, to));
   }
+  TRY(check_room(from, to));
   TRY(empty(to, from));
   if (!for_daemon) return by_itself(from, to, tally);
   auto done = TRY(through_daemon(*mount, from, to, tally));

@@ -70,6 +70,9 @@ class FileCopier {
   Result<void> look(Side& side);
   Result<void> check_overwrite(const struct stat& to, const std::string& name, const Side& from) const;
   Result<void> move(Side& from, Side& to, CopyTally& tally);
+  /// What the mount tells of a file that is open; null: it is no buffer.
+  Json about(const Side& side);
+  Result<void> check_room(const Side& from, const Side& to);
   Result<void> empty(Side& side, const Side& from);
   void take_back(Side& side);
   using Waiting = ControlClient::Waiting;

@@ -13,6 +13,7 @@
 
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/mount/private_mount.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 namespace {
@@ -127,8 +128,9 @@ int execute(std::vector<std::string>& command) {
   argv.push_back(nullptr);
   ::execvp(argv[0], argv.data());
   const int code = errno;
-  report("exec: " + (command[0].empty() ? "''" : command[0]) + ": " +
-         (code == ENOENT ? "not found" : std::strerror(code)));
+  std::string why = code == ENOENT ? "not found" : std::strerror(code);
+  if (lies_in_mount(command[0])) why += "; to hand a buffer to a command: dmabuffs exec FILE -- COMMAND";
+  report("exec: " + (command[0].empty() ? "''" : command[0]) + ": " + why);
   return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
 }
 

@@ -3,8 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <memory>
 
+#include "dmabuffs/base/patience.h"
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"
@@ -16,13 +20,37 @@ namespace dmabuffs::cli {
 
 namespace {
 
+constexpr std::chrono::seconds kPatience{1};  // for all mounts that don't answer together
+
+/// The status of each mount, null of one that can't be asked. Those that don't answer are told of.
+std::vector<Json> all_status(const std::vector<MountEntry>& mounts) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<Json> all;
+  Clock::duration left = kPatience;
+  for (const MountEntry& mount : mounts) {
+    const auto status = std::make_shared<Json>();
+    const auto begin = Clock::now();
+    const bool answered = ends_within(std::chrono::ceil<std::chrono::milliseconds>(left), [status, mount] {
+      if (!ControlClient::connect(mount)) return;
+      const auto text = read_file(mount.path + "/status");
+      *status = Json::parse(text.value_or(""), nullptr, /*allow_exceptions=*/false);
+    });
+    if (!answered) {
+      left = std::max<Clock::duration>(left - (Clock::now() - begin), std::chrono::milliseconds(50));
+      report("ps: " + mount.path + " does not answer: its buffers are not shown by their paths");
+    }
+    all.push_back(answered ? std::move(*status) : Json());
+  }
+  return all;
+}
+
 /// Gives the dma-bufs that are buffers of a mount their paths. A mount that can't be asked is left out.
 void name_ours(DmabufList& list, bool also_unseen) {
-  for (const MountEntry& mount : dmabuffs_mounts().value_or(std::vector<MountEntry>{})) {
-    auto client = ControlClient::connect(mount);
-    if (!client) continue;
-    const auto text = read_file(mount.path + "/status");
-    const Json status = Json::parse(text.value_or(""), nullptr, /*allow_exceptions=*/false);
+  const auto mounts = dmabuffs_mounts().value_or(std::vector<MountEntry>{});
+  const auto told = all_status(mounts);
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    const MountEntry& mount = mounts[i];
+    const Json& status = told[i];
     if (!status.is_object() || !status.contains("buffers")) continue;
     for (const Json& buffer : status["buffers"]) {
       const auto inode = number_of(buffer, "inode");

@@ -99,17 +99,17 @@ Result<void> BufferFile::restore(const KeptEntry& kept, UniqueFd memory) {
   return {};
 }
 
-void BufferFile::keep() noexcept {
+void BufferFile::keep(bool again) noexcept {
   // A worker comes here only with what it has just made.
   if (!context_.keeper || MustNotWait::here()) return;
   try {
-    keep_now();
+    keep_now(again);
   } catch (const std::exception& problem) {
     log_error(std::string("a buffer may be empty when this daemon has ended: ") + problem.what());
   }
 }
 
-void BufferFile::keep_now() {
+void BufferFile::keep_now(bool again) {
   const std::lock_guard one_at_a_time(keeping_);
   std::shared_ptr<Buffer> held;
   KeptMemory before;
@@ -121,7 +121,7 @@ void BufferFile::keep_now() {
   }
   KeptMemory now = before;
   held->offer([&](const Buffer::Memory& memory) {
-    now = kept_now(memory, before);
+    now = kept_now(memory, before, again);
     return now.number != 0;
   });
   const std::lock_guard lock(mutex_);
@@ -135,10 +135,11 @@ void BufferFile::keep_now() {
   if (now.number != before.number) context_.keeper->drop(before.number);
 }
 
-BufferFile::KeptMemory BufferFile::kept_now(const Buffer::Memory& memory, const KeptMemory& before) {
+BufferFile::KeptMemory BufferFile::kept_now(const Buffer::Memory& memory, const KeptMemory& before,
+                                            bool again) {
   if (memory.fd < 0) return {};
   const uint64_t inode = inode_of(memory.fd);
-  const bool is_stored = before.number != 0 && before.inode == inode;
+  const bool is_stored = before.inode == inode && (before.number != 0 || !again);
   const uint64_t number = is_stored ? before.number : context_.keeper->store(memory.fd, path(), share_.uid());
   return {number, inode, memory.size, memory.huge_bytes};
 }
@@ -251,7 +252,7 @@ void BufferFile::closed() {
     idle = buffer_;
   }
   idle->idle();
-  keep();
+  keep(/*again=*/false);
   const BufferInfo about = idle->info();
   if (about.size > 0 || about.capacity > 0) {
     const std::lock_guard lock(mutex_);

@@ -35,8 +35,9 @@ class BufferFile : public HeapEntry {
   void unlinked() override;
   /// Of a new file: what an earlier program has left of it. EINVAL: `memory` is not that; ENOSPC.
   Result<void> restore(const KeptEntry& kept, UniqueFd memory);
-  /// Has its memory kept for when this program has ended, as it is now.
-  void keep() noexcept;
+  /// Has its memory kept for when this program has ended, as it is now. `again`: also what could not be when
+  /// it was asked for last.
+  void keep(bool again = true) noexcept;
   /// This program ends: makes the dma-buf of what was written.
   void settle();
 
@@ -90,8 +91,8 @@ class BufferFile : public HeapEntry {
   [[nodiscard]] std::shared_ptr<Buffer> buffer() const;
   Result<void> make_buffer();
   void describe(KeptEntry& entry) const override;
-  [[nodiscard]] KeptMemory kept_now(const Buffer::Memory& memory, const KeptMemory& before);
-  void keep_now();
+  [[nodiscard]] KeptMemory kept_now(const Buffer::Memory& memory, const KeptMemory& before, bool again);
+  void keep_now(bool again);
   /// With mutex_: nothing of its memory is kept any more.
   void forget_memory();
   /// With mutex_: they may be those of the buffer's own file.
