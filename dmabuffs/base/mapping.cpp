@@ -22,9 +22,9 @@ namespace {
 
 Result<void> populate_by(int advice, std::span<std::byte> range) {
   if (range.empty()) return {};
-  const auto start = reinterpret_cast<uintptr_t>(range.data()) & ~uintptr_t{4095};
-  const auto end = (reinterpret_cast<uintptr_t>(range.data()) + range.size() + 4095) & ~uintptr_t{4095};
-  while (::madvise(reinterpret_cast<void*>(start), end - start, advice) != 0) {
+  const size_t before = reinterpret_cast<uintptr_t>(range.data()) % 4096;  // of its first page
+  const size_t length = (before + range.size() + 4095) & ~size_t{4095};
+  while (::madvise(range.data() - before, length, advice) != 0) {
     if (errno == EINTR || errno == EAGAIN) continue;
     if (errno == EINVAL) return {};  // a PFNMAP, or a kernel before 5.14: pages come by page faults
     // A hugetlb mapping that finds no page answers EFAULT or EHWPOISON rather than ENOMEM (SIGBUS for a plain

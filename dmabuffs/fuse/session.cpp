@@ -99,6 +99,7 @@ Result<void> Session::create_fuse() {
   std::vector<std::string> words{"dmabuffs", "-o", options};
   if (settings.debug) words.emplace_back("-d");
   std::vector<char*> argv;
+  argv.reserve(words.size());
   for (std::string& word : words) argv.push_back(word.data());
   fuse_args arguments = FUSE_ARGS_INIT(static_cast<int>(argv.size()), argv.data());
 

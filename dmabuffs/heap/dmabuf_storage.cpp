@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "dmabuffs/base/fdinfo.h"
+#include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 

@@ -9,7 +9,7 @@
 
 namespace dmabuffs {
 
-StaticDirectory::StaticDirectory(MountContext& context, uint64_t ino, NodePtr parent)
+StaticDirectory::StaticDirectory(MountContext& context, uint64_t ino, const NodePtr& parent)
     : Node(ino), context_(context), parent_(parent), made_(time_now()) {}
 
 Result<struct stat> StaticDirectory::getattr(const Caller&, OpenFile*) {

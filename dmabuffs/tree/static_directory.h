@@ -18,7 +18,7 @@ namespace dmabuffs {
 /// A directory whose names are fixed when the mount is made: the root, and files/.
 class StaticDirectory : public Node {
  public:
-  StaticDirectory(MountContext& context, uint64_t ino, NodePtr parent);
+  StaticDirectory(MountContext& context, uint64_t ino, const NodePtr& parent);
   void add(const std::string& name, NodePtr node) { children_[name] = std::move(node); }
 
   [[nodiscard]] double timeout() const override { return 1; }

@@ -122,10 +122,12 @@ for fd, flags in ((os.open('file', os.O_RDONLY), 0), (77, 0), (0, 8)):
     done = library.dmabuffs_import(fd, sys.argv[2].encode(), flags, None)
     print(done, os.strerror(ctypes.get_errno()), library.dmabuffs_error().decode())
 XEOF
-run python3 library.py "$DMABUFFS_BUILD/libdmabuffs.so" "$import/library"
-says 'dmabuffs_import refuses what is no dma-buf' 0 "-1 Invalid argument $import/library: passed descriptor: $T/file is no dma-buf"
-says 'a descriptor that is not open' 0 '-1 Bad file descriptor'
-says 'unknown flags' 0 'unknown flags'
+if [[ ! ${DMABUFFS_SANITIZER-} ]]; then # whose library Python would have to start with
+    run python3 library.py "$DMABUFFS_BUILD/libdmabuffs.so" "$import/library"
+    says 'dmabuffs_import refuses what is no dma-buf' 0 "-1 Invalid argument $import/library: passed descriptor: $T/file is no dma-buf"
+    says 'a descriptor that is not open' 0 '-1 Bad file descriptor'
+    says 'unknown flags' 0 'unknown flags'
+fi
 check 'and leaves no file' [ ! -e "$import/library" ]
 run "$DMABUFFS" import "$import/new"
 says 'without a descriptor: usage' 2 '--fd'

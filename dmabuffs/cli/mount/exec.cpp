@@ -124,6 +124,7 @@ Result<int> run_with_mount(const ExecSettings& settings, std::vector<std::string
 
 int execute(std::vector<std::string>& command) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (std::string& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
   ::execvp(argv[0], argv.data());

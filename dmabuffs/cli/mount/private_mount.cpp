@@ -198,6 +198,7 @@ Result<ChildProcess> start_daemon(const std::vector<std::string>& arguments, con
   words.insert(words.end(), arguments.begin(), arguments.end());
   words.push_back(mountpoint);
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   return ChildProcess::start(SIGTERM, [&] {

@@ -22,7 +22,7 @@ struct HostIdentity {
   uint64_t inode = 0;
   mode_t type = 0;  ///< S_IFREG, …
 
-  auto operator<=>(const HostIdentity&) const = default;
+  auto operator<=>(const HostIdentity&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14
 };
 
 /// Identity of what `fd` (O_PATH will do) is open on, from what this machine knows already

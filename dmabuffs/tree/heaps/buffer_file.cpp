@@ -61,7 +61,7 @@ BufferInfo BufferFile::info() const {
   return held ? held->info() : BufferInfo{};
 }
 
-void BufferFile::placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) {
+void BufferFile::placed(const std::shared_ptr<HeapDirectory>& parent, const std::string& name) {
   HeapEntry::placed(std::move(parent), name);
   const std::lock_guard lock(mutex_);
   leaving_.reset();

@@ -31,7 +31,7 @@ class BufferFile : public HeapEntry {
   Result<void> setxattr(const Caller&, const std::string& name, const std::string& value, int flags) override;
   Result<void> removexattr(const Caller&, const std::string& name) override;
 
-  void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) override;
+  void placed(const std::shared_ptr<HeapDirectory>& parent, const std::string& name) override;
   void unlinked() override;
   /// Of a new file: what an earlier program has left of it. EINVAL: `memory` is not that; ENOSPC.
   Result<void> restore(const KeptEntry& kept, UniqueFd memory);

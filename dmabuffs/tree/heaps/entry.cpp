@@ -7,7 +7,7 @@
 
 namespace dmabuffs {
 
-void HeapEntry::placed(std::shared_ptr<HeapDirectory> parent, const std::string& name) {
+void HeapEntry::placed(const std::shared_ptr<HeapDirectory>& parent, const std::string& name) {
   const std::lock_guard lock(mutex_);
   parent_ = parent;
   name_ = name;

@@ -27,7 +27,7 @@ class HeapEntry : public Node {
   Result<struct statvfs> statfs(const Caller&) override;
 
   // For its directory.
-  virtual void placed(std::shared_ptr<HeapDirectory> parent, const std::string& name);
+  virtual void placed(const std::shared_ptr<HeapDirectory>& parent, const std::string& name);
   virtual void unlinked();
 
  protected:

@@ -113,7 +113,7 @@ class Heaps : public HeapsRoot {
       directories_.erase(known);
     }
     if (!heap) return nullptr;
-    auto tree = std::make_shared<HeapTree>(context_, heap);
+    auto tree = std::shared_ptr<HeapTree>(new HeapTree{context_, heap});
     return directories_[name] = std::make_shared<HeapDirectory>(tree, weak_from_this());
   }
 
