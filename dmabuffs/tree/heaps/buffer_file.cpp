@@ -62,7 +62,7 @@ BufferInfo BufferFile::info() const {
 }
 
 void BufferFile::placed(const std::shared_ptr<HeapDirectory>& parent, const std::string& name) {
-  HeapEntry::placed(std::move(parent), name);
+  HeapEntry::placed(parent, name);
   const std::lock_guard lock(mutex_);
   leaving_.reset();
   if (buffer_) buffer_->set_name(name);
