@@ -34,6 +34,11 @@ fresh() { # look at it, and stop it at once
     kill -CONT "$daemon"
     stat "$heap/a" "$mnt" "$data/dir" "$mnt/files/data/dir" >/dev/null
     kill -STOP "$daemon"
+    # Each thread stops when it comes to run.
+    for _ in {1..200}; do
+        sed 's/.*) //' "/proc/$daemon"/task/*/stat | grep -qv ^T || break
+        sleep 0.05
+    done
 }
 fresh
 run timeout -s KILL 100 "$DMABUFFS" info "$heap/a"
