@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/shares.h"
+#include "dmabuffs/heap/dmabuf_storage.h"
 
 #include "catch.h"
 
