@@ -64,7 +64,8 @@ class Restoration {
     if (S_ISDIR(entry.mode)) return directory.mkdir(maker, entry.name, 0700);
     if (S_ISLNK(entry.mode)) return directory.symlink(maker, entry.target, entry.name);
     auto node = TRY(directory.mknod(maker, entry.name, S_IFREG | 0600, 0));
-    const auto restored = static_cast<BufferFile&>(*node).restore(entry, keeper_.take_memory(entry.memory, entry.maker));
+    const auto restored =
+        static_cast<BufferFile&>(*node).restore(entry, keeper_.take_memory(entry.memory, entry.maker));
     if (restored) return node;
     (void)directory.unlink(maker, entry.name);
     return Failure(restored.error());
