@@ -24,6 +24,12 @@ run hand "$buffer" -- sh -c 'exit 7'
 is 'the status is that of the program' "$status" 7
 run hand "$buffer" -- ./none
 says 'one that is not there' 127 'not found'
+run "$DMABUFFS" exec -- "$buffer"
+says 'a buffer in the place of the command: how it is meant' 126 'to hand a buffer to a command: dmabuffs exec FILE -- COMMAND'
+cd "$mnt" || exit
+run "$DMABUFFS" exec -- ./none
+says 'but not where a command is not there' 127 'exec: ./none: not found'
+cd "$T" || exit
 
 # A program that has the buffer, and does what it is told.
 cat >program <<'EOF'

@@ -130,7 +130,9 @@ int execute(std::vector<std::string>& command) {
   ::execvp(argv[0], argv.data());
   const int code = errno;
   std::string why = code == ENOENT ? "not found" : std::strerror(code);
-  if (lies_in_mount(command[0])) why += "; to hand a buffer to a command: dmabuffs exec FILE -- COMMAND";
+  // Nothing in a mount can be run: whoever types its name in a command's place means it to be handed over.
+  if (code == EACCES && lies_in_mount(command[0]))
+    why += "; to hand a buffer to a command: dmabuffs exec FILE -- COMMAND";
   report("exec: " + (command[0].empty() ? "''" : command[0]) + ": " + why);
   return code == ENOENT || code == ENOTDIR ? kNotFound : kNotExecutable;
 }

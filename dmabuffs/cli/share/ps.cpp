@@ -3,12 +3,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
 
-#include "dmabuffs/base/patience.h"
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"
@@ -20,26 +23,46 @@ namespace dmabuffs::cli {
 
 namespace {
 
-constexpr std::chrono::seconds kPatience{1};  // for all mounts that don't answer together
+constexpr std::chrono::seconds kPatience{3};  // for all mounts together
 
-/// The status of each mount, null of one that can't be asked. Those that don't answer are told of.
+/// What the mounts have answered: the status of each, null of one that can't be asked.
+struct Answers {
+  explicit Answers(size_t mounts) : missing(mounts), status(mounts) {}
+  std::mutex mutex;
+  std::condition_variable complete;
+  size_t missing;
+  std::vector<std::optional<Json>> status;
+};
+
+Json ask(const MountEntry& mount) {
+  if (!ControlClient::connect(mount)) return {};
+  const auto text = read_file(mount.path + "/status");
+  return Json::parse(text.value_or(""), nullptr, /*allow_exceptions=*/false);
+}
+
+/// The status of each mount, null of one that can't be asked. All are asked at once, so that one that is
+/// stopped takes no time from the others; its thread is left behind. Those that don't answer are told of.
 std::vector<Json> all_status(const std::vector<MountEntry>& mounts) {
-  using Clock = std::chrono::steady_clock;
-  std::vector<Json> all;
-  Clock::duration left = kPatience;
-  for (const MountEntry& mount : mounts) {
-    const auto status = std::make_shared<Json>();
-    const auto begin = Clock::now();
-    const bool answered = ends_within(std::chrono::ceil<std::chrono::milliseconds>(left), [status, mount] {
-      if (!ControlClient::connect(mount)) return;
-      const auto text = read_file(mount.path + "/status");
-      *status = Json::parse(text.value_or(""), nullptr, /*allow_exceptions=*/false);
-    });
-    if (!answered) {
-      left = std::max<Clock::duration>(left - (Clock::now() - begin), std::chrono::milliseconds(50));
-      report("ps: " + mount.path + " does not answer: its buffers are not shown by their paths");
+  const auto answers = std::make_shared<Answers>(mounts.size());
+  try {
+    for (size_t i = 0; i < mounts.size(); ++i) {
+      std::thread([answers, i, mount = mounts[i]] {
+        Json status = ask(mount);
+        const std::lock_guard lock(answers->mutex);
+        answers->status[i] = std::move(status);
+        if (--answers->missing == 0) answers->complete.notify_one();
+      }).detach();
     }
-    all.push_back(answered ? std::move(*status) : Json());
+  } catch (const std::system_error&) {
+    // No more threads: the rest is told of below.
+  }
+  std::unique_lock lock(answers->mutex);
+  answers->complete.wait_for(lock, kPatience, [&] { return answers->missing == 0; });
+  std::vector<Json> all;
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    if (!answers->status[i])
+      report("ps: " + mounts[i].path + " does not answer: its buffers are not shown by their paths");
+    all.push_back(answers->status[i].value_or(Json()));
   }
   return all;
 }
