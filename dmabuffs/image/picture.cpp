@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include "dmabuffs/image/picture.h"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+namespace dmabuffs::image {
+
+namespace {
+
+constexpr uint64_t kGpuStride = 256, kPage = 4096;
+
+constexpr uint64_t round_up(uint64_t value, uint64_t to) {
+  return (value + to - 1) / to * to;
+}
+
+std::string name_of(const Picture& picture, size_t plane) {
+  return std::string(picture.format->name) + ": plane " + std::to_string(plane);
+}
+
+/// A decimal number and nothing else.
+std::optional<uint64_t> number(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const size_t end = text.find(at);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+/// "2048,2048", at most `most` of them.
+Result<std::vector<uint64_t>> numbers(const char* what, const std::string& text, const Format& format) {
+  std::vector<uint64_t> all;
+  if (text.empty()) return all;
+  for (const std::string_view part : split(text, ',')) {
+    const auto value = number(part);
+    if (!value || *value > UINT64_MAX / 4)
+      return fail(EINVAL,
+                  std::string(what) + " '" + text + "': write bytes, one number a plane, such as 2048,1024");
+    all.push_back(*value);
+  }
+  if (all.size() > format.plane_count())
+    return fail(EINVAL, std::string(what) + " '" + text + "': " + std::string(format.name) + " has " +
+                            std::to_string(format.plane_count()) +
+                            (format.plane_count() == 1 ? " plane" : " planes"));
+  return all;
+}
+
+Result<void> read_size(Picture& picture, const std::string& text) {
+  const auto parts = split(text, 'x');
+  const auto width = number(parts[0]);
+  const auto height = parts.size() == 2 ? number(parts[1]) : std::nullopt;
+  if (!width || !height)
+    return fail(EINVAL, text.empty()
+                            ? "no size: write width x height in pixels, such as 1920x1080"
+                            : "size '" + text + "': write width x height in pixels, such as 1920x1080");
+  if (*width == 0 || *height == 0 || *width > kMostPixels || *height > kMostPixels)
+    return fail(EINVAL, "size '" + text + "': 1 to " + std::to_string(kMostPixels) + " pixels each way");
+  picture.width = static_cast<uint32_t>(*width);
+  picture.height = static_cast<uint32_t>(*height);
+  return {};
+}
+
+/// Of a plane beyond the first, from the first one's: for as many pixels.
+uint64_t derived_stride(const Picture& picture, size_t plane) {
+  const PlaneShape& shape = picture.format->planes[plane];
+  const PlaneShape& first = picture.format->planes[0];
+  const uint64_t pixels = picture.planes[0].stride / first.bytes * first.horizontal;
+  return std::max((pixels + shape.horizontal - 1) / shape.horizontal * shape.bytes, picture.row_bytes(plane));
+}
+
+Result<void> lay_out(Picture& picture, const PictureWords& words, Padding padding) {
+  const auto strides = TRY(numbers("stride", words.stride, *picture.format));
+  const auto offsets = TRY(numbers("offset", words.offset, *picture.format));
+  uint64_t end = 0;
+  for (size_t i = 0; i < picture.format->plane_count(); ++i) {
+    PlaneLayout& plane = picture.planes[i];
+    if (i < strides.size())
+      plane.stride = strides[i];
+    else if (i > 0 && !strides.empty())
+      plane.stride = derived_stride(picture, i);
+    else
+      plane.stride = round_up(picture.row_bytes(i), padding == Padding::Gpu ? kGpuStride : 1);
+    if (plane.stride < picture.row_bytes(i))
+      return fail(EINVAL, name_of(picture, i) + ": a stride of " + std::to_string(plane.stride) +
+                              " bytes is less than the " + std::to_string(picture.row_bytes(i)) +
+                              " of a row of " + std::to_string(picture.width) + " pixels");
+    plane.offset = i < offsets.size() ? offsets[i] : round_up(end, padding == Padding::Gpu ? kPage : 1);
+    // No overflow: a row count has 17 bits.
+    if (plane.stride > UINT64_MAX / 4 / picture.rows(i))
+      return fail(EINVAL, name_of(picture, i) + ": a stride of " + std::to_string(plane.stride) + " bytes");
+    end = std::max(end, plane.offset + plane.stride * picture.rows(i));
+  }
+  return {};
+}
+
+Result<void> check_apart(const Picture& picture) {
+  const auto last = [&](size_t i) {
+    return picture.planes[i].offset + picture.planes[i].stride * (picture.rows(i) - 1) + picture.row_bytes(i);
+  };
+  // Rows of one may lie in what pads those of another: fields of interlaced video do.
+  const auto shares_stride = [&](size_t i, size_t j) {
+    return picture.planes[i].stride == picture.planes[j].stride;
+  };
+  for (size_t i = 0; i < picture.format->plane_count(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (!shares_stride(i, j) && picture.planes[i].offset < last(j) && picture.planes[j].offset < last(i))
+        return fail(EINVAL, name_of(picture, i) + " at " + std::to_string(picture.planes[i].offset) +
+                                " begins before plane " + std::to_string(j) + " ends at " +
+                                std::to_string(last(j)));
+  return {};
+}
+
+}  // namespace
+
+uint64_t Picture::row_bytes(size_t plane) const {
+  const PlaneShape& shape = format->planes[plane];
+  return uint64_t{(width + shape.horizontal - 1) / shape.horizontal} * shape.bytes;
+}
+
+uint32_t Picture::rows(size_t plane) const {
+  const uint32_t vertical = format->planes[plane].vertical;
+  return (height + vertical - 1) / vertical;
+}
+
+uint64_t Picture::end() const {
+  uint64_t end = 0;
+  for (size_t i = 0; i < format->plane_count(); ++i)
+    end = std::max(end, planes[i].offset + planes[i].stride * (rows(i) - 1) + row_bytes(i));
+  return end;
+}
+
+Result<Picture> make_picture(const PictureWords& words, Padding padding) {
+  Picture picture;
+  if (words.format.empty()) return fail(EINVAL, "no format: write one such as NV12 or XR24");
+  picture.format = TRY(format_named(words.format));
+  TRY(read_size(picture, words.size));
+  if (!words.modifier.empty()) picture.modifier = TRY(modifier_named(words.modifier));
+  TRY(lay_out(picture, words, padding));
+  TRY(check_apart(picture));
+  return picture;
+}
+
+Result<void> check_fits(const Picture& picture, uint64_t size) {
+  for (size_t i = 0; i < picture.format->plane_count(); ++i) {
+    const uint64_t end =
+        picture.planes[i].offset + picture.planes[i].stride * (picture.rows(i) - 1) + picture.row_bytes(i);
+    if (end > size)
+      return fail(EINVAL, name_of(picture, i) + " of " + std::to_string(picture.width) + "x" +
+                              std::to_string(picture.height) + " ends at byte " + std::to_string(end) +
+                              ", and there are " + std::to_string(size));
+  }
+  return {};
+}
+
+Result<void> check_linear(const Picture& picture) {
+  if (picture.modifier == 0) return {};
+  return fail(ENOTSUP, "its pixels are not in rows (modifier " + modifier_name(picture.modifier) +
+                           "); have its maker write it linear");
+}
+
+std::string to_text(const Picture& picture) {
+  const size_t planes = picture.format->plane_count();
+  std::string text = std::string(picture.format->name) + ":" + std::to_string(picture.width) + "x" +
+                     std::to_string(picture.height);
+  for (size_t i = 0; i < planes; ++i)
+    text += (i == 0 ? ":stride=" : ",") + std::to_string(picture.planes[i].stride);
+  for (size_t i = 0; i < planes; ++i)
+    text += (i == 0 ? ":offset=" : ",") + std::to_string(picture.planes[i].offset);
+  // As a number: names are for people, and libdrm knows more of them each year.
+  if (picture.modifier != 0) text += ":modifier=" + std::to_string(picture.modifier);
+  return text;
+}
+
+Result<Picture> from_text(std::string_view text) {
+  const auto parts = split(text, ':');
+  if (parts.size() < 2)
+    return fail(EINVAL, "'" + std::string(text) + "': write a format and a size, such as NV12:1920x1080");
+  PictureWords words{.format = std::string(parts[0]), .size = std::string(parts[1])};
+  for (size_t i = 2; i < parts.size(); ++i) {
+    const size_t equals = parts[i].find('=');
+    const std::string_view key = parts[i].substr(0, equals);
+    std::string* word = key == "stride"     ? &words.stride
+                        : key == "offset"   ? &words.offset
+                        : key == "modifier" ? &words.modifier
+                                            : nullptr;
+    if (word == nullptr || equals == std::string_view::npos || !word->empty())
+      return fail(EINVAL, "'" + std::string(text) + "': '" + std::string(parts[i]) +
+                              "' is not one stride=, offset= or modifier=");
+    *word = parts[i].substr(equals + 1);
+  }
+  return make_picture(words, Padding::None);
+}
+
+}  // namespace dmabuffs::image
