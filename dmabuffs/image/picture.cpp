@@ -5,6 +5,8 @@
 #include <charconv>
 #include <vector>
 
+#include "dmabuffs/image/words.h"
+
 namespace dmabuffs::image {
 
 namespace {
@@ -25,16 +27,6 @@ std::optional<uint64_t> number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t end = text.find(at);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
 }
 
 /// "2048,2048", at most `most` of them.
