@@ -46,6 +46,8 @@ struct Format {
 std::span<const Format> formats();
 /// Null: not one of ours.
 const Format* find_format(uint32_t fourcc);
+/// By any name that format_named() takes; null: not one of ours.
+const Format* find_format(std::string_view name);
 /// By four letters ("NV12", "R8  "), DRM's long name ("DRM_FORMAT_XRGB8888", "XRGB8888") or another
 /// program's, in any case. EINVAL: it is unknown (with the nearest that is known), or known to DRM but can't
 /// be shown.

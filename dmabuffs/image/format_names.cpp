@@ -20,7 +20,8 @@ std::string_view without_spaces_behind(std::string_view word) {
   return word.substr(0, word.find_last_not_of(' ') + 1);
 }
 
-std::string_view without_drm_prefix(std::string_view word) {
+std::string_view to_word(std::string_view name) {
+  const std::string_view word = without_spaces_behind(name);
   return same_word(word.substr(0, kDrmPrefix.size()), kDrmPrefix) ? word.substr(kDrmPrefix.size()) : word;
 }
 
@@ -91,14 +92,18 @@ bool is_drm_format(std::string_view word) {
 
 }  // namespace
 
-Result<const Format*> format_named(std::string_view name) {
-  const std::string_view word = without_drm_prefix(without_spaces_behind(name));
+const Format* find_format(std::string_view name) {
+  const std::string_view word = to_word(name);
   const auto& names = all_names();
   auto found = std::ranges::find(names, word, &Named::name);
   if (found == names.end())
     found = std::ranges::find_if(names, [&](const Named& named) { return same_word(named.name, word); });
-  if (found != names.end()) return found->format;
+  return found == names.end() ? nullptr : found->format;
+}
 
+Result<const Format*> format_named(std::string_view name) {
+  if (const Format* found = find_format(name)) return found;
+  const std::string_view word = to_word(name);
   const std::string format = "format " + quoted(name) + ": ";
   const std::string list = " (dmabuffs view --help lists those that can be shown)";
   if (is_drm_format(word)) return fail(EINVAL, format + "a format of DRM that can't be shown yet" + list);
