@@ -48,13 +48,19 @@ struct Format {
 std::span<const Format> formats();
 /// Null: not one of ours.
 const Format* find_format(uint32_t fourcc);
-/// By four letters, DRM's long name ("DRM_FORMAT_XRGB8888", "XRGB8888") or another program's, in any case.
-/// EINVAL: it is unknown (with the nearest that is known), or known to DRM but can't be shown.
+/// By any name that format_named() takes; null: not one of ours.
+const Format* find_format(std::string_view name);
+/// By four letters ("NV12", "R8  "), DRM's long name ("DRM_FORMAT_XRGB8888", "XRGB8888") or another
+/// program's, in any case. EINVAL: it is unknown (with the nearest that is known), or known to DRM but can't
+/// be shown.
 Result<const Format*> format_named(std::string_view name);
 
-/// "LINEAR", "ARM_BLOCK_SIZE=16x16,MODE=SPARSE (ARM)": as libdrm names it, with the vendor.
+/// "LINEAR", "I915_X_TILED (INTEL)", "ARM_AFBC_BLOCK_SIZE=16x16,MODE=SPARSE (ARM)", "0x100000000000077
+/// (INTEL)": by drm_fourcc.h's name, else as libdrm writes it, with the vendor.
 std::string modifier_name(uint64_t modifier);
-/// A number, or a name that libdrm gives ("LINEAR", "I915_X_TILED"); EINVAL.
+/// A number, decimal or 0x hex, or a name of drm_fourcc.h ("LINEAR", "I915_X_TILED", in any case); EINVAL.
 Result<uint64_t> modifier_named(std::string_view name);
+/// Whether pixels are not only put in another order but packed: AFBC, AFRC, CCS, DCC and others.
+bool is_compressed(uint64_t modifier);
 
 }  // namespace dmabuffs::image

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/image/picture.h"
 
+#include <drm_fourcc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <vector>
+
+#include "dmabuffs/image/words.h"
 
 namespace dmabuffs::image {
 
 namespace {
 
 constexpr uint64_t kGpuStride = 256, kPage = 4096;
+// DRM has 32 bits for a stride. With these no sum here, and no end of a picture, exceeds the 63 bits of a
+// file's size.
+constexpr uint64_t kMostStride = UINT32_MAX, kMostOffset = uint64_t{1} << 60;
 
 constexpr uint64_t round_up(uint64_t value, uint64_t to) {
   return (value + to - 1) / to * to;
@@ -17,6 +24,12 @@ constexpr uint64_t round_up(uint64_t value, uint64_t to) {
 
 std::string name_of(const Picture& picture, size_t plane) {
   return std::string(picture.format->name) + ": plane " + std::to_string(plane);
+}
+
+/// Behind the last row of a plane, whose padding need not be there.
+uint64_t end_of(const Picture& picture, size_t plane) {
+  return picture.planes[plane].offset + picture.planes[plane].stride * (picture.rows(plane) - 1) +
+         picture.row_bytes(plane);
 }
 
 /// A decimal number and nothing else.
@@ -27,30 +40,18 @@ std::optional<uint64_t> number(std::string_view text) {
   return value;
 }
 
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t end = text.find(at);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
-/// "2048,2048", at most `most` of them.
+/// "2048,2048": no more than the format has planes.
 Result<std::vector<uint64_t>> numbers(const char* what, const std::string& text, const Format& format) {
   std::vector<uint64_t> all;
   if (text.empty()) return all;
+  const std::string said = std::string(what) + " " + quoted(text) + ": ";
   for (const std::string_view part : split(text, ',')) {
     const auto value = number(part);
-    if (!value || *value > UINT64_MAX / 4)
-      return fail(EINVAL,
-                  std::string(what) + " '" + text + "': write bytes, one number a plane, such as 2048,1024");
+    if (!value) return fail(EINVAL, said + "write bytes, one number a plane, such as 2048,1024");
     all.push_back(*value);
   }
   if (all.size() > format.plane_count())
-    return fail(EINVAL, std::string(what) + " '" + text + "': " + std::string(format.name) + " has " +
-                            std::to_string(format.plane_count()) +
+    return fail(EINVAL, said + std::string(format.name) + " has " + std::to_string(format.plane_count()) +
                             (format.plane_count() == 1 ? " plane" : " planes"));
   return all;
 }
@@ -62,9 +63,10 @@ Result<void> read_size(Picture& picture, const std::string& text) {
   if (!width || !height)
     return fail(EINVAL, text.empty()
                             ? "no size: write width x height in pixels, such as 1920x1080"
-                            : "size '" + text + "': write width x height in pixels, such as 1920x1080");
+                            : "size " + quoted(text) + ": write width x height in pixels, such as 1920x1080");
   if (*width == 0 || *height == 0 || *width > kMostPixels || *height > kMostPixels)
-    return fail(EINVAL, "size '" + text + "': 1 to " + std::to_string(kMostPixels) + " pixels each way");
+    return fail(EINVAL,
+                "size " + quoted(text) + ": 1 to " + std::to_string(kMostPixels) + " pixels each way");
   picture.width = static_cast<uint32_t>(*width);
   picture.height = static_cast<uint32_t>(*height);
   return {};
@@ -94,29 +96,47 @@ Result<void> lay_out(Picture& picture, const PictureWords& words, Padding paddin
       return fail(EINVAL, name_of(picture, i) + ": a stride of " + std::to_string(plane.stride) +
                               " bytes is less than the " + std::to_string(picture.row_bytes(i)) +
                               " of a row of " + std::to_string(picture.width) + " pixels");
+    if (plane.stride > kMostStride)
+      return fail(EINVAL, name_of(picture, i) + ": a stride of " + std::to_string(plane.stride) +
+                              " bytes; at most " + std::to_string(kMostStride));
     plane.offset = i < offsets.size() ? offsets[i] : round_up(end, padding == Padding::Gpu ? kPage : 1);
-    // No overflow: a row count has 17 bits.
-    if (plane.stride > UINT64_MAX / 4 / picture.rows(i))
-      return fail(EINVAL, name_of(picture, i) + ": a stride of " + std::to_string(plane.stride) + " bytes");
+    if (plane.offset > kMostOffset)
+      return fail(EINVAL, name_of(picture, i) + ": an offset of " + std::to_string(plane.offset) +
+                              " bytes; at most " + std::to_string(kMostOffset));
     end = std::max(end, plane.offset + plane.stride * picture.rows(i));
   }
   return {};
 }
 
+/// The first byte of plane `i` that belongs to a row of plane `j`, too. Planes may lie within each other's
+/// padding: there are buffers with the rows of U and V side by side.
+std::optional<uint64_t> shared_byte(const Picture& picture, size_t i, size_t j) {
+  const PlaneLayout& other = picture.planes[j];
+  const uint64_t length = picture.row_bytes(i);
+  const uint64_t others_length = picture.row_bytes(j);
+  for (uint64_t row = 0; row < picture.rows(i); ++row) {
+    const uint64_t begin = picture.planes[i].offset + row * picture.planes[i].stride;
+    // Of the other's rows the first that ends behind this one's beginning; those after it begin later still.
+    const uint64_t first_end = other.offset + others_length;
+    const uint64_t k = begin < first_end ? 0 : (begin - first_end) / other.stride + 1;
+    if (k >= picture.rows(j)) return std::nullopt;
+    const uint64_t others_begin = other.offset + k * other.stride;
+    if (others_begin < begin + length) return std::max(begin, others_begin);
+  }
+  return std::nullopt;
+}
+
 Result<void> check_apart(const Picture& picture) {
-  const auto last = [&](size_t i) {
-    return picture.planes[i].offset + picture.planes[i].stride * (picture.rows(i) - 1) + picture.row_bytes(i);
-  };
-  // Rows of one may lie in what pads those of another: fields of interlaced video do.
-  const auto shares_stride = [&](size_t i, size_t j) {
-    return picture.planes[i].stride == picture.planes[j].stride;
-  };
   for (size_t i = 0; i < picture.format->plane_count(); ++i)
-    for (size_t j = 0; j < i; ++j)
-      if (!shares_stride(i, j) && picture.planes[i].offset < last(j) && picture.planes[j].offset < last(i))
+    for (size_t j = 0; j < i; ++j) {
+      if (end_of(picture, j) <= picture.planes[i].offset) continue;
+      if (const auto byte = shared_byte(picture, i, j))
         return fail(EINVAL, name_of(picture, i) + " at " + std::to_string(picture.planes[i].offset) +
-                                " begins before plane " + std::to_string(j) + " ends at " +
-                                std::to_string(last(j)));
+                                " overlaps plane " + std::to_string(j) + ", which lies from " +
+                                std::to_string(picture.planes[j].offset) + " to " +
+                                std::to_string(end_of(picture, j)) + ": both have byte " +
+                                std::to_string(*byte));
+    }
   return {};
 }
 
@@ -134,8 +154,7 @@ uint32_t Picture::rows(size_t plane) const {
 
 uint64_t Picture::end() const {
   uint64_t end = 0;
-  for (size_t i = 0; i < format->plane_count(); ++i)
-    end = std::max(end, planes[i].offset + planes[i].stride * (rows(i) - 1) + row_bytes(i));
+  for (size_t i = 0; i < format->plane_count(); ++i) end = std::max(end, end_of(*this, i));
   return end;
 }
 
@@ -152,8 +171,7 @@ Result<Picture> make_picture(const PictureWords& words, Padding padding) {
 
 Result<void> check_fits(const Picture& picture, uint64_t size) {
   for (size_t i = 0; i < picture.format->plane_count(); ++i) {
-    const uint64_t end =
-        picture.planes[i].offset + picture.planes[i].stride * (picture.rows(i) - 1) + picture.row_bytes(i);
+    const uint64_t end = end_of(picture, i);
     if (end > size)
       return fail(EINVAL, name_of(picture, i) + " of " + std::to_string(picture.width) + "x" +
                               std::to_string(picture.height) + " ends at byte " + std::to_string(end) +
@@ -164,8 +182,12 @@ Result<void> check_fits(const Picture& picture, uint64_t size) {
 
 Result<void> check_linear(const Picture& picture) {
   if (picture.modifier == 0) return {};
-  return fail(ENOTSUP, "its pixels are not in rows (modifier " + modifier_name(picture.modifier) +
-                           "); have its maker write it linear");
+  const std::string modifier = " (modifier " + modifier_name(picture.modifier) + ")";
+  if (picture.modifier == DRM_FORMAT_MOD_INVALID)
+    return fail(ENOTSUP, "how its pixels lie is not known" + modifier + "; if in rows, say LINEAR");
+  return fail(ENOTSUP,
+              (is_compressed(picture.modifier) ? "its pixels are compressed" : "its pixels are tiled") +
+                  modifier + "; have its maker write it linear");
 }
 
 std::string to_text(const Picture& picture) {
@@ -184,7 +206,7 @@ std::string to_text(const Picture& picture) {
 Result<Picture> from_text(std::string_view text) {
   const auto parts = split(text, ':');
   if (parts.size() < 2)
-    return fail(EINVAL, "'" + std::string(text) + "': write a format and a size, such as NV12:1920x1080");
+    return fail(EINVAL, quoted(text) + ": write a format and a size, such as NV12:1920x1080");
   PictureWords words{.format = std::string(parts[0]), .size = std::string(parts[1])};
   for (size_t i = 2; i < parts.size(); ++i) {
     const size_t equals = parts[i].find('=');
@@ -193,10 +215,11 @@ Result<Picture> from_text(std::string_view text) {
                         : key == "offset"   ? &words.offset
                         : key == "modifier" ? &words.modifier
                                             : nullptr;
-    if (word == nullptr || equals == std::string_view::npos || !word->empty())
-      return fail(EINVAL, "'" + std::string(text) + "': '" + std::string(parts[i]) +
-                              "' is not one stride=, offset= or modifier=");
-    *word = parts[i].substr(equals + 1);
+    const std::string_view value = equals == std::string_view::npos ? "" : parts[i].substr(equals + 1);
+    if (word == nullptr || value.empty() || !word->empty())
+      return fail(EINVAL,
+                  quoted(text) + ": " + quoted(parts[i]) + " is not one stride=, offset= or modifier=");
+    *word = value;
   }
   return make_picture(words, Padding::None);
 }
