@@ -14,10 +14,10 @@ TEST_CASE("words: capitals make no difference, lengths do") {
 }
 
 TEST_CASE("words: what is quoted is short, and controls no terminal") {
-  CHECK(quoted("NV12") == "'NV12'");
-  CHECK(quoted("a\x1b\x7f\n") == "'a?\?\?'");
-  CHECK(quoted(std::string(40, 'x')) == "'" + std::string(40, 'x') + "'");
-  CHECK(quoted(std::string(41, 'x')) == "'" + std::string(40, 'x') + "...'");
+  CHECK(in_quotes("NV12") == "'NV12'");
+  CHECK(in_quotes("a\x1b\x7f\n") == "'a?\?\?'");
+  CHECK(in_quotes(std::string(40, 'x')) == "'" + std::string(40, 'x') + "'");
+  CHECK(in_quotes(std::string(41, 'x')) == "'" + std::string(40, 'x') + "...'");
 }
 
 TEST_CASE("words: parts may be empty") {
