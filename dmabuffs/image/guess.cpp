@@ -54,6 +54,7 @@ std::optional<Picture> fitting(std::string_view format, std::string_view pixels,
 }  // namespace
 
 std::optional<Picture> guess(std::string_view name, uint64_t size) {
+  name.remove_prefix(name.rfind('/') + 1);  // a folder's name says nothing of it; without one from 0 on
   std::vector<std::string_view> sizes, formats;
   const auto words = words_of(name);
   // ".yuv" says no more than that there is Y, U and V: what most programs write under that name.

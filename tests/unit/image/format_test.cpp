@@ -2,6 +2,7 @@
 #include "dmabuffs/image/format.h"
 
 #include <drm_fourcc.h>
+#include <linux/videodev2.h>
 
 #include <set>
 
@@ -30,6 +31,27 @@ TEST_CASE("formats: those that the documentation promises are there") {
     INFO(fourcc);
     CHECK(find_format(fourcc) != nullptr);
   }
+}
+
+TEST_CASE("formats: raw Bayer has V4L2's fourccs, with its order of colours and bits") {
+  const auto is = [](uint32_t fourcc, std::string_view bayer, unsigned bits) {
+    const Format* format = find_format(fourcc);
+    return format != nullptr && format->bayer == bayer && format->channels[0].bits == bits;
+  };
+  CHECK(is(V4L2_PIX_FMT_SBGGR8, "BGGR", 8));
+  CHECK(is(V4L2_PIX_FMT_SGBRG8, "GBRG", 8));
+  CHECK(is(V4L2_PIX_FMT_SGRBG8, "GRBG", 8));
+  CHECK(is(V4L2_PIX_FMT_SRGGB8, "RGGB", 8));
+  CHECK(is(V4L2_PIX_FMT_SBGGR10, "BGGR", 10));
+  CHECK(is(V4L2_PIX_FMT_SGBRG10, "GBRG", 10));
+  CHECK(is(V4L2_PIX_FMT_SGRBG10, "GRBG", 10));
+  CHECK(is(V4L2_PIX_FMT_SRGGB10, "RGGB", 10));
+  CHECK(is(V4L2_PIX_FMT_SBGGR12, "BGGR", 12));
+  CHECK(is(V4L2_PIX_FMT_SGBRG12, "GBRG", 12));
+  CHECK(is(V4L2_PIX_FMT_SRGGB12, "RGGB", 12));
+  CHECK(is(V4L2_PIX_FMT_SBGGR16, "BGGR", 16));
+  CHECK(is(V4L2_PIX_FMT_SGBRG16, "GBRG", 16));
+  CHECK(is(V4L2_PIX_FMT_SGRBG16, "GRBG", 16));
 }
 
 TEST_CASE("formats: the name of each is its fourcc's letters") {

@@ -70,6 +70,12 @@ TEST_CASE("guess: only whole words count, and possible sizes") {
   CHECK(guessed("___", 24).empty());
 }
 
+TEST_CASE("guess: folders say nothing") {
+  CHECK(guessed("/media/nv12/a_4x4_r8.raw", 48) == "R8 4x4");
+  CHECK(guessed("nv12_4x4/a.raw", 24).empty());
+  CHECK(guessed("nv12_4x4/", 24).empty());
+}
+
 TEST_CASE("guess: of several formats or sizes the last that is whole pictures counts") {
   CHECK(guessed("grey_wolf_64x64.raw", 4096) == "R8 64x64");
   CHECK(guessed("grey_wolf_64x64_nv12.raw", 6144) == "NV12 64x64");
