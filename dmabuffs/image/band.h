@@ -18,7 +18,8 @@ using ReadAt = std::function<Result<void>(uint64_t offset, std::span<std::byte> 
 
 /// Some rows of a picture, in memory.
 struct Band {
-  uint32_t first = 0, rows = 0;  ///< of pixels; `first` is a multiple of the format's vertical()
+  uint32_t first = 0,
+           rows = 0;  ///< of pixels; `first` is a multiple of the format's vertical(), of 2 in raw Bayer
   /// Of each plane the rows that belong to these: their first byte, and bytes from one to the next. The last
   /// row has its row_bytes() only.
   std::array<std::span<const std::byte>, 3> planes{};
@@ -28,6 +29,7 @@ struct Band {
 /// Goes through a picture from the top. `picture` must have passed check_fits() and check_linear().
 class BandReader {
  public:
+  /// `rows_at_once` is rounded to whole blocks of the format, at least one (two of raw Bayer).
   BandReader(const Picture& picture, ReadAt read, uint32_t rows_at_once);
   /// The next rows, valid until the next call; none (rows 0) at the end.
   Result<Band> next();

@@ -27,8 +27,9 @@ Result<Look> make_look(const Picture& picture, std::string_view colorspace, std:
                        std::string_view channel);
 
 /// Turns a band into RGBA, 4 bytes a pixel, rows without padding; `to` has band.rows * picture.width * 4
-/// bytes. Formats without alpha get 255. More than 8 bits are cut to their upper ones. Of raw Bayer each 2 x
-/// 2 cell is one colour.
+/// bytes. Formats without alpha get 255. Of more than 8 bits all count in Y U V; grey and R G B are cut to
+/// their upper 8. Colours with less resolution than the luma are repeated over the pixels they stand for, not
+/// interpolated. Of raw Bayer each 2 x 2 cell is one colour, which an odd line or column at the end repeats.
 void to_rgba(const Picture& picture, const Band& band, const Look& look, std::span<uint8_t> to);
 
 }  // namespace dmabuffs::image
