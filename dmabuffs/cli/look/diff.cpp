@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 /// `dmabuffs diff A B`: where and how much two files differ, in bytes and in pixels.
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <csignal>
 
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/look/choice.h"
 #include "dmabuffs/cli/look/difference.h"
+#include "dmabuffs/cli/look/sink.h"
 
 namespace dmabuffs::cli {
 
@@ -100,12 +102,12 @@ int run_diff(const DiffOptions& options) {
   if (!options.image.empty() && !findings->other_pictures)
     if (const auto written = write_marked(sides, findings->frame, options.image); !written)
       return trouble(written.error().message);
-  if (options.json)
-    std::printf("%s\n", to_text(to_json(*findings, sides), 2).c_str());
-  else
-    std::fputs(to_lines(*findings, sides).c_str(), stdout);
-  // Lost output is trouble, not a difference.
-  if (std::fflush(stdout) != 0) return trouble(std::string("standard output: ") + std::strerror(errno));
+  const std::string text =
+      options.json ? to_text(to_json(*findings, sides), 2) + "\n" : to_lines(*findings, sides);
+  // Not by stdio, whose failure main takes for status 1.
+  const auto told = write_all(STDOUT_FILENO, std::as_bytes(std::span(text)), "standard output");
+  if (!told && told.error().code == EPIPE) return die_by(SIGPIPE);
+  if (!told) return trouble(told.error().message);
   return findings->same(sides) ? 0 : 1;
 }
 

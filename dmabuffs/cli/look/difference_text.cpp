@@ -50,7 +50,7 @@ std::string bytes_text(const Findings& findings) {
     return "the first " + count(compared, "byte") + " are the same\n";
   }
   return "first: " + byte_text(*bytes.first) +
-         ", counted from 0: " + formatted("0x%02x is 0x%02x\n", bytes.values[0], bytes.values[1]) +
+         ", counted from 0: " + formatted("0x%02x against 0x%02x\n", bytes.values[0], bytes.values[1]) +
          "bytes: " + std::to_string(bytes.count) + " of " + std::to_string(compared) + " differ (" +
          percent(bytes.count, compared) + ")\n";
 }
@@ -64,7 +64,7 @@ std::string first_text(const Findings& findings, const Sides& sides) {
   if (sides.common_frames() > 1) text += "frame " + std::to_string(findings.frame) + ", ";
   return text + "plane " + std::to_string(first.plane) + " (" + format.plane_name(first.plane) + "), x " +
          std::to_string(first.x) + ", y " + std::to_string(first.y) + ", " + first.channel + " " +
-         std::to_string(first.a) + " is " + std::to_string(first.b) + "\n";
+         std::to_string(first.a) + " against " + std::to_string(first.b) + "\n";
 }
 
 std::string pixels_text(const Findings& findings, const Sides& sides) {

@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# `dmabuffs diff`: bytes and pixels, its statuses, its JSON and its picture.
+source "$(dirname "$0")/lib.sh"
+lib=$(cd "$(dirname "$0")/../lib" && pwd)
+mount_it -o size=64M
+cd "$T" || exit
+differ() { "$DMABUFFS" diff "$@"; }
+told() { run differ "${@:4}"; says "$1" "$2" "$3"; }          # NAME STATUS SENTENCE ARGUMENT...
+json() { differ --json "${@:2}" 2>/dev/null | jq -c "$1"; }    # EXPRESSION ARGUMENT...
+# shellcheck disable=SC2059 # a byte
+poke() { printf "\\x$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; } # FILE OFFSET BYTE
+frame='--format NV12 --size 1920x1080'
+
+# Two frames, one of them with one changed pixel.
+head -c 3110400 /dev/urandom >a.yuv
+poke a.yuv $((540 * 1920 + 960)) 10
+cp a.yuv b.yuv
+cp a.yuv "$heap/a"
+# shellcheck disable=SC2086 # words
+{
+    told 'the same frame' 0 'the same: 2073600 pixels, NV12 1920x1080' $frame a.yuv "$heap/a"
+    poke b.yuv $((540 * 1920 + 960)) 17
+    told 'one changed pixel' 1 'first: byte 1037760 (0xfd5c0), counted from 0: plane 0 (Y), x 960, y 540, Y 16 against 23' $frame "$heap/a" b.yuv
+    says 'is counted' 1 'pixels: 1 of 2073600 differ (4.823e-05%)'
+    says 'with its distance' 1 'largest difference: Y 7 U 0 V 0'
+    says 'and how much it is in all' 1 'PSNR: 96.16 dB'
+    is 'as JSON' "$(json '[.same, .first.byte, .first.plane, .first.channel, .first.x, .first.y, .first.value, .first.frame, .pixels, .pixels_differ, .largest, .bytes_differ]' $frame a.yuv b.yuv)" \
+        '[false,[1037760,1037760],0,"Y",960,540,[16,23],0,2073600,1,{"U":0,"V":0,"Y":7},null]'
+    told 'within the tolerance' 0 'the same: within the tolerance: 2073600 pixels' --tolerance 7 $frame a.yuv b.yuv
+    told 'and not' 1 'pixels: 1 of' --tolerance 6 $frame a.yuv b.yuv
+}
+head -c 86400 a.yuv >a.small
+cp a.small b.small
+poke b.small $((90 * 320 + 160)) "$(printf %02x $((0x$(xxd -s $((90 * 320 + 160)) -l 1 -p a.small) ^ 1)))"
+small=(--format NV12 --size 320x180)
+run differ "${small[@]}" --image marked.png a.small b.small
+is '--image changes no status' "$status" 1
+differ "${small[@]}" --image none.png a.small a.small >/dev/null
+"$lib/read-png" marked.png --raw >marked.rows
+"$lib/read-png" none.png --raw >none.rows
+is 'and marks it in red' "$("$lib/read-png" marked.png 160,90 | tail -n 1)" '255 0 0'
+is 'nothing else is' "$(cmp -l marked.rows none.rows | awk '{ print int(($1 - 1) / 3) }' | sort -u)" $((90 * 320 + 160))
+is 'the rest is grey and dark' "$(python3 -c '
+data = open("none.rows", "rb").read()
+print(data[::3] == data[1::3] == data[2::3], max(data) <= 85, len(set(data)) > 40)')" 'True True True'
+
+# Names, and what is known of one side only.
+head -c 24 /dev/zero >one_4x4_nv12.yuv
+head -c 24 /dev/zero >other.yuv
+poke other.yuv 21 05
+told 'a chroma sample' 1 'first: byte 20 (0x14), counted from 0: plane 1 (UV), x 0, y 2, V 0 against 5' one_4x4_nv12.yuv other.yuv
+says 'is about four pixels' 1 'pixels: 4 of 16 differ (25%)'
+says 'what it is the name says' 1 'one_4x4_nv12.yuv: taken for NV12 4x4 by its name'
+says 'and the other file' 1 'other.yuv: taken for NV12 4x4, as the other file is'
+head -c 23 /dev/zero >short.yuv
+told 'a file that is too short for it' 2 'short.yuv: which picture? --format F --size WxH; the other file is NV12:4x4' one_4x4_nv12.yuv short.yuv
+
+# Strides, padding, frames.
+python3 -c '
+import sys
+open("tight_6x2_r8.raw", "wb").write(bytes(range(12)))
+open("padded.raw", "wb").write(bytes(range(6)) + b"xx" + bytes(range(6, 12)) + b"yy")
+open("other.raw", "wb").write(bytes(range(6)) + b"xx" + bytes(range(6, 12)) + b"zz")'
+cp padded.raw "$heap/padded"
+padded=(--format R8 --size 6x2 --stride 8)
+told 'only the padding differs' 0 'bytes between the rows differ, which are no pixels' "${padded[@]}" "$heap/padded" other.raw
+is 'as JSON' "$(json '[.same, .padding_differs]' "${padded[@]}" padded.raw other.raw)" '[true,true]'
+is 'the same bytes have none' "$(json '[.same, .padding_differs, .psnr, .first]' "${padded[@]}" padded.raw padded.raw)" '[true,false,null,null]'
+poke other.raw 9 ff
+told 'a pixel of padded rows' 1 'byte 9 (0x9), counted from 0: plane 0 (Y), x 1, y 1, Y 7 against 255' "${padded[@]}" padded.raw other.raw
+cat one_4x4_nv12.yuv{,,} >three_4x4_nv12.yuv
+cp three_4x4_nv12.yuv changed_4x4_nv12.yuv
+poke changed_4x4_nv12.yuv $((2 * 24 + 6)) 01
+told 'the third frame' 1 'first: byte 54 (0x36), counted from 0: frame 2, plane 0 (Y), x 2, y 1' three_4x4_nv12.yuv changed_4x4_nv12.yuv
+says 'of all' 1 'pixels: 1 of 48'
+told 'not the second' 0 'the same: 16 pixels' --frame 1 three_4x4_nv12.yuv changed_4x4_nv12.yuv
+told 'but that alone, too' 1 'first: byte 54 (0x36)' --frame 2 three_4x4_nv12.yuv changed_4x4_nv12.yuv
+told 'no such frame' 2 'ends at byte' --frame 3 three_4x4_nv12.yuv changed_4x4_nv12.yuv
+told 'a frame fewer' 1 'frames: 1 and 3' one_4x4_nv12.yuv three_4x4_nv12.yuv
+differ --image third.png three_4x4_nv12.yuv changed_4x4_nv12.yuv >/dev/null 2>&1
+is 'the image is of the frame that differs' "$("$lib/read-png" third.png 2,1 | tail -n 1)" '255 0 0'
+
+# Other pictures are different ones.
+head -c 24 /dev/zero >one_4x6_r8.raw
+head -c 24 /dev/zero >one_6x4_r8.raw
+told 'another size' 1 'different pictures: R8:4x6:stride=4:offset=0 and R8:6x4:stride=6:offset=0' one_4x6_r8.raw one_6x4_r8.raw
+told 'another format' 1 'different pictures: NV12:4x4:stride=4,4:offset=0,16 and R8:4x6:stride=4:offset=0' one_4x4_nv12.yuv one_4x6_r8.raw
+is 'as JSON' "$(json '[.same, .formats[1], .pixels]' one_4x4_nv12.yuv one_4x6_r8.raw)" '[false,"R8:4x6:stride=4:offset=0",null]'
+
+# Bytes.
+random 3000000 >bytes
+cp bytes others
+told 'the same bytes' 0 'the same: 3000000 bytes' bytes others
+byte=$(xxd -s 2000000 -l 1 -p bytes)
+poke others 2000000 "$(printf %02x $((0x$byte ^ 1)))"
+poke others 2500000 00
+poke bytes 2500000 ff
+told 'others' 1 "first: byte 2000000 (0x1e8480), counted from 0: 0x$byte against 0x$(printf %02x $((0x$byte ^ 1)))" bytes others
+says 'are counted' 1 'bytes: 2 of 3000000 differ (6.667e-05%)'
+is 'as JSON' "$(json '[.same, .bytes_differ, .first.byte, .sizes, .formats]' bytes others)" '[false,2,[2000000,2000000],[3000000,3000000],null]'
+is 'as cmp counts, from 1' "$(cmp -l bytes others | awk 'NR == 1 { print $1 }')" 2000001
+head -c 2000000 bytes >short
+told 'a shorter file' 1 'the first 2000000 bytes are the same' bytes short
+says 'has its size told' 1 'bytes: 3000000 bytes; short: 2000000 bytes'
+differ - bytes <others >piped
+head -c 3000000 others | differ - bytes >pipe
+same 'standard input, a file or a pipe' piped pipe
+is 'is a side' "$(head -n 1 pipe | cut -d, -f1)" 'first: byte 2000000 (0x1e8480)'
+
+# Trouble.
+told 'no file' 2 'absent: No such file' bytes absent
+told 'a directory' 2 'a directory; name a file in it' "$heap" bytes
+told 'twice standard input' 2 'one file, not two' - -
+told 'a picture that does not fit' 2 'R8: plane 0 of 3000x1001' --format R8 --size 3000x1001 bytes others
+told 'a word that is no format' 2 'QQQQ' --format QQQQ --size 4x4 bytes others
+told 'no tolerance' 2 'tolerance' --tolerance x bytes others
+told 'an image of bytes' 2 '--image is of pictures: which?' --image out.png bytes others
+told 'an image that can be put nowhere' 2 'none/out.png: No such file' --image none/out.png one_4x4_nv12.yuv other.yuv
+told 'an image on a full disk' 2 '/dev/full: No space left' --image /dev/full one_4x4_nv12.yuv other.yuv
+differ bytes others 2>err >/dev/full
+is 'a full standard output' "$? $(cat err)" '2 dmabuffs: standard output: No space left on device'
+tiled=(--format XR24 --size 4x4 --modifier I915_X_TILED)
+head -c 64 /dev/urandom >tiles
+told 'of tiles bytes are compared' 0 'the same: 64 bytes' "${tiled[@]}" tiles tiles
+says 'which is said' 0 'only bytes are compared: its pixels are tiled (modifier I915_X_TILED'
