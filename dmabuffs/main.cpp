@@ -173,6 +173,67 @@ void add_ps(CLI::App& app, Action& action) {
   command->callback([&action, options] { action = [options] { return run_ps(*options); }; });
 }
 
+void add_picture_words(CLI::App& command, dmabuffs::image::PictureWords& words) {
+  const auto add = [&command](const char* name, std::string& word, const char* text, const char* type) {
+    command.add_option(name, word, text)->type_name(type);
+  };
+  add("--format", words.format, "Format of the picture: NV12, XR24, ...", "F");
+  add("--size", words.size, "Its width and height in pixels: 1920x1080", "WxH");
+  add("--stride", words.stride, "Bytes from one row to the next: of all planes, or of each", "N[,N...]");
+  add("--offset", words.offset, "Where each plane begins, in bytes", "N[,N...]");
+  add("--modifier", words.modifier, "The order of its pixels (default: LINEAR)", "M");
+}
+
+void add_view(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("view", "Show the picture in a file, as a PNG or on the terminal");
+  const auto options = std::make_shared<ViewOptions>();
+  command->footer(
+      "As in: dmabuffs view buf/heaps/udmabuf/frame -o frame.png\n"
+      "       dmabuffs view --format NV12 --size 1920x1080 frame.raw");
+  command->add_option("-o,--output", options->output, "Write a PNG; -: to standard output")
+      ->type_name("FILE");
+  add_picture_words(*command, options->picture);
+  command
+      ->add_option("--colorspace", options->colorspace,
+                   "bt601, bt709 or bt2020 (default: bt601 below 720 rows, else bt709)")
+      ->type_name("NAME");
+  command->add_option("--range", options->range, "Of Y U V samples: limited (default) or full")
+      ->type_name("NAME");
+  command->add_option("--channel", options->channel, "Show this channel alone, in grey")->type_name("C");
+  command->add_option("--frame", options->frame, "Of a file of several pictures that one, from 0")
+      ->type_name("N");
+  command->add_option("FILE", options->file, "Any file; -: standard input")->required();
+  command->callback([&action, options] { action = [options] { return run_view(*options); }; });
+}
+
+void add_diff(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("diff", "Tell where and how much two files or pictures differ");
+  const auto options = std::make_shared<DiffOptions>();
+  command->footer("Exit status: 0 they are the same, 1 they differ, 2 trouble.");
+  command->add_option("--tolerance", options->tolerance, "Samples that are no further apart are the same")
+      ->type_name("N");
+  command->add_option("--image", options->image, "Write a PNG of A, darkened, with what differs in red")
+      ->type_name("OUT.png");
+  command->add_flag("--json", options->json, "Print JSON (docs/json.md)");
+  add_picture_words(*command, options->picture);
+  command->add_option("--frame", options->frame, "Of files of several pictures that one, from 0")
+      ->type_name("N");
+  command->add_option("A", options->a, "Any file; -: standard input")->required();
+  command->add_option("B", options->b, "What it is compared with")->required();
+  command->callback([&action, options] { action = [options] { return run_diff(*options); }; });
+}
+
+void add_hex(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("hex", "Print bytes as xxd does, and the plane and row they are of");
+  const auto options = std::make_shared<HexOptions>();
+  command->add_flag("--plain", options->plain, "Without plane and row, whatever is known");
+  add_picture_words(*command, options->picture);
+  command->add_option("FILE", options->file, "Any file; -: standard input")->required();
+  command->add_option("OFFSET", options->offset, "The first byte: 4096, 0x1000, 4K (default: 0)");
+  command->add_option("LENGTH", options->length, "How many bytes (default: all)");
+  command->callback([&action, options] { action = [options] { return run_hex(*options); }; });
+}
+
 void add_status(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("status", "Show what a mount holds and how its transfers ran");
   const auto json = std::make_shared<bool>(false);
@@ -239,6 +300,9 @@ int run(int argc, char** argv) {
   add_import(app, action);
   add_info(app, action);
   add_ps(app, action);
+  add_view(app, action);
+  add_diff(app, action);
+  add_hex(app, action);
   add_status(app, action);
   add_socket(app, action);
   add_doctor(app, action);

@@ -2,12 +2,14 @@
 /// The commands, and what the command line told them. Each returns the exit status: 0 done, 1 failed, 2
 /// usage; exec: the command's own (126/127).
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "dmabuffs/cli/mount/settings.h"
+#include "dmabuffs/image/picture.h"
 
 namespace dmabuffs::cli {
 
@@ -64,6 +66,33 @@ struct PsOptions {
   std::optional<int> pid;
 };
 int run_ps(const PsOptions& options);
+
+struct ViewOptions {
+  image::PictureWords picture;
+  std::string file;
+  std::string output;  ///< of the PNG; "-": standard output; empty: the terminal
+  std::string colorspace, range, channel;
+  uint64_t frame = 0;
+};
+int run_view(const ViewOptions& options);
+
+struct DiffOptions {
+  image::PictureWords picture;  ///< of both
+  std::string a, b;
+  uint32_t tolerance = 0;
+  std::optional<uint64_t> frame;  ///< without: all that there are
+  std::string image;              ///< where to write a PNG of what differs; empty: nowhere
+  bool json = false;
+};
+/// As cmp(1): 0 the same, 1 different, 2 trouble.
+int run_diff(const DiffOptions& options);
+
+struct HexOptions {
+  image::PictureWords picture;
+  std::string file, offset, length;
+  bool plain = false;
+};
+int run_hex(const HexOptions& options);
 
 int run_status(const std::string& path, bool json);
 int run_socket(const std::string& path);

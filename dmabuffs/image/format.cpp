@@ -153,6 +153,13 @@ uint32_t Format::vertical() const {
   return std::ranges::max(planes, {}, &PlaneShape::vertical).vertical;
 }
 
+std::string Format::plane_name(size_t plane) const {
+  std::string name;
+  for (const Channel& channel : channels)
+    if (channel.name != 0 && channel.plane == plane) name += channel.name;
+  return name;
+}
+
 std::span<const Format> formats() {
   static const std::vector<Format> all = make_formats();
   return all;

@@ -40,6 +40,8 @@ struct Format {
   /// Of pixels a block is about, over all planes: what an odd width is rounded up to in subsampled planes.
   [[nodiscard]] uint32_t horizontal() const;
   [[nodiscard]] uint32_t vertical() const;
+  /// By its channels: "Y", "UV", "RGB".
+  [[nodiscard]] std::string plane_name(size_t plane) const;
 };
 
 /// All of them, in the order they are listed to people.

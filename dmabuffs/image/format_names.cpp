@@ -104,7 +104,7 @@ const Format* find_format(std::string_view name) {
 Result<const Format*> format_named(std::string_view name) {
   if (const Format* found = find_format(name)) return found;
   const std::string_view word = to_word(name);
-  const std::string format = "format " + quoted(name) + ": ";
+  const std::string format = "format " + in_quotes(name) + ": ";
   const std::string list = " (dmabuffs view --help lists those that can be shown)";
   if (is_drm_format(word)) return fail(EINVAL, format + "a format of DRM that can't be shown yet" + list);
   if (const auto near = nearest(word))

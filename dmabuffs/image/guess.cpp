@@ -3,14 +3,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/image/picture.h"
 #include "dmabuffs/image/words.h"
 
 namespace dmabuffs::image {
 
 namespace {
-
-constexpr uint64_t kPage = 4096;
 
 bool is_letter_or_digit(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -40,7 +39,7 @@ bool is_size(std::string_view word) {
 bool is_all_of(const Picture& picture, uint64_t size) {
   const size_t last = picture.format->plane_count() - 1;
   const uint64_t padded = picture.planes[last].offset + picture.planes[last].stride * picture.rows(last);
-  return size == picture.end() || size == padded || size == (padded + kPage - 1) / kPage * kPage;
+  return size == picture.end() || size == padded || size == round_up(padded, kPage);
 }
 
 std::optional<Picture> fitting(std::string_view format, std::string_view pixels, uint64_t size) {
@@ -55,6 +54,7 @@ std::optional<Picture> fitting(std::string_view format, std::string_view pixels,
 }  // namespace
 
 std::optional<Picture> guess(std::string_view name, uint64_t size) {
+  name.remove_prefix(name.rfind('/') + 1);  // a folder's name says nothing of it; without one from 0 on
   std::vector<std::string_view> sizes, formats;
   const auto words = words_of(name);
   // ".yuv" says no more than that there is Y, U and V: what most programs write under that name.

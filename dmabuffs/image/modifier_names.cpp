@@ -89,7 +89,7 @@ bool is_arm(uint64_t modifier, uint64_t type) {
 }
 
 /// A number as C writes it, decimal or 0x hex.
-std::optional<uint64_t> number(std::string_view text) {
+std::optional<uint64_t> number_or_hex(std::string_view text) {
   const bool is_hex = same_word(text.substr(0, 2), "0x");
   if (is_hex) text.remove_prefix(2);
   uint64_t value = 0;
@@ -147,12 +147,12 @@ std::string modifier_name(uint64_t modifier) {
 }
 
 Result<uint64_t> modifier_named(std::string_view name) {
-  if (const auto value = number(name)) return *value;
+  if (const auto value = number_or_hex(name)) return *value;
   const std::string word = without_format_mod(name.substr(0, name.find(" (")));
   const auto found =
       std::ranges::find_if(kFixed, [&](const Fixed& fixed) { return same_word(fixed.name, word); });
   if (found != kFixed.end()) return found->modifier;
-  return fail(EINVAL, "modifier " + quoted(name) +
+  return fail(EINVAL, "modifier " + in_quotes(name) +
                           ": not known; write LINEAR, a name such as I915_X_TILED, or its number");
 }
 

@@ -7,20 +7,17 @@
 #include <charconv>
 #include <vector>
 
+#include "dmabuffs/base/range.h"
 #include "dmabuffs/image/words.h"
 
 namespace dmabuffs::image {
 
 namespace {
 
-constexpr uint64_t kGpuStride = 256, kPage = 4096;
+constexpr uint64_t kGpuStride = 256;
 // DRM has 32 bits for a stride. With these no sum here, and no end of a picture, exceeds the 63 bits of a
 // file's size.
 constexpr uint64_t kMostStride = UINT32_MAX, kMostOffset = uint64_t{1} << 60;
-
-constexpr uint64_t round_up(uint64_t value, uint64_t to) {
-  return (value + to - 1) / to * to;
-}
 
 std::string name_of(const Picture& picture, size_t plane) {
   return std::string(picture.format->name) + ": plane " + std::to_string(plane);
@@ -44,7 +41,7 @@ std::optional<uint64_t> number(std::string_view text) {
 Result<std::vector<uint64_t>> numbers(const char* what, const std::string& text, const Format& format) {
   std::vector<uint64_t> all;
   if (text.empty()) return all;
-  const std::string said = std::string(what) + " " + quoted(text) + ": ";
+  const std::string said = std::string(what) + " " + in_quotes(text) + ": ";
   for (const std::string_view part : split(text, ',')) {
     const auto value = number(part);
     if (!value) return fail(EINVAL, said + "write bytes, one number a plane, such as 2048,1024");
@@ -61,12 +58,12 @@ Result<void> read_size(Picture& picture, const std::string& text) {
   const auto width = number(parts[0]);
   const auto height = parts.size() == 2 ? number(parts[1]) : std::nullopt;
   if (!width || !height)
-    return fail(EINVAL, text.empty()
-                            ? "no size: write width x height in pixels, such as 1920x1080"
-                            : "size " + quoted(text) + ": write width x height in pixels, such as 1920x1080");
+    return fail(EINVAL, text.empty() ? "no size: write width x height in pixels, such as 1920x1080"
+                                     : "size " + in_quotes(text) +
+                                           ": write width x height in pixels, such as 1920x1080");
   if (*width == 0 || *height == 0 || *width > kMostPixels || *height > kMostPixels)
     return fail(EINVAL,
-                "size " + quoted(text) + ": 1 to " + std::to_string(kMostPixels) + " pixels each way");
+                "size " + in_quotes(text) + ": 1 to " + std::to_string(kMostPixels) + " pixels each way");
   picture.width = static_cast<uint32_t>(*width);
   picture.height = static_cast<uint32_t>(*height);
   return {};
@@ -206,7 +203,7 @@ std::string to_text(const Picture& picture) {
 Result<Picture> from_text(std::string_view text) {
   const auto parts = split(text, ':');
   if (parts.size() < 2)
-    return fail(EINVAL, quoted(text) + ": write a format and a size, such as NV12:1920x1080");
+    return fail(EINVAL, in_quotes(text) + ": write a format and a size, such as NV12:1920x1080");
   PictureWords words{.format = std::string(parts[0]), .size = std::string(parts[1])};
   for (size_t i = 2; i < parts.size(); ++i) {
     const size_t equals = parts[i].find('=');
@@ -218,7 +215,7 @@ Result<Picture> from_text(std::string_view text) {
     const std::string_view value = equals == std::string_view::npos ? "" : parts[i].substr(equals + 1);
     if (word == nullptr || value.empty() || !word->empty())
       return fail(EINVAL,
-                  quoted(text) + ": " + quoted(parts[i]) + " is not one stride=, offset= or modifier=");
+                  in_quotes(text) + ": " + in_quotes(parts[i]) + " is not one stride=, offset= or modifier=");
     *word = value;
   }
   return make_picture(words, Padding::None);

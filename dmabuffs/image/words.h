@@ -10,7 +10,7 @@ namespace dmabuffs::image {
 /// Whether they are the same but for capitals (of ASCII, whatever the locale).
 bool same_word(std::string_view a, std::string_view b);
 /// As messages show what was written: 'NV12'. No more than 40 bytes of it, and control characters as '?'.
-std::string quoted(std::string_view word);
+std::string in_quotes(std::string_view word);
 /// What stands between the characters `at`: one part more than there are of them.
 std::vector<std::string_view> split(std::string_view text, char at);
 

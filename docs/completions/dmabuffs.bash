@@ -3,9 +3,10 @@
 
 _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
-    local commands='mount umount cp exec import info ps status socket doctor help'
+    local commands='mount umount cp exec import info ps view diff hex status socket doctor help'
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
+    local picture_options='--format --size --stride --offset --modifier'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
@@ -27,13 +28,27 @@ _dmabuffs() {
         fi
     fi
     case $prev in
-    -o)
+    -o | --output | --image)
+        if [[ $command == view || $command == diff ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            compopt -o filenames
+            return
+        fi
         [[ $command == mount || $command == exec ]] || return
         compopt -o nospace
         mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W "$mount_options" -- "${cur##*,}")
         return ;;
     --heap | --heap-if-present)
         mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null)" -- "$cur")
+        return ;;
+    --format)
+        mapfile -t COMPREPLY < <(compgen -W 'XR24 AR24 XB24 AB24 RG24 BG24 RG16 XR30 R8 R16 NV12 NV21 NV16 P010 YU12 YV12 YUYV UYVY' -- "$cur")
+        return ;;
+    --colorspace)
+        mapfile -t COMPREPLY < <(compgen -W 'bt601 bt709 bt2020' -- "$cur")
+        return ;;
+    --range)
+        mapfile -t COMPREPLY < <(compgen -W 'limited full' -- "$cur")
         return ;;
     --files)
         mapfile -t COMPREPLY < <(compgen -d -- "${cur#*=}")
@@ -48,6 +63,10 @@ _dmabuffs() {
         exec) options='--fd --require-dmabuf --huge --files --heap --heap-if-present --require-direct -o --' ;;
         import) options='--pid --fd --rw' ;;
         info | status) options='--json' ;;
+        ps) options='--json --pid' ;;
+        view) options="--output --colorspace --range --channel --frame $picture_options" ;;
+        diff) options="--tolerance --image --json --frame $picture_options" ;;
+        hex) options="--plain $picture_options" ;;
         doctor) options='--json --fix' ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options --help --version" -- "$cur")
@@ -63,7 +82,7 @@ _dmabuffs() {
         done < <(awk '/ - fuse\.dmabuffs / { print $5 }' /proc/self/mountinfo)
         [[ ${COMPREPLY[*]-} ]] || mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-    cp | import | info) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    cp | import | info | view | diff | hex) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
     compopt -o filenames 2>/dev/null
 }

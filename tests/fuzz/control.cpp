@@ -12,8 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +20,7 @@
 #include "dmabuffs/control/client.h"
 #include "dmabuffs/control/server/connection.h"
 #include "dmabuffs/tree/heaps/directory.h"
+#include "fuzz/demand.h"
 
 namespace dmabuffs::fuzz {
 
@@ -30,12 +29,6 @@ namespace {
 constexpr size_t kMostMessages = 8;  // a queue of a socket has room for their replies
 constexpr off_t kFileBytes = 4096;
 const dev_t kDevice = makedev(0, 77);
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "fuzz: not so: %s\n", what);
-  std::abort();
-}
 
 std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/// Which picture is in a file: as the options say, its mount knows or its name tells.
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "dmabuffs/base/result.h"
+#include "dmabuffs/cli/look/source.h"
+#include "dmabuffs/image/picture.h"
+
+namespace dmabuffs::cli {
+
+struct Choice {
+  image::Picture picture;
+  bool set = false;  ///< the mount was told
+};
+
+/// Nothing: nobody says. What `words` leave open is completed by what is known. `set_first`: what the mount
+/// was told goes before them. A guess is said on standard error. EINVAL: the words can't be.
+Result<std::optional<Choice>> choose_picture(const Source& source, const std::string& path,
+                                             const image::PictureWords& words, bool set_first);
+
+/// Bytes from one picture to the next in a file of several.
+uint64_t frame_bytes(const image::Picture& picture);
+
+/// Whether the picture that begins `offset` bytes in can be read. Names the file.
+Result<void> check_readable(const image::Picture& picture, const Source& source, uint64_t offset);
+
+/// "NV12 1920x1080".
+std::string short_text(const image::Picture& picture);
+
+}  // namespace dmabuffs::cli
