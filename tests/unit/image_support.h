@@ -92,9 +92,10 @@ inline uint32_t sample(const Picture& picture, const Bytes& bytes, size_t channe
   return block >> (of.shift + x % shape.horizontal * of.step) & ((1U << of.bits) - 1);
 }
 
-/// R G B of a YUV pixel by the standards' formulas, 0 to 255, not rounded.
-inline std::array<double, 3> exact(const Picture& picture, const Bytes& bytes, const Look& look, uint32_t x,
-                                   uint32_t y) {
+/// R G B of a YUV pixel by the standards' formulas, in 255ths; below 0 and above 255 where no colour is
+/// meant.
+inline std::array<double, 3> unclamped(const Picture& picture, const Bytes& bytes, const Look& look,
+                                       uint32_t x, uint32_t y) {
   const int bits = picture.format->channels[0].bits;
   const double one = 1 << (bits - 8), most = (1 << bits) - 1, middle = 1 << (bits - 1);
   const bool full = look.range == Range::Full;
@@ -106,8 +107,14 @@ inline std::array<double, 3> exact(const Picture& picture, const Bytes& bytes, c
   const double kb = look.matrix == Matrix::Bt601 ? 0.114 : look.matrix == Matrix::Bt709 ? 0.0722 : 0.0593;
   const double red = luma + 2 * (1 - kr) * cr, blue = luma + 2 * (1 - kb) * cb;
   const double green = (luma - kr * red - kb * blue) / (1 - kr - kb);
-  std::array<double, 3> rgb{red, green, blue};
-  for (double& value : rgb) value = std::clamp(value * 255, 0.0, 255.0);
+  return {red * 255, green * 255, blue * 255};
+}
+
+/// The same as a screen can show it, not rounded.
+inline std::array<double, 3> exact(const Picture& picture, const Bytes& bytes, const Look& look, uint32_t x,
+                                   uint32_t y) {
+  auto rgb = unclamped(picture, bytes, look, x, y);
+  for (double& value : rgb) value = std::clamp(value, 0.0, 255.0);
   return rgb;
 }
 

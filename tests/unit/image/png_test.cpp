@@ -10,17 +10,17 @@ using namespace image_test;
 namespace {
 
 /// What libpng reads of it, as RGBA, and whether it says that there is alpha.
-struct Read {
+struct Decoded {
   uint32_t width = 0, height = 0;
   bool alpha = false;
   std::vector<uint8_t> rgba;
 };
 
-Read read_png(std::span<const std::byte> file) {
+Decoded read_png(std::span<const std::byte> file) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   REQUIRE(png_image_begin_read_from_memory(&image, file.data(), file.size()) != 0);
-  Read read{image.width, image.height, (image.format & PNG_FORMAT_FLAG_ALPHA) != 0, {}};
+  Decoded read{image.width, image.height, (image.format & PNG_FORMAT_FLAG_ALPHA) != 0, {}};
   image.format = PNG_FORMAT_RGBA;
   read.rgba.resize(PNG_IMAGE_SIZE(image));
   REQUIRE(png_image_finish_read(&image, nullptr, read.rgba.data(), 0, nullptr) != 0);
@@ -52,7 +52,7 @@ TEST_CASE("PNG: libpng reads what was written, in whatever pieces it came") {
           CHECK(writer.write(std::span(rgba).subspan(at * row, std::min(rows, height - at) * row)));
         }
         CHECK(writer.finish());
-        const Read read = read_png(file);
+        const Decoded read = read_png(file);
         CHECK(read.width == width);
         CHECK(read.height == height);
         CHECK(read.alpha == alpha);
