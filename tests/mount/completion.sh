@@ -13,6 +13,9 @@ offers() { # WORD...: all that is offered for the last of these words, a line ea
 mount_it
 is 'a command' "$(offers umo)" umount
 is 'an option' "$(offers mount --heap-)" --heap-if-present
+is 'a command that looks into files' "$(offers vi)" view
+is 'an option of a picture' "$(offers diff --strid)" --stride
+is 'a format' "$(offers hex --format NV2)" NV21
 is 'an option of -o behind others' "$(offers mount -o ro,recy)" ro,recycle=
 is 'a heap' "$(offers exec --heap mem)" memfd
 is 'a mount whose name has a space is one word' "$(offers umount "$T/a")" "$mnt"
