@@ -98,7 +98,7 @@ ln -s nowhere "$T/dangling"
 run "$DMABUFFS" cp "$T/file" "$T/dangling"
 says 'nothing is copied through a dangling link' 1 "not writing '$T/file' through the dangling symbolic link '$T/dangling'"
 check 'whose target is not made' test ! -e "$T/nowhere"
-for command in mount umount cp exec info status socket doctor; do
+for command in mount umount cp exec info view diff hex status socket doctor; do
     run "$DMABUFFS" $command --version
     says "$command --version" 0 'dmabuffs '
 done
