@@ -13,7 +13,8 @@ void bayer_to_rgba(const Format& format, const Band& band, uint32_t row, std::sp
   const uint32_t cell = std::min(row / 2, std::max(band.rows / 2, 1U) - 1);
   const uint32_t lines[2] = {cell * 2, std::min(cell * 2 + 1, band.rows - 1)};
   std::array<std::array<uint16_t, kPart>, 2> samples;
-  const auto first_of = [&](size_t at) { return &samples[at / 2][at % 2]; };
+  // % 4: that each letter is there the compiler can't know.
+  const auto first_of = [&](size_t at) { return &samples[at % 4 / 2][at % 2]; };
   const uint16_t* red = first_of(format.bayer.find('R'));
   const uint16_t* green = first_of(format.bayer.find('G'));
   const uint16_t* other_green = first_of(format.bayer.rfind('G'));
