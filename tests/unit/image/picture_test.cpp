@@ -69,6 +69,7 @@ TEST_CASE("picture: a stride for the first plane is one for the same pixels in t
   CHECK(layout(made({.format = "NV24", .size = "100x10", .stride = "128"})) == Layout{{0, 128}, {1280, 256}});
   CHECK(layout(made({.format = "P010", .size = "100x10", .stride = "256"})) == Layout{{0, 256}, {2560, 256}});
   CHECK(layout(made({.format = "NV12", .size = "5x2", .stride = "5"})) == Layout{{0, 5}, {10, 6}});
+  CHECK(layout(made({.format = "NV12", .size = "5x2", .stride = "7"})) == Layout{{0, 7}, {14, 8}});
   CHECK(layout(made({.format = "NV12", .size = "100x10", .stride = "128,200", .offset = "64,4096"})) ==
         Layout{{64, 128}, {4096, 200}});
   CHECK(layout(made({.format = "NV12", .size = "100x10", .offset = "64"})) == Layout{{64, 100}, {1064, 100}});
