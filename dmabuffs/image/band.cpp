@@ -61,11 +61,13 @@ Result<Band> BandReader::next() {
 }
 
 uint32_t usual_rows(const Picture& picture) {
+  // Enough that calls cost little, and what they fill stays in the cache: fresh pages cost more than calls.
+  constexpr uint64_t kBand = kMiB / 4;
   const uint32_t block = block_rows(*picture.format);
   uint64_t bytes = 0;  // of one block of rows
   for (size_t i = 0; i < picture.format->plane_count(); ++i)
     bytes += stride_in_band(picture, i) * (block / picture.format->planes[i].vertical);
-  return static_cast<uint32_t>(std::max<uint64_t>(kMiB / bytes, 1) * block);
+  return static_cast<uint32_t>(std::max<uint64_t>(kBand / bytes, 1) * block);
 }
 
 }  // namespace dmabuffs::image

@@ -41,7 +41,7 @@ class BandReader {
   std::array<std::vector<std::byte>, 3> bytes_;
 };
 
-/// Rows that take about a megabyte, in whole blocks of the format.
+/// Rows that take about a quarter of a megabyte, in whole blocks of the format.
 uint32_t usual_rows(const Picture& picture);
 
 }  // namespace dmabuffs::image

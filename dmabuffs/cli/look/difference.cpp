@@ -21,7 +21,7 @@ image::ReadAt Sides::reader(size_t side, uint64_t frame) const {
 }
 
 Result<ByteDifference> compare_bytes(const Sides& sides, bool only_first) {
-  constexpr size_t kAtOnce = size_t{1} << 20;
+  constexpr size_t kAtOnce = size_t{256} << 10;
   ByteDifference found;
   const uint64_t end = std::min(*sides.source[0]->size(), *sides.source[1]->size());
   std::vector<std::byte> left(kAtOnce), right(kAtOnce);

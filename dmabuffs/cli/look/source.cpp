@@ -59,7 +59,7 @@ Result<size_t> Source::read_next(std::span<std::byte> to) {
 }
 
 Result<void> Source::hold(std::optional<uint64_t> most) {
-  constexpr size_t kPart = size_t{1} << 20;
+  constexpr size_t kPart = size_t{256} << 10;
   UniqueFd held(::memfd_create("dmabuffs-input", MFD_CLOEXEC));
   if (!held) return fail_errno(errno, name_);
   std::vector<std::byte> part(kPart);
