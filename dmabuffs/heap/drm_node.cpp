@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/heap/drm_node.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xf86drm.h>

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"

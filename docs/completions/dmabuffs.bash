@@ -33,7 +33,7 @@ _dmabuffs() {
         mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W "$mount_options" -- "${cur##*,}")
         return ;;
     --heap | --heap-if-present)
-        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null)" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null) $(ls /dev/dri 2>/dev/null | sed -n 's/^card[0-9]*$/drm-&/p')" -- "$cur")
         return ;;
     --files)
         mapfile -t COMPREPLY < <(compgen -d -- "${cur#*=}")
