@@ -78,6 +78,9 @@ cp "$T/first" "$disk/first"
 head -c 10000 /dev/urandom >"$T/small"
 before=$(dmabufs)
 mount_it -o allow_other --files d="$disk"
+mkdir "$T/theirs"
+chown 65534:65534 "$T/theirs"
+chmod 755 "$T"
 displays=0
 for node in /dev/dri/card*; do
     card=${node##*/}
@@ -134,8 +137,8 @@ for node in /dev/dri/card*; do
     inode=$(about "$file" inode)
     coproc show { exec "$DMABUFFS" exec "$file" -- "$tools/kms-show" "$node" $width $height $stride XR24; }
     # shellcheck disable=SC2154 # coproc sets it
-    { pid=$show_PID out=${show[0]} in=${show[1]}; }
-    read -r -t 120 answer <&"$out"
+    { pid=$show_PID hear=${show[0]} tell=${show[1]}; }
+    read -r -t 120 answer <&"$hear"
     equals "$device: a program that starts while the mount is up is the display's master, and shows it" "$answer" shown
     check "$device: the screen has the picture" shows "$device" "$T/first"
     check "$device: and not another" eval '! quiet shows "$device" "$T/second" 1'
@@ -144,12 +147,12 @@ for node in /dev/dri/card*; do
     says "$device: so a larger cp is EBUSY" 1 'Device or resource busy'
     check "$device: another picture over it" cp "$T/second" "$file"
     equals "$device: in the same dma-buf" "$(about "$file" inode)" "$inode"
-    echo again >&"$in"
-    read -r -t 120 answer <&"$out"
+    echo again >&"$tell"
+    read -r -t 120 answer <&"$hear"
     check "$device: is on the screen" shows "$device" "$T/second"
     rm "$file"
     check "$device: which has it also without a name" shows "$device" "$T/second"
-    eval "exec $in>&-"
+    eval "exec $tell>&-"
     wait "$pid"
     for _ in {1..50}; do [[ $(in_status .memory.used) == "$used" ]] && break; sleep 0.1; done
     equals "$device: nobody holds it any more" "$(in_status .memory.used)" "$used"
@@ -159,7 +162,7 @@ for node in /dev/dri/card*; do
     says "$device: a user without rights on the node makes nothing" 1 'Permission denied'
     check "$device: root does" cp "$T/small" "$heap/x"
     rm "$heap/x"
-    run as "$DMABUFFS" mount --heap "drm-$card" "$T/none"
+    run as "$DMABUFFS" mount --heap "drm-$card" "$T/theirs"
     says "$device: nor has a mount of that user's that heap" 1 "/dev/dri/$card: permission denied (root:video, mode 0660)"
     says "$device: and is told how" 1 'usermod -aG video'
     chmod 666 "$node"
@@ -169,6 +172,7 @@ for node in /dev/dri/card*; do
 
     # A node that goes and comes back.
     mv "$node" /dev/dri/away
+    for _ in {1..50}; do [[ -e $heap ]] || break; sleep 0.1; done
     check "$device: without its node there is no heap" [ ! -e "$heap" ]
     mv /dev/dri/away "$node"
     check "$device: and there it is again" cp "$T/small" "$heap/x"

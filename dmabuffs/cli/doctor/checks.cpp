@@ -365,7 +365,7 @@ bool module_knows(const Heap& heap, const Machine& machine) {
   const auto driver =
       std::filesystem::read_symlink(machine.root + "/sys/class/drm/" + card + "/device/driver", none);
 #ifdef __x86_64__
-  return driver.filename() == "virtio_gpu";
+  return driver.filename().string().starts_with("virtio");  // virtio_gpu, or virtio-pci below it
 #else
   return false;
 #endif
