@@ -183,7 +183,8 @@ for node in /dev/dri/card*; do
     equals "$device: and of its node" "$(jq -r ".checks[] | select(.name == \"drm-$card\") | .state" <<<"$doctor")" ok
 done
 equals 'both displays were there' $displays 2
-check 'what needs a real display' "$tools/unit-tests" '[#drm_heap_test]'
+run "$tools/unit-tests" -# '[#drm_heap_test]'
+says 'what needs a real display' 0 'All tests passed'
 check 'unmount' unmount_it
 for _ in {1..50}; do [[ $(dmabufs) == "$before" ]] && break; sleep 0.1; done
 equals 'no dma-buf is left' "$(dmabufs)" "$before"
