@@ -5,6 +5,7 @@
 # vm: --memory 2048 --scratch 512M --device virtio-gpu-pci,id=virtio --device bochs-display,id=bochs --monitor
 # timeout: 300
 source "$(dirname "$0")/common.bash"
+source "$(dirname "$0")/../mount/survive.bash"
 modprobe -q -a bochs virtio-gpu
 make_disk
 load_module
@@ -188,6 +189,26 @@ says 'what needs a real display' 0 'All tests passed'
 check 'unmount' unmount_it
 for _ in {1..50}; do [[ $(dmabufs) == "$before" ]] && break; sleep 0.1; done
 equals 'no dma-buf is left' "$(dmabufs)" "$before"
+
+# It outlives the daemon where a service manager stores its descriptor.
+manage 100 -o no_auto_unmount "$mnt"
+order start
+for heap in "$mnt"/heaps/drm-*; do
+    cp "$T/first" "$heap/kept"
+    about "$heap/kept" inode
+done >"$T/inodes"
+order kill
+order start
+equals 'after a kill it starts' "${answer% *}" ready
+equals 'with the same dma-bufs' "$(for heap in "$mnt"/heaps/drm-*; do about "$heap/kept" inode; done)" "$(cat "$T/inodes")"
+equals 'of both displays' "$(wc -l <"$T/inodes")" 2
+for heap in "$mnt"/heaps/drm-*; do
+    check "${heap##*/}: which have their bytes" cmp "$T/first" "$heap/kept"
+    check "${heap##*/}: and take larger files" cp "$T/long" "$heap/kept"
+done
+order stop
+unmanage
+
 run "$DMABUFFS" mount --heap drm-card9 "$mnt"
 says 'a display that is not there is told' 1 '/dev/dri/card9 is not there'
 run "$DMABUFFS" mount --heap drm-none "$mnt"
