@@ -178,6 +178,8 @@ class Buffer {
     int fd = -1;  ///< -1: there is none
     uint64_t size = 0, huge_bytes = 0;
   };
+  /// Memory made from now on is for pictures in lines of so many bytes (Heap::create_rows).
+  virtual void set_row_bytes(uint64_t /*bytes*/) {}
   /// Calls `keep` with the memory, unless bytes wait for it to be made. True from that: somebody keeps a
   /// duplicate of the descriptor from now on, who is no holder. No memory that is kept is recycled.
   virtual void offer(const std::function<bool(const Memory&)>& /*keep*/) {}

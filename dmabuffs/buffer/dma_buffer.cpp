@@ -251,8 +251,8 @@ Result<void> DmaBuffer::make_room_for_load(uint64_t end) {
     }
   }
   returns_ += size_ > 0;
-  auto fresh = heap_->create(with_slack(end), uid_);
-  if (!fresh) fresh = heap_->create(end, uid_);
+  auto fresh = heap_->create_rows(with_slack(end), row_bytes_, uid_);
+  if (!fresh) fresh = heap_->create_rows(end, row_bytes_, uid_);
   if (!fresh) return pass(std::move(fresh));
   TRY(copy_content(**fresh, size_));
   adopt(std::move(*fresh), Phase::Filling);

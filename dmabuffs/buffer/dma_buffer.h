@@ -43,6 +43,7 @@ class DmaBuffer final : public Buffer, private DmaMemory {
   Result<HandedOut> hand_out(bool huge, Charge charge) override;
   [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
   void offer(const std::function<bool(const Memory&)>& keep) override;
+  void set_row_bytes(uint64_t bytes) override { DmaMemory::set_row_bytes(bytes); }
   void no_longer_kept() override { DmaMemory::no_longer_kept(); }
   Result<void> restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) override;
   void idle() override { DmaMemory::idle(); }

@@ -149,12 +149,12 @@ void DmaMemory::adopt(std::unique_ptr<Storage> fresh, Phase next) {
   note_memory();
   if (handed_out)
     recycler_.leave(std::move(fresh), charge);
-  else if (complete && !pinned_ && !kept)
+  else if (complete && !pinned_ && !kept && heap_->kind() != HeapKind::Drm)  // whose lines may be other ones
     recycler_.put(heap_->name(), uid_, std::move(fresh));
 }
 
 Result<std::unique_ptr<Storage>> DmaMemory::memory_beside(uint64_t bytes) {
-  auto fresh = heap_->create(bytes, uid_);
+  auto fresh = heap_->create_rows(bytes, row_bytes_, uid_);
   const bool first = staged_ || storage_ == nullptr;
   if (!fresh && first && size_ > 0 && (fresh.error().code == ENOSPC || fresh.error().code == ENOMEM))
     fresh.error().message += " (for the dma-buf, beside the " + size_text(size_) +

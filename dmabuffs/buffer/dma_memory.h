@@ -86,6 +86,7 @@ class DmaMemory {
   /// Of memory that is Published and stays: the dma-buf for others.
   Result<UniqueFd> give(Buffer::Charge charge);
   void offer(const std::function<bool(const Buffer::Memory&)>& keep);
+  void set_row_bytes(uint64_t bytes) { row_bytes_ = bytes; }
   /// Is Published from now on, in `dmabuf`.
   Result<void> take_back(UniqueFd dmabuf, uint64_t size, uint64_t huge_bytes);
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
@@ -131,11 +132,12 @@ class DmaMemory {
   const std::chrono::milliseconds fence_limit_;
 
   mutable UseLock use_;
-  bool pinned_ = false;            // it was mapped by way of file_, whose end nobody tells
-  bool handed_out_ = false;        // others may hold storage_
-  Buffer::Charge charge_;          // of what was handed out
-  std::atomic<bool> kept_{false};  // see Buffer::offer
-  bool staged_ = false;            // storage_ is a memfd the heap did not make; the bytes move when published
+  bool pinned_ = false;                 // it was mapped by way of file_, whose end nobody tells
+  bool handed_out_ = false;             // others may hold storage_
+  Buffer::Charge charge_;               // of what was handed out
+  std::atomic<bool> kept_{false};       // see Buffer::offer
+  std::atomic<uint64_t> row_bytes_{0};  // see Buffer::set_row_bytes
+  bool staged_ = false;  // storage_ is a memfd the heap did not make; the bytes move when published
   Phase phase_ = Phase::Empty;
   unsigned returns_ = 0;  // to Filling, by growing
   bool roomy_ = false;    // has room ahead of a writer, which is given back when it is done

@@ -50,6 +50,7 @@ class FileLedBuffer final : public Buffer, private DmaMemory {
   [[nodiscard]] bool held_elsewhere() const override { return DmaMemory::held_elsewhere(); }
   void opened_to_write() override;
   void offer(const std::function<bool(const Memory&)>& keep) override;
+  void set_row_bytes(uint64_t bytes) override { DmaMemory::set_row_bytes(bytes); }
   void no_longer_kept() override { DmaMemory::no_longer_kept(); }
   Result<void> restore(UniqueFd fd, uint64_t size, uint64_t huge_bytes) override;
   void idle() override { DmaMemory::idle(); }

@@ -45,13 +45,7 @@ Result<std::unique_ptr<Storage>> DmaHeap::create(uint64_t size, uid_t uid) {
 }
 
 Result<void> DmaHeap::check_cpu(uid_t uid) {
-  if (maps_) return {};
-  const auto page = create(kPage, uid);
-  if (!page) return {};  // the buffer itself will say why
-  const auto mapped = (*page)->map();
-  if (!mapped && mapped.error().code == EIO) return Failure(mapped.error());
-  maps_ = mapped.has_value();
-  return {};
+  return try_cpu(uid, maps_);
 }
 
 }  // namespace dmabuffs

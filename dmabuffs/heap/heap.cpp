@@ -33,6 +33,8 @@ const char* to_string(HeapKind kind) {
       return "dma-heap";
     case HeapKind::Module:
       return "module";
+    case HeapKind::Drm:
+      return "drm";
     case HeapKind::Import:
       return "import";
   }
@@ -42,6 +44,16 @@ const char* to_string(HeapKind kind) {
 Result<HeapAccess> Heap::access() const {
   if (node_.empty()) return HeapAccess{::geteuid(), ::getegid(), 01777};
   return node_access(node_);
+}
+
+Result<void> Heap::try_cpu(uid_t uid, std::atomic<bool>& maps) {
+  if (maps) return {};
+  const auto page = create(kPage, uid);
+  if (!page) return {};  // the buffer itself will say why
+  const auto mapped = (*page)->map();
+  if (!mapped && mapped.error().code == EIO) return Failure(mapped.error());
+  maps = mapped.has_value();
+  return {};
 }
 
 std::string Heap::not_pinnable_reason() const {

@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -56,8 +57,8 @@ class Storage {
   [[nodiscard]] virtual uint64_t huge_bytes() const { return 0; }
 };
 
-enum class HeapKind { Memfd, Udmabuf, DmaHeap, Module, Import };
-const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap", "module", "import"
+enum class HeapKind { Memfd, Udmabuf, DmaHeap, Module, Drm, Import };
+const char* to_string(HeapKind kind);  // "memfd", "udmabuf", "dma-heap", "module", "drm", "import"
 
 /// Owner, group and permission bits a heap directory takes from its device node.
 struct HeapAccess {
@@ -87,6 +88,17 @@ class Heap {
   /// growable(). Errors name the heap, the reason and the remedy: ENOSPC, ENOMEM, EACCES (device node),
   /// ENODEV (it is gone), EIO.
   virtual Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) = 0;
+  /// As create(), for a picture in lines of `row_bytes` (0: anything), where that matters to a device.
+  virtual Result<std::unique_ptr<Storage>> create_rows(uint64_t size, uint64_t /*row_bytes*/, uid_t uid) {
+    return create(size, uid);
+  }
+  /// Bytes from one line of a picture to the next that devices take: for lines of `row_bytes`, which are
+  /// `width` pixels of `bits_per_pixel`; of a plane that is no packed pixels 8 and `row_bytes`. Any machine's
+  /// GPU imports multiples of 256.
+  [[nodiscard]] virtual Result<uint64_t> stride_for(uint32_t row_bytes, uint32_t /*bits_per_pixel*/,
+                                                    uint32_t /*width*/) {
+    return round_up(uint64_t{row_bytes}, uint64_t{256});
+  }
   /// EIO: no CPU may touch the memory of this heap, so what is written could never come to lie in it. May
   /// make a page of it, for `uid`, to find out.
   virtual Result<void> check_cpu(uid_t /*uid*/) { return {}; }
@@ -123,6 +135,8 @@ class Heap {
   Heap(Budget& budget, HeapKind kind, std::string name, std::string node = {})
       : budget_(budget), kind_(kind), name_(std::move(name)), node_(std::move(node)) {}
   [[nodiscard]] const std::string& node() const { return node_; }
+  /// check_cpu() by a page of it, unless `maps` says that one was mapped before.
+  Result<void> try_cpu(uid_t uid, std::atomic<bool>& maps);
 
  private:
   Budget& budget_;
@@ -152,7 +166,8 @@ class HeapRegistry {
                                                     HeapPlaces places = {});
   virtual ~HeapRegistry() = default;
   /// Looks anew: memfd, udmabuf when /dev/udmabuf is there, direct with the kernel module, one a node of
-  /// /dev/dma_heap. A Heap object stays the same while its node is there. Sorted by name.
+  /// /dev/dma_heap, and one a node of /dev/dri that can be opened and makes dumb buffers. A Heap object stays
+  /// the same while its node is there. Sorted by name.
   virtual std::vector<std::shared_ptr<Heap>> scan() = 0;
   /// The heap that "cma" is another name of: the kernel's default area, under whatever name this machine
   /// has it. Empty: there is none, or one that is really called so.

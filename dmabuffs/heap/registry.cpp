@@ -8,6 +8,7 @@
 
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/heap/dma_heap.h"
+#include "dmabuffs/heap/drm_heap.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/memfd_heap.h"
 #include "dmabuffs/heap/module_heap.h"
@@ -20,6 +21,7 @@ namespace {
 const char* const kMemfd = "memfd";
 const char* const kUdmabuf = "udmabuf";
 const char* const kModuleNode = "/dmabuf_file";
+const char* const kCards = "/dri/";
 
 const char* const kCma = "cma";
 /// What the heap of the default CMA area is called: since 6.17 the first; before by where the area comes from
@@ -103,11 +105,19 @@ class MachineHeaps final : public HeapRegistry {
  private:
   /// Brings heaps_ in line with the device nodes.
   void look() {
+    cards_ = nodes_.look([this](const std::string& name) { return only_.empty() || only_.contains(name); });
     std::set<std::string> present = node_names();
     for (auto it = heaps_.begin(); it != heaps_.end();)
-      it = present.count(it->first) == 0 ? heaps_.erase(it) : std::next(it);
+      it = present.count(it->first) == 0 || is_replaced(*it->second) ? heaps_.erase(it) : std::next(it);
     for (const std::string& name : present)
       if (heaps_.count(name) == 0) heaps_[name] = make_heap(name);
+  }
+
+  /// Its node is another display's now.
+  [[nodiscard]] bool is_replaced(const Heap& heap) const {
+    if (heap.kind() != HeapKind::Drm) return false;
+    const auto card = cards_.find(heap.name());
+    return card == cards_.end() || !static_cast<const DrmHeap&>(heap).is_of(card->second);
   }
 
   [[nodiscard]] bool has_module() const {
@@ -125,6 +135,7 @@ class MachineHeaps final : public HeapRegistry {
       names.insert(entry->path().filename().string());
       entry.increment(ignored);
     }
+    for (const auto& [name, card] : cards_) names.insert(name);
     if (only_.empty()) return names;
     std::set<std::string> wanted;
     std::set_intersection(names.begin(), names.end(), only_.begin(), only_.end(),
@@ -133,11 +144,15 @@ class MachineHeaps final : public HeapRegistry {
     return wanted;
   }
 
-  /// A dma-heap of the name "memfd", "udmabuf" or "direct" is hidden by the heap that always has that name.
+  /// A dma-heap of the name "memfd", "udmabuf", "direct" or of a display's heap is hidden by the heap that
+  /// always has that name.
   [[nodiscard]] std::shared_ptr<Heap> make_heap(const std::string& name) const {
     if (name == kMemfd) return std::make_shared<MemfdHeap>(budget_);
     if (name == ModuleHeap::kName && has_module())
       return std::make_shared<ModuleHeap>(budget_, places_.dev + kModuleNode);
+    if (const auto card = cards_.find(name); card != cards_.end())
+      return std::make_shared<DrmHeap>(budget_, places_.dev + kCards + name.substr(name.find('-') + 1),
+                                       card->second);
     if (name != kUdmabuf) return std::make_shared<DmaHeap>(budget_, places_.dev + "/dma_heap/" + name);
     UdmabufSource source;
     source.node = places_.dev + "/udmabuf";
@@ -154,6 +169,8 @@ class MachineHeaps final : public HeapRegistry {
   const HugeUse huge_;
   const KernelModule module_{places_.dev + kModuleNode};
   std::mutex mutex_;
+  DrmNodes nodes_{places_.dev + kCards};
+  DrmNodes::Found cards_;  // as of the last look
   std::map<std::string, std::shared_ptr<Heap>> heaps_;
 };
 

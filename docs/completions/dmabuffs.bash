@@ -39,7 +39,7 @@ _dmabuffs() {
         mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W "$mount_options" -- "${cur##*,}")
         return ;;
     --heap | --heap-if-present)
-        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null)" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null) $(ls /dev/dri 2>/dev/null | sed -n 's/^card[0-9]*$/drm-&/p')" -- "$cur")
         return ;;
     --format)
         mapfile -t COMPREPLY < <(compgen -W 'XR24 AR24 XB24 AB24 RG24 BG24 RG16 XR30 R8 R16 NV12 NV21 NV16 P010 YU12 YV12 YUYV UYVY' -- "$cur")

@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/cli/mount/mountpoint.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/heap/drm_node.h"
 #include "dmabuffs/heap/heap.h"
 #include "dmabuffs/heap/huge_pages.h"
 #include "dmabuffs/heap/memory_gauge.h"
@@ -304,12 +306,29 @@ void dma_heaps(const Machine& machine, std::vector<Check>& checks) {
                                name + "_heap", "CONFIG_DMABUF_HEAPS"));
 }
 
+/// Of displays only: other devices' nodes in /dev/dri make no heap, and nobody misses it.
+void displays(const Machine& machine, const std::vector<HeapReport>& heaps, std::vector<Check>& checks) {
+  for (const std::string& name : machine.names("/dev/dri")) {
+    const std::string heap = drm_heap_name(name);
+    if (heap.empty()) continue;
+    Check check = node_check(machine, heap, "/dev/dri/" + name);
+    const bool shown = std::any_of(heaps.begin(), heaps.end(), [&](const auto& h) { return h.name == heap; });
+    if (check.state == CheckState::Missing)
+      check.state = CheckState::Warn;
+    else
+      check.detail += shown ? " and makes buffers" : ", but its driver makes no dumb buffers: no heap";
+    checks.push_back(std::move(check));
+  }
+}
+
 std::string node_of(const Heap& heap) {
   switch (heap.kind()) {
     case HeapKind::Udmabuf:
       return kUdmabufNode;
     case HeapKind::Module:
       return kModuleNode;
+    case HeapKind::Drm:
+      return "/dev/dri/" + heap.name().substr(heap.name().find('-') + 1);
     default:
       return "/dev/dma_heap/" + heap.name();
   }
@@ -337,6 +356,21 @@ void kernel_module(const Machine& machine, std::vector<Check>& checks) {
   }
 }
 
+/// Whether the module reaches the pages of its buffers (kernel/pages.c).
+bool module_knows(const Heap& heap, const Machine& machine) {
+  if (heap.kind() == HeapKind::DmaHeap) return heap.name() == "system";
+  if (heap.kind() != HeapKind::Drm) return true;
+  const std::string card = heap.name().substr(heap.name().find('-') + 1);
+  std::error_code none;
+  const auto driver =
+      std::filesystem::read_symlink(machine.root + "/sys/class/drm/" + card + "/device/driver", none);
+#ifdef __x86_64__
+  return driver.filename().string().starts_with("virtio");  // virtio_gpu, or virtio-pci below it
+#else
+  return false;
+#endif
+}
+
 /// What the mount itself would find and say, so that the answers can't differ.
 std::vector<HeapReport> heaps(const Machine& machine) {
   Budget budget({});
@@ -356,8 +390,7 @@ std::vector<HeapReport> heaps(const Machine& machine) {
       Situation aligned;
       aligned.length = kMiB;
       aligned.not_pinnable_reason = report.reason;
-      // Of the dma-heaps the module knows this one (kernel/pages.c).
-      const bool by_kernel = module && (heap->kind() != HeapKind::DmaHeap || heap->name() == "system");
+      const bool by_kernel = module && module_knows(*heap, machine);
       if (by_kernel) aligned.not_by_kernel_reason.clear();
       report.path = to_string(plan(aligned).parts.front().path);
       if (by_kernel) report.reason.clear();
@@ -373,8 +406,9 @@ std::vector<HeapReport> heaps(const Machine& machine) {
 void check_devices(const Machine& machine, Diagnosis& diagnosis) {
   udmabuf(machine, diagnosis.checks);
   dma_heaps(machine, diagnosis.checks);
-  kernel_module(machine, diagnosis.checks);
   diagnosis.heaps = heaps(machine);
+  displays(machine, diagnosis.heaps, diagnosis.checks);
+  kernel_module(machine, diagnosis.checks);
 }
 
 }  // namespace dmabuffs::cli

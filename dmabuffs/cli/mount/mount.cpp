@@ -19,6 +19,7 @@
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/server/control.h"
 #include "dmabuffs/fuse/session.h"
+#include "dmabuffs/heap/drm_node.h"
 #include "dmabuffs/heap/message.h"
 #include "dmabuffs/tree/caller_rights.h"
 #include "dmabuffs/tree/files/files.h"
@@ -72,6 +73,11 @@ std::string missing_heap(const std::string& name) {
   for (const Check& check : devices.checks)
     if (check.name == device)
       text += "; " + check.detail + (check.fix.empty() ? "" : "; as root: " + check.fix);
+  const std::string card = name.compare(0, 4, "drm-") == 0 ? "/dev/dri/" + name.substr(4) : std::string();
+  if (!card.empty() && drm_heap_name(name.substr(4)).empty())
+    text += "; displays' heaps are called drm-card0 and so on, as the nodes in /dev/dri";
+  else if (!card.empty() && ::access(card.c_str(), F_OK) != 0)
+    text += "; " + card + " is not there: no display's driver is loaded, or this /dev is without it";
   if (name.find(',') != std::string::npos) text += "; --heap names one heap, and may be given once more";
   return text + "; --heap-if-present " + name + " shows it when it comes";
 }

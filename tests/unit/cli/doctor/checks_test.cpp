@@ -96,6 +96,21 @@ TEST_CASE("doctor: a dma-heap alone counts as direct, by way of bounce buffers, 
   CHECK(made.check("dma-heap:system").state == CheckState::Ok);
 }
 
+TEST_CASE(
+    "doctor: a display's node that may not be opened is only a warning, and one that makes no buffers is "
+    "none") {
+  MadeUp made;
+  made.put("/dev/dri/renderD128");
+  made.put("/dev/dri/card0");
+  made.put("/dev/dri/card1", "", 0660);
+  made.denied.insert("/dev/dri/card1");
+  CHECK(made.check("drm-card0").state == CheckState::Ok);
+  CHECK(contains(made.check("drm-card0").detail, "no dumb buffers: no heap"));
+  CHECK(made.check("drm-card1").state == CheckState::Warn);
+  CHECK(contains(made.check("drm-card1").detail, "/dev/dri/card1: permission denied"));
+  CHECK_FALSE(made.check("drm-card1").fix.empty());
+}
+
 TEST_CASE("doctor: memfd buffers are usable but are no dma-buf, so they don't count") {
   MadeUp made;
   CHECK_FALSE(diagnose(made.machine).direct);
