@@ -100,6 +100,17 @@ void add_umount(CLI::App& app, Action& action) {
   umount->callback([&action, path, lazy] { action = [path, lazy] { return run_umount(*path, *lazy); }; });
 }
 
+void add_picture_words(CLI::App& command, dmabuffs::image::PictureWords& words) {
+  const auto add = [&command](const char* name, std::string& word, const char* text, const char* type) {
+    command.add_option(name, word, text)->type_name(type);
+  };
+  add("--format", words.format, "Format of the picture: NV12, XR24, ...", "F");
+  add("--size", words.size, "Its width and height in pixels: 1920x1080", "WxH");
+  add("--stride", words.stride, "Bytes from one row to the next: of all planes, or of each", "N[,N...]");
+  add("--offset", words.offset, "Where each plane begins, in bytes", "N[,N...]");
+  add("--modifier", words.modifier, "The order of its pixels (default: LINEAR)", "M");
+}
+
 void add_cp(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("cp", "Copy files; directly where a side lies in a mount");
   const auto options = std::make_shared<CpOptions>();
@@ -112,6 +123,7 @@ void add_cp(CLI::App& app, Action& action) {
   command->add_flag("-f,--force", options->copy.force, "Replace a destination that can't be opened");
   command->add_flag("-p,--preserve", options->copy.preserve, "Keep mode, owner and times");
   command->add_flag("-v,--verbose", options->verbose, "Print each file and the path its bytes took");
+  add_picture_words(*command, options->picture);
   // No space: CLI11 2.4 refuses it in a name.
   command->add_option("SRC...DST", options->paths, "Files to copy, then where to: a file or a directory")
       ->required();
@@ -153,8 +165,29 @@ void add_import(CLI::App& app, Action& action) {
       ->type_name("N")
       ->required();
   command->add_flag("--rw", options->writable, "You may write it, too: mode 0600 instead of 0400");
+  add_picture_words(*command, options->picture);
   command->add_option("FILE", options->path, "Where: a new name below a mount's heaps/import")->required();
   command->callback([&action, options] { action = [options] { return run_import(*options); }; });
+}
+
+void add_create(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("create", "Make buffers: of a size, or for a picture");
+  const auto options = std::make_shared<CreateOptions>();
+  command->footer(
+      "As in: dmabuffs create --format NV12 --size 1920x1080 buf/heaps/system/frame\n"
+      "       dmabuffs create --size 64M buf/heaps/udmabuf/capture");
+  add_picture_words(*command, options->picture);
+  command->add_option("FILE", options->files, "New names below a mount's heaps/")->required();
+  command->callback([&action, options] { action = [options] { return run_create(*options); }; });
+}
+
+void add_format(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("format", "Say what picture is in buffers, or show what is known");
+  const auto options = std::make_shared<FormatOptions>();
+  add_picture_words(*command, options->picture);
+  command->add_flag("--clear", options->clear, "Forget what was said");
+  command->add_option("FILE", options->files, "Buffers: files below a mount's heaps/")->required();
+  command->callback([&action, options] { action = [options] { return run_format(*options); }; });
 }
 
 void add_info(CLI::App& app, Action& action) {
@@ -171,17 +204,6 @@ void add_ps(CLI::App& app, Action& action) {
   command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
   command->add_option("--pid", options->pid, "Only those that this process holds")->type_name("PID");
   command->callback([&action, options] { action = [options] { return run_ps(*options); }; });
-}
-
-void add_picture_words(CLI::App& command, dmabuffs::image::PictureWords& words) {
-  const auto add = [&command](const char* name, std::string& word, const char* text, const char* type) {
-    command.add_option(name, word, text)->type_name(type);
-  };
-  add("--format", words.format, "Format of the picture: NV12, XR24, ...", "F");
-  add("--size", words.size, "Its width and height in pixels: 1920x1080", "WxH");
-  add("--stride", words.stride, "Bytes from one row to the next: of all planes, or of each", "N[,N...]");
-  add("--offset", words.offset, "Where each plane begins, in bytes", "N[,N...]");
-  add("--modifier", words.modifier, "The order of its pixels (default: LINEAR)", "M");
 }
 
 void add_view(CLI::App& app, Action& action) {
@@ -298,6 +320,8 @@ int run(int argc, char** argv) {
   add_cp(app, action);
   add_exec(app, action, std::move(command));
   add_import(app, action);
+  add_create(app, action);
+  add_format(app, action);
   add_info(app, action);
   add_ps(app, action);
   add_view(app, action);

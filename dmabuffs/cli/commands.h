@@ -27,6 +27,7 @@ struct CopyOptions {
 };
 struct CpOptions {
   CopyOptions copy;
+  image::PictureWords picture;  ///< that is in what is copied
   bool json = false, recursive = false, verbose = false;
   std::vector<std::string> paths;
 };
@@ -57,9 +58,23 @@ struct ImportOptions {
   std::optional<int> pid;  ///< without: this process
   int fd = -1;
   bool writable = false;
+  image::PictureWords picture;  ///< that is in it
   std::string path;
 };
 int run_import(const ImportOptions& options);
+
+struct CreateOptions {
+  image::PictureWords picture;  ///< without a format its size is bytes
+  std::vector<std::string> files;
+};
+int run_create(const CreateOptions& options);
+
+struct FormatOptions {
+  image::PictureWords picture;
+  bool clear = false;
+  std::vector<std::string> files;
+};
+int run_format(const FormatOptions& options);
 
 struct PsOptions {
   bool json = false;

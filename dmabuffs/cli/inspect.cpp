@@ -48,6 +48,9 @@ void print(const Json& info) {
   } else {
     rows.push_back({"  dma-buf", "not yet: it is made when a writer closes, by truncate or by a copy"});
   }
+  if (const auto format = info.find("format"); format != info.end() && format->is_object())
+    rows.push_back({"  format", text(*format, "text") +
+                                    (text_of(*format, "from") == "name" ? " (by the name of a file)" : "")});
   if (flag_of(info, "held_elsewhere"))
     rows.push_back({"  held", "by others, too: it stays this memory until they let go"});
   if (text(info, "kind") == "import") rows.push_back({"  charged", "to nobody: it is another's memory"});

@@ -55,18 +55,45 @@ Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge)
   return HandedOut{std::move(answer.fds.front()), std::move(answer.body)};
 }
 
-Result<Json> import_dmabuf(Clients& clients, int fd, const std::string& path, bool writable) {
+namespace {
+
+/// Makes a file and has the daemon make it what it is to be, or leaves none.
+Result<Json> make_file(Clients& clients, const std::string& path, Json request,
+                       std::span<const int> fds = {}) {
   const auto mount = TRY(mount_of(directory_of(path)));
-  // Made so the kernel judges who may make a file there. What opens with O_CREAT (cp) is refused.
-  if (::mknod(path.c_str(), S_IFREG | S_IRUSR | S_IWUSR, 0) != 0) return path_error(errno, path);
+  // Made so the kernel judges who may make a file there. What opens with O_CREAT (cp) is refused in
+  // heaps/import.
+  const mode_t mode = request["op"] == "import" ? S_IRUSR | S_IWUSR : 0666;
+  if (::mknod(path.c_str(), S_IFREG | mode, 0) != 0) return path_error(errno, path);
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   const int code = errno;
-  auto answer =
-      file ? ask(clients, mount, path, file, {{"op", "import"}, {"fd", 0}, {"writable", writable}}, {&fd, 1})
-           : Result<Message>(path_error(code, path));
+  auto answer = file ? ask(clients, mount, path, file, std::move(request), fds)
+                     : Result<Message>(path_error(code, path));
   if (answer) return std::move(answer->body);
   (void)::unlink(path.c_str());
   return pass(std::move(answer));
+}
+
+}  // namespace
+
+Result<Json> import_dmabuf(Clients& clients, int fd, const std::string& path, bool writable,
+                           const std::string& format) {
+  Json request{{"op", "import"}, {"fd", 0}, {"writable", writable}};
+  if (!format.empty()) request["format"] = format;
+  return make_file(clients, path, std::move(request), {&fd, 1});
+}
+
+Result<Json> create_picture(Clients& clients, const std::string& path, const std::string& format) {
+  return make_file(clients, path, {{"op", "create"}, {"format", format}});
+}
+
+Result<Json> set_format(Clients& clients, const std::string& path, const std::string& format) {
+  const auto mount = TRY(mount_of(path));
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return path_error(errno, path);
+  Json request{{"op", "format"}, {"format", format.empty() ? Json() : Json(format)}};
+  auto answer = TRY(ask(clients, mount, path, file, std::move(request)));
+  return std::move(answer.body);
 }
 
 }  // namespace dmabuffs

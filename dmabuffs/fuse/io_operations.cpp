@@ -214,6 +214,7 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_start, fuse_f
   const uint64_t size = from->size().value_or(0);
   const uint64_t left = size > from_offset ? size - from_offset : 0;
   if (left == 0) return (void)fuse_reply_write(request, 0);
+  if (from_offset == 0 && to_offset == 0) to_file->copied_from(from_file->picture());
   Copy copy;
   copy.from = std::move(*from);
   copy.from_offset = from_offset;

@@ -155,6 +155,13 @@ uint64_t Picture::end() const {
   return end;
 }
 
+uint64_t Picture::padded_end() const {
+  uint64_t end = 0;
+  for (size_t i = 0; i < format->plane_count(); ++i)
+    end = std::max(end, planes[i].offset + planes[i].stride * rows(i));
+  return end;
+}
+
 Result<Picture> make_picture(const PictureWords& words, Padding padding) {
   Picture picture;
   if (words.format.empty()) return fail(EINVAL, "no format: write one such as NV12 or XR24");
@@ -200,7 +207,7 @@ std::string to_text(const Picture& picture) {
   return text;
 }
 
-Result<Picture> from_text(std::string_view text) {
+Result<PictureWords> words_from(std::string_view text) {
   const auto parts = split(text, ':');
   if (parts.size() < 2)
     return fail(EINVAL, in_quotes(text) + ": write a format and a size, such as NV12:1920x1080");
@@ -218,7 +225,19 @@ Result<Picture> from_text(std::string_view text) {
                   in_quotes(text) + ": " + in_quotes(parts[i]) + " is not one stride=, offset= or modifier=");
     *word = value;
   }
-  return make_picture(words, Padding::None);
+  return words;
+}
+
+std::string to_text(const PictureWords& words) {
+  std::string text = words.format + ":" + words.size;
+  if (!words.stride.empty()) text += ":stride=" + words.stride;
+  if (!words.offset.empty()) text += ":offset=" + words.offset;
+  if (!words.modifier.empty()) text += ":modifier=" + words.modifier;
+  return text;
+}
+
+Result<Picture> from_text(std::string_view text) {
+  return make_picture(TRY(words_from(text)), Padding::None);
 }
 
 }  // namespace dmabuffs::image

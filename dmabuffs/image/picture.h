@@ -29,6 +29,8 @@ struct Picture {
   [[nodiscard]] uint32_t rows(size_t plane) const;
   /// Bytes that it takes, from 0 to behind the last row of its last plane (whose padding need not be there).
   [[nodiscard]] uint64_t end() const;
+  /// The same with the padding of each plane's last row.
+  [[nodiscard]] uint64_t padded_end() const;
 };
 
 inline constexpr uint32_t kMostPixels = 65536;  ///< in a row, and rows
@@ -63,6 +65,9 @@ Result<void> check_linear(const Picture& picture);
 /// user.dmabuffs.format has it. from_text() takes what is missing as make_picture() with Padding::None.
 std::string to_text(const Picture& picture);
 Result<Picture> from_text(std::string_view text);
+/// The same of what was said only.
+std::string to_text(const PictureWords& words);
+Result<PictureWords> words_from(std::string_view text);
 
 /// What a name such as "golden_1920x1080_nv12.yuv" says of a file of `size` bytes. Nothing: the name does not
 /// say a format and a size in pixels, or the bytes are not whole pictures of them.

@@ -20,6 +20,7 @@
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/buffer/buffer.h"
 #include "dmabuffs/transfer/end.h"
+#include "dmabuffs/tree/known_picture.h"
 
 namespace dmabuffs {
 
@@ -71,6 +72,10 @@ class OpenFile {
   [[nodiscard]] virtual bool would_block(Access, uint64_t /*end*/ = 0) const { return false; }
   /// This file as an end of a transfer. `access` says what the transfer does with it.
   virtual Result<End> transfer_end(Access access) = 0;
+  /// What picture is known to be in it.
+  [[nodiscard]] virtual std::optional<KnownPicture> picture() const { return std::nullopt; }
+  /// A copy from its start to its start begins, of a file of which `known` is known.
+  virtual void copied_from(const std::optional<KnownPicture>& /*known*/) {}
   /// The descriptor FUSE passthrough may back this open with; -1: none. Asked once, at open.
   [[nodiscard]] virtual int passthrough_fd() const { return -1; }
   /// With passthrough: whether reads and writes come to the daemon all the same, and only mappings pass it.

@@ -15,6 +15,7 @@
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp/file.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/control/hand_out.h"
 #include "dmabuffs/control/way.h"
 #include "dmabuffs/heap/message.h"
 
@@ -32,6 +33,7 @@ class Cp {
   int run();
 
  private:
+  Result<void> check_picture(const std::string& from, const std::string& to) const;
   void copy_one(const std::string& from, const std::string& to);
   void copy_file(const std::string& from, const std::string& to);
   void copy_directory(const std::string& from, const std::string& to, const struct stat& st);
@@ -42,6 +44,7 @@ class Cp {
 
   const CpOptions& options_;
   FileCopier copier_;
+  Clients clients_;
   CopyTally tally_;
   uint64_t files_ = 0;
   std::vector<std::string> errors_;
@@ -113,11 +116,27 @@ void Cp::print_file(const std::string& from, const std::string& to, const CopyTa
   if (!tally.refusal.empty()) std::printf("  read and written: %s\n", escape_controls(tally.refusal).c_str());
 }
 
+/// Before a byte moves: whether that picture is in the source, and the destination can remember it.
+Result<void> Cp::check_picture(const std::string& from, const std::string& to) const {
+  if (options_.picture.empty()) return {};
+  const auto picture = TRY(image::make_picture(options_.picture, image::Padding::None));
+  struct stat st {};
+  if (::stat(from.c_str(), &st) == 0 && S_ISREG(st.st_mode))
+    if (auto fits = image::check_fits(picture, static_cast<uint64_t>(st.st_size)); !fits)
+      return fail(fits.error().code, from + ": " + fits.error().message);
+  if (!lies_in_mount(to)) return fail(EINVAL, to + ": not in a mount; only a buffer remembers its format");
+  return {};
+}
+
 void Cp::copy_file(const std::string& from, const std::string& to) {
+  if (const auto fits = check_picture(from, to); !fits) return trouble(fits.error().message);
   CopyTally tally;
   const auto copied = copier_.copy(from, to, tally);
   tally_.add(tally);
   if (!copied) return trouble(copied.error().message);
+  if (!options_.picture.empty())
+    if (const auto said = set_format(clients_, to, image::to_text(options_.picture)); !said)
+      return trouble(said.error().message);
   ++files_;
   if (options_.verbose && !options_.json) print_file(from, to, tally);
 }

@@ -9,7 +9,8 @@
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"
-#include "dmabuffs/control/dmabuffs.h"
+#include "dmabuffs/control/hand_out.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -43,9 +44,11 @@ Result<void> import(const ImportOptions& options) {
     fetched = TRY(fetch(*options.pid, options.fd));
   else if (::fcntl(options.fd, F_GETFD) < 0)
     return fail(EBADF, "descriptor " + std::to_string(options.fd) + ": not open here; --pid names its owner");
-  const unsigned flags = options.writable ? DMABUFFS_WRITABLE : 0;
-  if (dmabuffs_import(fetched ? fetched.get() : options.fd, options.path.c_str(), flags, nullptr) != 0)
-    return fail(errno, dmabuffs_error());
+  const std::string format = options.picture.empty() ? "" : image::to_text(options.picture);
+  if (!format.empty()) TRY(image::from_text(format));
+  TRY(check_answers(options.path));
+  Clients clients;
+  TRY(import_dmabuf(clients, fetched ? fetched.get() : options.fd, options.path, options.writable, format));
   return {};
 }
 

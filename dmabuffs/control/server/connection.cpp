@@ -28,6 +28,7 @@ Result<Json> describe(Node& node, const Caller& caller) {
   if (!named) return fail(EINVAL, "not a buffer: info is about files below heaps/");
   const auto st = TRY(node.getattr(caller, nullptr));
   const BufferInfo about = named->info();
+  const auto picture = named->picture();
   const Heap& heap = named->heap();
   Json json{{"path", named->path()},
             {"heap", heap.name()},
@@ -39,7 +40,7 @@ Result<Json> describe(Node& node, const Caller& caller) {
             {"inode", nullptr},
             {"exporter", nullptr},
             {"name", nullptr},
-            {"format", nullptr},
+            {"format", picture ? to_json(*picture) : Json()},
             {"held_elsewhere", named->held_elsewhere()},
             {"owner", {{"uid", st.st_uid}, {"gid", st.st_gid}, {"mode", st.st_mode & 07777}}}};
   if (!about.is_dmabuf) return json;
@@ -67,9 +68,20 @@ Result<std::string> read_status(const ControlSocket::FindNode& find, const Calle
 
 namespace {
 
+/// "format" is image::to_text(), or null where nobody is to say any more.
+Result<void> set_format(BufferFile& buffer, const Json& request, bool create) {
+  const auto text = text_of(request, "format");
+  if (create) return buffer.create_picture(TRY(image::words_from(text.value_or(""))));
+  if (!text) return buffer.set_picture(std::nullopt);
+  const auto picture = TRY(image::from_text(*text));
+  TRY(image::check_fits(picture, buffer.info().size));
+  return buffer.set_picture(KnownPicture{picture, false});
+}
+
 constexpr int kSilenceMs = 5 * 60 * 1000;  // a forgotten client must not hold a thread for ever
 constexpr int kProgressMs = 500;
-constexpr std::array kOperations{"hello", "copy", "info", "descriptor", "import", "status"};
+constexpr std::array kOperations{"hello",  "copy",   "info",   "descriptor",
+                                 "import", "create", "format", "status"};
 
 /// The text in a sealed memory file: longer than a message can be.
 Result<UniqueFd> in_memory(const std::string& text) {
@@ -139,6 +151,7 @@ bool ControlConnection::answer(Message message) {
   if (operation == "info") return info(message);
   if (operation == "descriptor") return descriptor(message);
   if (operation == "import") return import(std::move(message));
+  if (operation == "create" || operation == "format") return format(message, operation == "create");
   if (operation == "status") return status();
   // What it was for has ended, and the reply to that is all the client waits for.
   if (operation == "cancel") return true;
@@ -195,8 +208,26 @@ bool ControlConnection::import(Message message) {
   const auto index = number_of(message.body, "fd");
   if (!index || *index >= message.fds.size())
     return reply(error_reply({EINVAL, "\"fd\": must be the index of a descriptor passed with the message"}));
-  const auto imported = buffer->import(std::move(message.fds[*index]), flag_of(message.body, "writable"));
+  auto imported = buffer->import(std::move(message.fds[*index]), flag_of(message.body, "writable"));
+  if (imported && text_of(message.body, "format")) imported = set_format(*buffer, message.body, false);
   if (!imported) return reply(error_reply(imported.error()));
+  auto about = describe(*buffer, peer_.caller());
+  if (!about) return reply(error_reply(about.error()));
+  about->update({{"ok", true}});
+  return reply(*about);
+}
+
+/// Who may write the bytes may say what they are.
+bool ControlConnection::format(const Message& message, bool create) {
+  const auto file = message.body.find("file");
+  const auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
+  if (!named) return reply(error_reply(named.error()));
+  if ((named->flags & O_ACCMODE) == O_RDONLY)
+    return reply(error_reply({EBADF, "\"ticket\": the file is not open for writing"}));
+  auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
+  if (!buffer) return reply(error_reply({EINVAL, "not a buffer: those are the files below heaps/"}));
+  const auto done = set_format(*buffer, message.body, create);
+  if (!done) return reply(error_reply(done.error()));
   auto about = describe(*buffer, peer_.caller());
   if (!about) return reply(error_reply(about.error()));
   about->update({{"ok", true}});

@@ -41,6 +41,7 @@ class ControlConnection {
   bool info(const Message& message);
   bool descriptor(const Message& message);
   bool import(Message message);
+  bool format(const Message& message, bool create);
   bool status();
   bool hello();
   [[nodiscard]] ControlScope scope() const { return {context_, find_, peer_}; }

@@ -42,6 +42,9 @@ Result<void> ControlCopy::prepare(MountContext& context, const Json& request) {
   TRY(transfer_->check_direct(there));
   event_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event_) return fail_errno(errno, "copy");
+  if (to_.open && from_.offset == 0 && to_.offset == 0)
+    to_.open->copied_from(from_.open ? from_.open->picture()
+                                     : guess_from(text_of(request["from"], "name").value_or(""), from_.size));
   return {};
 }
 

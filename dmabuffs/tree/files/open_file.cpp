@@ -94,6 +94,12 @@ Result<End> FilesFile::transfer_end(Access access) {
   return End(end_);
 }
 
+std::optional<KnownPicture> FilesFile::picture() const {
+  struct stat st {};
+  if (::fstat(fd_->get(), &st) != 0) return std::nullopt;
+  return guess_from(room().display(*node_), static_cast<uint64_t>(st.st_size));
+}
+
 /// A write by somebody without CAP_FSETID takes setuid and setgid away. Transfers write on threads that have
 /// the daemon's rights, so the host would leave them.
 void FilesFile::drop_privilege_bits() {

@@ -33,6 +33,7 @@ class FilesFile final : public OpenFile {
   Result<void> fallocate(int mode, uint64_t offset, uint64_t length) override;
   Result<uint64_t> lseek(uint64_t offset, int whence) override;
   Result<End> transfer_end(Access access) override;
+  [[nodiscard]] std::optional<KnownPicture> picture() const override;
   [[nodiscard]] int passthrough_fd() const override;
   [[nodiscard]] bool direct_io() const override { return (flags_ & O_APPEND) != 0; }
 

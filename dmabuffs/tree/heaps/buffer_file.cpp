@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/tree/heaps/buffer_file.h"
 
-#include <linux/limits.h>
-#include <sys/xattr.h>
-
 #include <exception>
 #include <utility>
 
@@ -41,6 +38,20 @@ uint64_t inode_of(int fd) {
 uint64_t descriptors_of(const Heap& heap) {
   return heap.is_dmabuf() && heap.kind() != HeapKind::Import ? 3 : 1;
 }
+
+/// Those that the heap's devices want for this picture.
+Result<std::string> strides_for(const image::Picture& picture, Heap& heap) {
+  std::string all;
+  for (size_t i = 0; i < picture.format->plane_count(); ++i) {
+    const image::PlaneShape& shape = picture.format->planes[i];
+    const bool is_pixels = picture.format->plane_count() == 1 && shape.horizontal == 1;
+    const auto row = static_cast<uint32_t>(picture.row_bytes(i));
+    const auto stride =
+        TRY(is_pixels ? heap.stride_for(row, shape.bytes * 8U, picture.width) : heap.stride_for(row, 8, row));
+    all += (i == 0 ? "" : ",") + std::to_string(stride);
+  }
+  return all;
+}
 }  // namespace
 
 BufferFile::BufferFile(MountContext& context, std::shared_ptr<Heap> heap, const Attributes& attributes,
@@ -77,7 +88,7 @@ void BufferFile::unlinked() {
 
 void BufferFile::describe(KeptEntry& entry) const {
   entry.mtime = attributes_now().mtime;
-  entry.xattrs = xattrs_;
+  entry.xattrs = xattrs_.all();
   entry.memory = kept_.number;
   entry.size = kept_.size;
   entry.huge_bytes = kept_.huge_bytes;
@@ -305,6 +316,7 @@ Result<struct stat> BufferFile::getattr(const Caller&, OpenFile*) {
 
 Result<void> BufferFile::setattr(const Caller&, const AttributeChange& change, OpenFile*) {
   const auto held = buffer();
+  if (change.size && *change.size == 0) forget_guess();
   if (change.size && (held || *change.size > 0)) {
     const auto used = TRY(opened());
     if (*change.size == 0) {
@@ -351,33 +363,18 @@ void BufferFile::contents_changed() {
 
 Result<std::string> BufferFile::getxattr(const Caller&, const std::string& name) {
   const std::lock_guard lock(mutex_);
-  const auto found = xattrs_.find(name);
-  if (found == xattrs_.end()) return fail_errno(ENODATA, name);
-  return found->second;
+  return xattrs_.get(name);
 }
 
 Result<std::vector<std::string>> BufferFile::listxattr(const Caller&) {
   const std::lock_guard lock(mutex_);
-  std::vector<std::string> names;
-  for (const auto& [name, value] : xattrs_) names.push_back(name);
-  return names;
+  return xattrs_.names();
 }
 
 Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const std::string& value,
                                   int flags) {
-  constexpr std::string_view kPrefix = "user.";
-  constexpr size_t kMost = XATTR_LIST_MAX;
-  if (!name.starts_with(kPrefix)) return fail_errno(ENOTSUP, name);
-  if (name.size() == kPrefix.size()) return fail_errno(EINVAL, name);
   const std::lock_guard lock(mutex_);
-  const auto known = xattrs_.find(name);
-  if ((flags & XATTR_CREATE) != 0 && known != xattrs_.end()) return fail_errno(EEXIST, name);
-  if ((flags & XATTR_REPLACE) != 0 && known == xattrs_.end()) return fail_errno(ENODATA, name);
-  size_t held = xattr_bytes_ + value.size();
-  held = known == xattrs_.end() ? held + name.size() + 1 : held - known->second.size();
-  if (held > kMost) return fail_errno(ENOSPC, name);
-  TRY(hold_attributes(held));
-  xattrs_[name] = value;
+  TRY(xattrs_.set(name, value, flags, share_));
   attributes_.touch_change();
   record();
   return {};
@@ -385,19 +382,63 @@ Result<void> BufferFile::setxattr(const Caller&, const std::string& name, const 
 
 Result<void> BufferFile::removexattr(const Caller&, const std::string& name) {
   const std::lock_guard lock(mutex_);
-  const auto known = xattrs_.find(name);
-  if (known == xattrs_.end()) return fail_errno(ENODATA, name);
-  TRY(hold_attributes(xattr_bytes_ - known->second.size() - name.size() - 1));
-  xattrs_.erase(known);
+  TRY(xattrs_.remove(name, share_));
   attributes_.touch_change();
   record();
   return {};
 }
 
-Result<void> BufferFile::hold_attributes(size_t bytes) {
-  TRY(share_.resize(share_.amount() - xattr_bytes_ + bytes));
-  xattr_bytes_ = bytes;
-  return {};
+std::optional<KnownPicture> BufferFile::said_picture() const {
+  const std::lock_guard lock(mutex_);
+  const auto value = xattrs_.get(kPictureAttribute);
+  if (!value) return std::nullopt;
+  const auto known = from_attribute(*value);
+  return known ? std::optional(*known) : std::nullopt;
+}
+
+std::optional<KnownPicture> BufferFile::picture() const {
+  if (auto said = said_picture()) return said;
+  const uint64_t size = info().size;
+  std::string name;
+  {
+    const std::lock_guard lock(mutex_);
+    name = name_;
+  }
+  return guess_from(name, size);
+}
+
+Result<void> BufferFile::set_picture(const std::optional<KnownPicture>& known) {
+  if (known) return setxattr({}, kPictureAttribute, to_attribute(*known), 0);
+  const auto removed = removexattr({}, kPictureAttribute);
+  return removed || removed.error().code == ENODATA ? Result<void>{} : removed;
+}
+
+void BufferFile::forget_guess() {
+  const auto said = said_picture();
+  if (said && said->guessed) (void)set_picture(std::nullopt);
+}
+
+void BufferFile::copied_from(const std::optional<KnownPicture>& known) {
+  const auto said = said_picture();
+  if (said && !said->guessed) return;
+  // Without room for the attribute there is none; the bytes are there.
+  if (known || said) (void)set_picture(known);
+}
+
+Result<void> BufferFile::create_picture(const image::PictureWords& words) {
+  if (info().size > 0) return fail(EEXIST, "a picture is made in an empty file; this one has bytes");
+  image::PictureWords all = words;
+  const auto about = TRY(image::make_picture(words, image::Padding::Gpu));
+  if (words.stride.empty()) all.stride = TRY(strides_for(about, *heap_));
+  const auto picture = TRY(image::make_picture(all, image::Padding::Gpu));
+  const auto use = TRY(opened());
+  use.buffer()->set_row_bytes(picture.planes[0].stride);
+  TRY(set_picture(KnownPicture{picture, false}));
+  AttributeChange change;
+  change.size = picture.padded_end();
+  auto made = setattr({}, change, nullptr);
+  if (!made) (void)set_picture(std::nullopt);
+  return made;
 }
 
 }  // namespace dmabuffs

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
-#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "dmabuffs/tree/heaps/entry.h"
+#include "dmabuffs/tree/heaps/extended_attributes.h"
+#include "dmabuffs/tree/known_picture.h"
 #include "dmabuffs/tree/mount.h"
 
 namespace dmabuffs {
@@ -30,6 +32,17 @@ class BufferFile : public HeapEntry {
   Result<std::vector<std::string>> listxattr(const Caller&) override;
   Result<void> setxattr(const Caller&, const std::string& name, const std::string& value, int flags) override;
   Result<void> removexattr(const Caller&, const std::string& name) override;
+
+  /// What picture is in it: as somebody said, else as its name says.
+  [[nodiscard]] std::optional<KnownPicture> picture() const;
+  /// Nothing: nobody says any more. ENOSPC: the user's share of names and attributes is used up.
+  Result<void> set_picture(const std::optional<KnownPicture>& known);
+  /// Makes a picture of zeros in an empty file, with strides that its heap's devices want where none are
+  /// given. EEXIST: it has bytes; errors of image::make_picture().
+  Result<void> create_picture(const image::PictureWords& words);
+  /// A copy from the start of something else begins, of which `known` is known. What somebody said of this
+  /// file stays.
+  void copied_from(const std::optional<KnownPicture>& known);
 
   void placed(const std::shared_ptr<HeapDirectory>& parent, const std::string& name) override;
   void unlinked() override;
@@ -100,8 +113,8 @@ class BufferFile : public HeapEntry {
   void closed();
   [[nodiscard]] bool may_be_mapped() const;
   void drop_empty_buffer();
-  /// Changes what its attributes take of the share.
-  Result<void> hold_attributes(size_t bytes);
+  [[nodiscard]] std::optional<KnownPicture> said_picture() const;
+  void forget_guess();
 
   const std::shared_ptr<Heap> heap_;
   const uid_t maker_;
@@ -112,8 +125,7 @@ class BufferFile : public HeapEntry {
   Share addresses_;                           // of what was imported
   std::shared_ptr<Buffer> buffer_;
   struct timespec keeper_made_ {};  // ctime of the inode that keeps the times when it was new
-  std::map<std::string, std::string> xattrs_;
-  size_t xattr_bytes_ = 0;
+  ExtendedAttributes xattrs_;
   bool had_bytes_ = false;  // since it was made; what is written by passthrough is seen at the last close
   unsigned open_ = 0;
   unsigned passing_ = 0;  // of these

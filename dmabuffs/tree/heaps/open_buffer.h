@@ -32,6 +32,8 @@ class OpenBuffer : public OpenFile {
   Result<uint64_t> lseek(uint64_t offset, int whence) override;
   [[nodiscard]] bool would_block(Access access, uint64_t end) const override;
   Result<End> transfer_end(Access access) override;
+  [[nodiscard]] std::optional<KnownPicture> picture() const override { return file_->picture(); }
+  void copied_from(const std::optional<KnownPicture>& known) override { file_->copied_from(known); }
   [[nodiscard]] int passthrough_fd() const override { return buffer_->passthrough_fd(); }
   [[nodiscard]] bool only_maps_pass() const override { return !passes_; }
 
