@@ -211,7 +211,9 @@ void add_view(CLI::App& app, Action& action) {
   const auto options = std::make_shared<ViewOptions>();
   command->footer(
       "As in: dmabuffs view buf/heaps/udmabuf/frame -o frame.png\n"
-      "       dmabuffs view --format NV12 --size 1920x1080 frame.raw");
+      "       dmabuffs view --format NV12 --size 1920x1080 frame.raw\n"
+      "Formats: " +
+      format_list());
   command->add_option("-o,--output", options->output, "Write a PNG; -: to standard output")
       ->type_name("FILE");
   add_picture_words(*command, options->picture);

@@ -82,6 +82,9 @@ struct PsOptions {
 };
 int run_ps(const PsOptions& options);
 
+/// "XR24 AR24 ...": the formats that can be shown.
+std::string format_list();
+
 struct ViewOptions {
   image::PictureWords picture;
   std::string file;

@@ -3,7 +3,7 @@
 
 _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
-    local commands='mount umount cp exec import info ps view diff hex status socket doctor help'
+    local commands='mount umount cp exec create format import info ps view diff hex status socket doctor help'
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     local picture_options='--format --size --stride --offset --modifier'
@@ -59,9 +59,11 @@ _dmabuffs() {
         case $command in
         mount) options='--files --heap --heap-if-present --require-direct --foreground -o' ;;
         umount | unmount) options='--lazy' ;;
-        cp) options='--require-direct --no-progress --json --recursive --force --preserve --verbose' ;;
+        cp) options="--require-direct --no-progress --json --recursive --force --preserve --verbose $picture_options" ;;
         exec) options='--fd --require-dmabuf --huge --files --heap --heap-if-present --require-direct -o --' ;;
-        import) options='--pid --fd --rw' ;;
+        import) options="--pid --fd --rw $picture_options" ;;
+        create) options=$picture_options ;;
+        format) options="--clear $picture_options" ;;
         info | status) options='--json' ;;
         ps) options='--json --pid' ;;
         view) options="--output --colorspace --range --channel --frame $picture_options" ;;
@@ -82,7 +84,7 @@ _dmabuffs() {
         done < <(awk '/ - fuse\.dmabuffs / { print $5 }' /proc/self/mountinfo)
         [[ ${COMPREPLY[*]-} ]] || mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-    cp | import | info | view | diff | hex) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    cp | create | format | import | info | view | diff | hex) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
     compopt -o filenames 2>/dev/null
 }

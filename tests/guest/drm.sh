@@ -158,6 +158,28 @@ for node in /dev/dri/card*; do
     for _ in {1..50}; do [[ $(in_status .memory.used) == "$used" ]] && break; sleep 0.1; done
     equals "$device: nobody holds it any more" "$(in_status .memory.used)" "$used"
 
+    # A file that knows its picture has the lines that the display wants.
+    width=640 height=480
+    python3 "$T/picture" $width $height 3 >"$T/third"
+    check "$device: create" "$DMABUFFS" create --format XR24 --size ${width}x$height "$file"
+    stride=$(about "$file" format | jq '.planes[0].stride')
+    equals "$device: with its stride" "$stride" 2560
+    check "$device: and so many bytes" [ "$(stat -c %s "$file")" == $((stride * height)) ]
+    inode=$(about "$file" inode)
+    check "$device: dd into it" dd if="$T/third" of="$file" conv=notrunc bs=1M status=none
+    equals "$device: is its dma-buf" "$(about "$file" inode)" "$inode"
+    coproc show { exec "$DMABUFFS" exec "$file" -- "$tools/kms-show" "$node" $width $height "$stride" XR24; }
+    { pid=$show_PID hear=${show[0]} tell=${show[1]}; }
+    read -r -t 120 answer <&"$hear"
+    equals "$device: it is shown" "$answer" shown
+    check "$device: right" shows "$device" "$T/third"
+    eval "exec $tell>&-"
+    wait "$pid"
+    check "$device: view" "$DMABUFFS" view "$file" -o "$T/third.png"
+    check "$device: diff" "$DMABUFFS" diff "$file" "$T/third"
+    width=1024 height=768 stride=4096
+    rm "$file"
+
     # Who may not use the node.
     run as cp "$T/small" "$heap/x"
     says "$device: a user without rights on the node makes nothing" 1 'Permission denied'
@@ -195,6 +217,7 @@ manage 100 -o no_auto_unmount "$mnt"
 order start
 for heap in "$mnt"/heaps/drm-*; do
     cp "$T/first" "$heap/kept"
+    "$DMABUFFS" format --format XR24 --size 1024x768 "$heap/kept"
     about "$heap/kept" inode
 done >"$T/inodes"
 order kill
@@ -203,6 +226,7 @@ equals 'after a kill it starts' "${answer% *}" ready
 equals 'with the same dma-bufs' "$(for heap in "$mnt"/heaps/drm-*; do about "$heap/kept" inode; done)" "$(cat "$T/inodes")"
 equals 'of both displays' "$(wc -l <"$T/inodes")" 2
 for heap in "$mnt"/heaps/drm-*; do
+    equals "${heap##*/}: which are known for what they are" "$(about "$heap/kept" format | jq -r .text)" XR24:1024x768:stride=4096:offset=0
     check "${heap##*/}: which have their bytes" cmp "$T/first" "$heap/kept"
     check "${heap##*/}: and take larger files" cp "$T/long" "$heap/kept"
 done

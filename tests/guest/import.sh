@@ -80,7 +80,11 @@ for kind in udmabuf vgem; do
     say write efgh
     equals "$kind: and again" "$(head -c 4 "$file")" efgh
     rm "$file"
-    check "$kind: import --rw" "$DMABUFFS" import --rw --pid "$pid" --fd "$fd" "$file"
+    run "$DMABUFFS" import --rw --format R8 --size 1000x1000 --pid "$pid" --fd "$fd" "$file"
+    says "$kind: a picture that is not in it" 1 'plane 0 of 1000x1000 ends at byte 1000000, and there are 65536'
+    check "$kind: and no file is left" [ ! -e "$file" ]
+    check "$kind: import --rw" "$DMABUFFS" import --rw --format R8 --size 256x256 --pid "$pid" --fd "$fd" "$file"
+    equals "$kind: is known for what it is" "$(about "$file" format | jq -r .text)" R8:256x256:stride=256:offset=0
     equals "$kind: for its importer to write" "$(stat -c %a "$file")" 600
     printf ijkl | dd of="$file" conv=notrunc status=none
     say read

@@ -94,6 +94,13 @@ Result<std::optional<Choice>> choose_picture(const Source& source, const std::st
   return Choice{*picture, false};
 }
 
+std::string format_list() {
+  std::string list;
+  for (const image::Format& format : image::formats())
+    list += (list.empty() ? "" : " ") + std::string(format.name);
+  return list;
+}
+
 uint64_t frame_bytes(const Picture& picture) {
   uint64_t first = UINT64_MAX, end = 0;
   for (size_t i = 0; i < picture.format->plane_count(); ++i) {
