@@ -15,6 +15,7 @@
 #include "dmabuffs/tree/attributes.h"
 #include "dmabuffs/tree/static_directory.h"
 #include "dmabuffs/tree/status.h"
+#include "dmabuffs/tree/views/views.h"
 
 namespace dmabuffs {
 
@@ -74,6 +75,7 @@ Result<void> Session::build_tree() {
   heaps_ = make_heaps_root(context_);
   root->add("heaps", heaps_);
   root->add("status", make_status_node(context_, heaps_));
+  root->add("views", make_views_root(context_, heaps_, root));
   if (!context_.settings.files.empty()) {
     auto files = std::make_shared<StaticDirectory>(context_, context_.numbers.next(), root);
     for (const FilesOption& option : context_.settings.files) {

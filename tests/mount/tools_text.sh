@@ -46,5 +46,5 @@ is 'find sees names, kinds and sizes' "$(cd "$heap" && find d -printf '%p %y %s\
 is 'find -size' "$(cd "$heap" && find . -size +2000 -type f)" ./bytes
 is 'find -inum' "$(find "$heap" -inum "$(stat -c %i "$heap/d/e/f")")" "$heap/d/e/f"
 is 'find -newer' "$(touch -d '2001-01-01' "$heap/bytes" && cd "$heap" && find . -type f ! -newer bytes)" ./bytes
-is 'ls tells the names' "$(ls "$mnt")" "$(printf '%s\n' files heaps status)"
+is 'ls tells the names' "$(ls "$mnt")" "$(printf '%s\n' files heaps status views)"
 check 'two users of flock exclude each other' flock -n "$heap/text" -c "! flock -n '$heap/text' true"

@@ -23,33 +23,6 @@ constexpr uint64_t kRootNode = 1;
 
 }  // namespace
 
-Result<Json> describe(Node& node, const Caller& caller) {
-  auto* named = dynamic_cast<BufferFile*>(&node);
-  if (!named) return fail(EINVAL, "not a buffer: info is about files below heaps/");
-  const auto st = TRY(node.getattr(caller, nullptr));
-  const BufferInfo about = named->info();
-  const auto picture = named->picture();
-  const Heap& heap = named->heap();
-  Json json{{"path", named->path()},
-            {"heap", heap.name()},
-            {"kind", to_string(heap.kind())},
-            {"size", about.size},
-            {"capacity", about.capacity},
-            {"huge_bytes", about.huge_bytes},
-            {"is_dmabuf", about.is_dmabuf},
-            {"inode", nullptr},
-            {"exporter", nullptr},
-            {"name", nullptr},
-            {"format", picture ? to_json(*picture) : Json()},
-            {"held_elsewhere", named->held_elsewhere()},
-            {"owner", {{"uid", st.st_uid}, {"gid", st.st_gid}, {"mode", st.st_mode & 07777}}}};
-  if (!about.is_dmabuf) return json;
-  json["inode"] = about.dmabuf_inode;
-  json["exporter"] = about.exporter;
-  if (const std::string name = dmabuf_name(about.pid_fd); !name.empty()) json["name"] = name;
-  return json;
-}
-
 Result<std::string> read_status(const ControlSocket::FindNode& find, const Caller& caller) {
   const NodePtr root = find(kRootNode);
   if (!root) return fail(ENOENT, "status: the mount has no root any more");
