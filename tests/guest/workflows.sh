@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
+# Not yet run whole: made executable, and so part of the suite, when it has been.
 # What people type, whole, on real dma-bufs: weights for two programs, a capture to disk, a golden frame, a look into another's
 # buffer, a picture for a display, frames for an encoder, broken commands for a driver, a hunt for leaks, a frame for another desk.
 # vm: --memory 2048 --scratch 1G
