@@ -18,6 +18,11 @@ same 'is that of view' frame.png wanted.png
 "$DMABUFFS" hex "$heap/frame" >wanted.hex
 same 'its bytes are those of hex' wanted.hex "$views/frame.hex"
 is 'what is known is that of info' "$(jq -cS 'del(.path)' "$views/frame.json")" "$("$DMABUFFS" info --json "$heap/frame" | jq -cS '.[0] | del(.path)')"
+for to in "$heap/kept" "$mnt/files/data/kept" kept; do
+    check "cp once more, of a known size, to ${to%/kept}" cp "$views/frame.png" "$to"
+    same 'has the bytes' frame.png "$to"
+done
+rm "$heap/kept"
 is 'a size is that of the last time' "$(stat -c '%s %a' "$views/frame.png")" "$(size_of frame.png) 444"
 is 'and of nothing before' "$(size_of "$views/text.hex")" 0
 random 460800 >other
