@@ -80,12 +80,33 @@ void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   session.waiting().run(BlockingPool::kDaemon, std::move(end));
 }
 
+/// Has an interrupt of the request cancel what it asks for, as long as it lives: so until just before the answer,
+/// after which the token goes.
+class Interruptible {
+ public:
+  Interruptible(fuse_req_t request, CancelToken& token) : request_(request) {
+    // May call back at once, when the interrupt overtook the request.
+    fuse_req_interrupt_func(
+        request, [](fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }, &token);
+  }
+  ~Interruptible() { fuse_req_interrupt_func(request_, nullptr, nullptr); }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+
+ private:
+  fuse_req_t request_;
+};
+
 /// By a copy: what was read can't be pinned by the kernel where it lies (EFAULT).
 void reply_copy(fuse_req_t request, OpenFile& file, uint64_t offset, size_t size) {
   const auto memory = session_of(request).reply_memory().borrow(size);
   if (!memory) return reply_error(request, memory.error());
   const auto bytes = memory->bytes();
-  const auto got = file.read(offset, bytes);
+  const auto cancel = session_of(request).new_cancel_token();
+  const auto got = [&] {
+    const Interruptible interruptible(request, *cancel);
+    return file.read_until(*cancel, offset, bytes);
+  }();
   if (!got) return reply_error(request, got.error());
   session_of(request).context().read_bytes.fetch_add(*got, std::memory_order_relaxed);
   fuse_reply_buf(request, reinterpret_cast<const char*>(bytes.data()), *got);
@@ -179,28 +200,11 @@ void add_io_operations(fuse_lowlevel_ops& ops) {
 
 namespace {
 
-/// Has an interrupt of the request cancel the transfer, as long as it lives: so until just before the answer,
-/// after which the token goes.
-class Interruptible {
- public:
-  Interruptible(fuse_req_t request, CancelToken& token) : request_(request) {
-    // May call back at once, when the interrupt overtook the request.
-    fuse_req_interrupt_func(
-        request, [](fuse_req_t, void* data) { static_cast<CancelToken*>(data)->cancel(); }, &token);
-  }
-  ~Interruptible() { fuse_req_interrupt_func(request_, nullptr, nullptr); }
-  Interruptible(const Interruptible&) = delete;
-  Interruptible& operator=(const Interruptible&) = delete;
-
- private:
-  fuse_req_t request_;
-};
-
 void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_start, fuse_file_info* from_info,
                         fuse_ino_t, off_t to_start, fuse_file_info* to_info, size_t length, int) {
   Session& session = session_of(request);
   Handle& to_handle = handle_of(to_info);
-  const auto cancel = session.new_transfer();
+  const auto cancel = session.new_cancel_token();
   const OpenPtr from_file = handle_of(from_info).file, to_file = to_handle.file;
   const auto from_offset = static_cast<uint64_t>(from_start), to_offset = static_cast<uint64_t>(to_start);
   auto from = from_file->transfer_end(Access::Read);

@@ -194,7 +194,7 @@ Result<void> Session::serve(std::function<void()> ready) {
   return {};
 }
 
-std::shared_ptr<CancelToken> Session::new_transfer() {
+std::shared_ptr<CancelToken> Session::new_cancel_token() {
   auto token = std::make_shared<CancelToken>(CancelToken::Ends::WithProgress);
   const std::lock_guard lock(mutex_);
   if (ending_) token->cancel();

@@ -55,8 +55,8 @@ class Session {
   [[nodiscard]] ReplyMemory& reply_memory() { return reply_memory_; }
   [[nodiscard]] const std::shared_ptr<HeapsRoot>& heaps() { return heaps_; }
   void initialised(fuse_conn_info* connection) noexcept;
-  /// Registers a running transfer, so that unmount() can cancel it.
-  std::shared_ptr<CancelToken> new_transfer();
+  /// Of what may take long, which is registered, so that unmount() can cancel it.
+  std::shared_ptr<CancelToken> new_cancel_token();
 
  private:
   explicit Session(MountContext& context);

@@ -17,7 +17,7 @@ Result<void> OpenFile::fallocate(int, uint64_t, uint64_t) {
   return refuse(EOPNOTSUPP);
 }
 Result<uint64_t> OpenFile::lseek(uint64_t, int) {
-  return refuse(ENXIO);
+  return refuse(EINVAL);  // ENXIO would say that there is no data
 }
 
 std::vector<DirectoryEntry> dots_after(uint64_t after) {

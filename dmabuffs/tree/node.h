@@ -58,6 +58,10 @@ class OpenFile {
  public:
   virtual ~OpenFile() = default;
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> to) = 0;
+  /// As read, which may take long: EINTR once this is cancelled.
+  virtual Result<size_t> read_until(const CancelToken& /*cancelled*/, uint64_t offset, std::span<std::byte> to) {
+    return read(offset, to);
+  }
   /// As Buffer::view: shows the bytes where they lie; false: use read().
   virtual Result<bool> view(uint64_t /*offset*/, size_t /*length*/, const Look&) { return false; }
   virtual Result<size_t> write(uint64_t offset, std::span<const std::byte> from);
@@ -67,7 +71,8 @@ class OpenFile {
   virtual Result<void> flush() { return {}; }
   virtual Result<void> fsync(bool /*data_only*/) { return {}; }
   virtual Result<void> fallocate(int mode, uint64_t offset, uint64_t length);
-  virtual Result<uint64_t> lseek(uint64_t offset, int whence);  ///< SEEK_DATA, SEEK_HOLE
+  /// SEEK_DATA, SEEK_HOLE. EINVAL: nobody knows; programs read it all then.
+  virtual Result<uint64_t> lseek(uint64_t offset, int whence);
   /// True when read/write (of bytes up to `end`) would wait now.
   [[nodiscard]] virtual bool would_block(Access, uint64_t /*end*/ = 0) const { return false; }
   /// This file as an end of a transfer. `access` says what the transfer does with it.

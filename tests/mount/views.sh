@@ -30,6 +30,8 @@ dd if=other of="$heap/frame" conv=notrunc status=none
 "$DMABUFFS" view "$heap/frame" -o other.png
 same 'each open shows what there is then' other.png "$views/frame.png"
 check 'which is another picture' refuses cmp -s frame.png other.png
+tar -S -C "$views" -cf - frame.png | tar -xf - -C "$outside"
+same 'tar that looks for holes has it, too' other.png "$outside/frame.png"
 # Backwards, and in parts, as an image viewer reads.
 cat >backwards <<'XEOF'
 import os, sys
@@ -104,6 +106,16 @@ before=$(resident) most=0
 cat "$views/8k.png" >8k.png &
 while kill -0 $! 2>/dev/null; do now=$(resident); if ((now > most)); then most=$now; fi; done
 check 'an 8K picture takes less than 8 MiB of the daemon' [ $((most - before)) -lt 8192 ]
+# Who waits for bytes that take long to make can be ended at once.
+check 'a vast buffer' "$DMABUFFS" create --format XR24 --size 30000x30000 "$heap/vast"
+for suffix in png hex; do
+    python3 -c 'import os, sys; os.pread(os.open(sys.argv[1], os.O_RDONLY), 4096, 1 << 40)' "$views/vast.$suffix" &
+    reader=$!
+    sleep 0.5
+    kill -KILL $reader
+    check "who reads far in a $suffix can be ended" within 1 tail --pid=$reader -s 0.1 -f /dev/null
+done
+rm "$heap/vast"
 # Zeros, whatever each row is filtered by.
 cat >zeros <<'XEOF'
 import struct, sys, zlib

@@ -21,9 +21,14 @@ class OpenView final : public OpenFile {
       : use_(std::move(use)), share_(std::move(share)), size_(std::move(size)), start_(std::move(start)) {}
 
   Result<size_t> read(uint64_t offset, std::span<std::byte> to) override {
+    return read_until(CancelToken(), offset, to);
+  }
+  /// What was made when it is cancelled counts for the next read, so that who is interrupted often gets on.
+  Result<size_t> read_until(const CancelToken& cancel, uint64_t offset, std::span<std::byte> to) override {
     const std::lock_guard lock(mutex_);
     if (offset < begin_ || !rendering_) restart();
-    while (more_ && begin_ + made_.size() < offset + to.size()) {
+    for (bool made = false; more_ && begin_ + made_.size() < offset + to.size(); made = true) {
+      if (cancel.cancelled(made)) return fail_errno(EINTR, "a view");
       // What nobody asked for is not kept.
       const uint64_t behind = std::min<uint64_t>(offset - begin_, made_.size());
       made_.erase(made_.begin(), made_.begin() + static_cast<ptrdiff_t>(behind));
