@@ -80,8 +80,8 @@ void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   session.waiting().run(BlockingPool::kDaemon, std::move(end));
 }
 
-/// Has an interrupt of the request cancel what it asks for, as long as it lives: so until just before the answer,
-/// after which the token goes.
+/// Has an interrupt of the request cancel what it asks for, as long as it lives: so until just before the
+/// answer, after which the token goes.
 class Interruptible {
  public:
   Interruptible(fuse_req_t request, CancelToken& token) : request_(request) {

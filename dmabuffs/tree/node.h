@@ -59,7 +59,8 @@ class OpenFile {
   virtual ~OpenFile() = default;
   virtual Result<size_t> read(uint64_t offset, std::span<std::byte> to) = 0;
   /// As read, which may take long: EINTR once this is cancelled.
-  virtual Result<size_t> read_until(const CancelToken& /*cancelled*/, uint64_t offset, std::span<std::byte> to) {
+  virtual Result<size_t> read_until(const CancelToken& /*cancelled*/, uint64_t offset,
+                                    std::span<std::byte> to) {
     return read(offset, to);
   }
   /// As Buffer::view: shows the bytes where they lie; false: use read().

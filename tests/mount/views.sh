@@ -109,9 +109,10 @@ check 'an 8K picture takes less than 8 MiB of the daemon' [ $((most - before)) -
 # Who waits for bytes that take long to make can be ended at once.
 check 'a vast buffer' "$DMABUFFS" create --format XR24 --size 30000x30000 "$heap/vast"
 for suffix in png hex; do
-    python3 -c 'import os, sys; os.pread(os.open(sys.argv[1], os.O_RDONLY), 4096, 1 << 40)' "$views/vast.$suffix" &
+    python3 -c 'import os, sys; print(flush=True); os.pread(os.open(sys.argv[1], os.O_RDONLY), 4096, 1 << 40)' "$views/vast.$suffix" >begun &
     reader=$!
-    sleep 0.5
+    until [[ -s begun ]]; do sleep 0.1; done
+    sleep 0.3
     kill -KILL $reader
     check "who reads far in a $suffix can be ended" within 1 tail --pid=$reader -s 0.1 -f /dev/null
 done

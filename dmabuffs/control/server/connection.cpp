@@ -11,9 +11,9 @@
 
 #include "dmabuffs/base/io.h"
 #include "dmabuffs/base/log.h"
+#include "dmabuffs/control/server/about_buffer.h"
 #include "dmabuffs/heap/dmabuf_storage.h"
 #include "dmabuffs/heap/memfd_heap.h"
-#include "dmabuffs/tree/heaps/buffer_file.h"
 
 namespace dmabuffs {
 
@@ -40,16 +40,6 @@ Result<std::string> read_status(const ControlSocket::FindNode& find, const Calle
 }
 
 namespace {
-
-/// "format" is image::to_text(), or null where nobody is to say any more.
-Result<void> set_format(BufferFile& buffer, const Json& request, bool create) {
-  const auto text = text_of(request, "format");
-  if (create) return buffer.create_picture(TRY(image::words_from(text.value_or(""))));
-  if (!text) return buffer.set_picture(std::nullopt);
-  const auto picture = TRY(image::from_text(*text));
-  TRY(image::check_fits(picture, buffer.info().size));
-  return buffer.set_picture(KnownPicture{picture, false});
-}
 
 constexpr int kSilenceMs = 5 * 60 * 1000;  // a forgotten client must not hold a thread for ever
 constexpr int kProgressMs = 500;
@@ -121,11 +111,8 @@ bool ControlConnection::answer(Message message) {
   const std::string operation = text_of(message.body, "op").value_or("");
   if (operation == "hello") return hello();
   if (operation == "copy") return copy(std::move(message));
-  if (operation == "info") return info(message);
-  if (operation == "descriptor") return descriptor(message);
-  if (operation == "import") return import(std::move(message));
-  if (operation == "create" || operation == "format") return format(message, operation == "create");
   if (operation == "status") return status();
+  if (is_about_buffer(operation)) return about_buffer(operation, std::move(message));
   // What it was for has ended, and the reply to that is all the client waits for.
   if (operation == "cancel") return true;
   Json refusal = error_reply({EOPNOTSUPP, "unknown operation \"" + operation.substr(0, 64) + "\""});
@@ -142,69 +129,11 @@ bool ControlConnection::hello() {
                 {"device", context_.own_device.load()}});
 }
 
-bool ControlConnection::info(const Message& message) {
-  const auto file = message.body.find("file");
-  auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
-  if (!named) return reply(error_reply(named.error()));
-  auto about = describe(*named->node, peer_.caller());
-  return reply(about ? Json{{"ok", true}, {"info", *about}} : error_reply(about.error()));
-}
-
-/// Who has the file open for both was let by the kernel; a dma-buf can be mapped writable whatever its
-/// descriptor's mode.
-bool ControlConnection::descriptor(const Message& message) {
-  const auto file = message.body.find("file");
-  const auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
-  if (!named) return reply(error_reply(named.error()));
-  if ((named->flags & O_ACCMODE) != O_RDWR)
-    return reply(error_reply({EBADF, "\"ticket\": the file is not open for reading and writing"}));
-  auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
-  if (!buffer) return reply(error_reply({EINVAL, "not a buffer: those are the files below heaps/"}));
-  const auto handed = buffer->hand_out(flag_of(message.body, "huge"), *named->open);
-  if (!handed) return reply(error_reply(handed.error()));
-  auto about = describe(*buffer, peer_.caller());
-  if (!about) return reply(error_reply(about.error()));
-  about->update({{"ok", true}, {"moved", handed->moved}});
-  const int fd = handed->fd.get();
-  return reply(*about, {&fd, 1});
-}
-
-/// The door has seen that what came is dma-bufs.
-bool ControlConnection::import(Message message) {
-  const auto file = message.body.find("file");
-  const auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
-  if (!named) return reply(error_reply(named.error()));
-  if ((named->flags & O_ACCMODE) == O_RDONLY)
-    return reply(error_reply({EBADF, "\"ticket\": the file is not open for writing"}));
-  auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
-  if (!buffer) return reply(error_reply({EINVAL, "not a file below heaps/import"}));
-  const auto index = number_of(message.body, "fd");
-  if (!index || *index >= message.fds.size())
-    return reply(error_reply({EINVAL, "\"fd\": must be the index of a descriptor passed with the message"}));
-  auto imported = buffer->import(std::move(message.fds[*index]), flag_of(message.body, "writable"));
-  if (imported && text_of(message.body, "format")) imported = set_format(*buffer, message.body, false);
-  if (!imported) return reply(error_reply(imported.error()));
-  auto about = describe(*buffer, peer_.caller());
-  if (!about) return reply(error_reply(about.error()));
-  about->update({{"ok", true}});
-  return reply(*about);
-}
-
-/// Who may write the bytes may say what they are.
-bool ControlConnection::format(const Message& message, bool create) {
-  const auto file = message.body.find("file");
-  const auto named = named_file(scope(), file == message.body.end() ? Json() : *file);
-  if (!named) return reply(error_reply(named.error()));
-  if ((named->flags & O_ACCMODE) == O_RDONLY)
-    return reply(error_reply({EBADF, "\"ticket\": the file is not open for writing"}));
-  auto* buffer = dynamic_cast<BufferFile*>(named->node.get());
-  if (!buffer) return reply(error_reply({EINVAL, "not a buffer: those are the files below heaps/"}));
-  const auto done = set_format(*buffer, message.body, create);
-  if (!done) return reply(error_reply(done.error()));
-  auto about = describe(*buffer, peer_.caller());
-  if (!about) return reply(error_reply(about.error()));
-  about->update({{"ok", true}});
-  return reply(*about);
+bool ControlConnection::about_buffer(const std::string& operation, Message message) {
+  const auto answer = answer_about_buffer(operation, scope(), std::move(message));
+  if (!answer) return reply(error_reply(answer.error()));
+  const int fd = answer->fd.get();
+  return reply(answer->body, {&fd, size_t{answer->fd ? 1U : 0U}});
 }
 
 bool ControlConnection::status() {

@@ -36,10 +36,7 @@ class ControlConnection {
   bool copy(Message message);
   bool watch(ControlCopy& running, bool progress);
   bool hear(ControlCopy& running);
-  bool info(const Message& message);
-  bool descriptor(const Message& message);
-  bool import(Message message);
-  bool format(const Message& message, bool create);
+  bool about_buffer(const std::string& operation, Message message);
   bool status();
   bool hello();
   [[nodiscard]] ControlScope scope() const { return {context_, find_, peer_}; }
