@@ -202,6 +202,14 @@ equals 'protected: it is charged' "$(in_status ".heaps[] | select(.name == \"$na
 run cat "$heap/frame"
 says 'protected: no read' 1 'Input/output error'
 check 'protected: for a reason that is told' grep -qF "$why" <<<"$(refused)"
+run "$DMABUFFS" view --format R8 --size 64x64 -o "$T/frame.png" "$heap/frame"
+says 'protected: no picture, and where the reason is' 1 "can't be read; dmabuffs status $heap/frame shows why"
+check 'protected: no part of one' [ ! -e "$T/frame.png" ]
+run "$DMABUFFS" status "$heap/frame"
+says 'protected: the reason is there' 0 "$why"
+check 'protected: it can be said what it is' "$DMABUFFS" format --format R8 --size 64x64 "$heap/frame"
+run cat "$mnt/views/$name/frame.png"
+says 'protected: no view' 1 'Input/output error'
 run dd if="$T/first" of="$heap/frame" conv=notrunc status=none
 says 'protected: no write' 1 'Input/output error'
 for way in 'dd status=none if=' 'cp '; do

@@ -40,6 +40,8 @@ Result<Source> Source::open(const std::string& path) {
 
 Result<void> Source::read(uint64_t offset, std::span<std::byte> to) const {
   const ssize_t got = pread_all(fd_.get(), to, start_ + offset);
+  if (got < 0 && errno == EIO && lies_in_mount(name_))
+    return fail(EIO, name_ + ": can't be read; dmabuffs status " + name_ + " shows why");
   if (got < 0) return fail_errno(errno, name_);
   if (static_cast<size_t>(got) < to.size())
     return fail(EIO, name_ + ": ends at byte " + std::to_string(offset + static_cast<size_t>(got)) +
