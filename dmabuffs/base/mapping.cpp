@@ -65,6 +65,16 @@ Result<Mapping> Mapping::of_file(int fd, uint64_t offset, size_t length, int pro
   return Mapping(static_cast<std::byte*>(at), length);
 }
 
+Result<Mapping> Mapping::of_memfd(int fd, uint64_t offset, size_t length) {
+  const size_t before = offset % kHugePage;
+  Mapping range = TRY(reserve(before + length, kHugePage));
+  TRY(range.place(before, fd, offset, length, PROT_READ | PROT_WRITE));
+  if (before > 0) ::munmap(range.data_, before);
+  Mapping mapping(std::exchange(range.data_, nullptr) + before, length);
+  prefer_huge_pages(mapping.bytes());
+  return mapping;
+}
+
 Result<Mapping> Mapping::reserve(size_t length, size_t alignment) {
   const size_t padded = length + alignment;
   void* raw = ::mmap(nullptr, padded, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -92,6 +102,15 @@ Result<void> Mapping::place_zeros(size_t at, size_t length) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
   if (::mmap(data_ + at, length, PROT_READ, kFlags, -1, 0) == MAP_FAILED) return fail_errno(errno, "mmap");
   return {};
+}
+
+void prefer_huge_pages(std::span<std::byte> range) {
+  const Split split = split_aligned({reinterpret_cast<uintptr_t>(range.data()), range.size()}, kHugePage);
+  if (split.body > 0) (void)::madvise(range.data() + split.head, split.body, MADV_HUGEPAGE);
+}
+
+void refuse_huge_pages(std::span<std::byte> range) {
+  if (!range.empty()) (void)::madvise(range.data(), range.size(), MADV_NOHUGEPAGE);
 }
 
 Result<void> populate(std::span<std::byte> range) {

@@ -19,6 +19,9 @@ class Mapping {
 
   /// A shared mapping of `length` bytes of `fd` from `offset`; `prot` as for mmap(2).
   static Result<Mapping> of_file(int fd, uint64_t offset, size_t length, int prot);
+  /// The same of a memfd that is to be filled, to be read and written: where the kernel gives memory files
+  /// huge pages for the asking, its whole ones are asked for.
+  static Result<Mapping> of_memfd(int fd, uint64_t offset, size_t length);
   /// Address space with nothing in it (PROT_NONE), its start a multiple of `alignment` (a power of two, >=
   /// 4096).
   static Result<Mapping> reserve(size_t length, size_t alignment);
@@ -42,6 +45,13 @@ class Mapping {
   std::byte* data_ = nullptr;
   size_t length_ = 0;
 };
+
+/// Asks for huge pages where `range`, the mapping of a memfd, holds whole ones: its addresses must lie
+/// between those as its offsets do. Does nothing where /sys/kernel/mm/transparent_hugepage/shmem_enabled does
+/// not say "advise" (Documentation/admin-guide/mm/transhuge.rst).
+void prefer_huge_pages(std::span<std::byte> range);
+/// Asks that there be none, even where memory files have them unasked.
+void refuse_huge_pages(std::span<std::byte> range);
 
 /// Allocates and maps every page of `range` for writing (MADV_POPULATE_WRITE, Linux 5.14); ENOMEM when memory
 /// or huge pages ran out. Several threads may populate disjoint ranges at once. On memory that can't be

@@ -31,9 +31,11 @@ Result<void> MemfdLease::begin(uint64_t expected_end) {
     TRY(extend(expected_end));
   }
   const uint64_t start = round_down(window_.offset, kPage);
-  const int protection = access_ == Access::Read ? PROT_READ : PROT_READ | PROT_WRITE;
-  mapping_ = TRY(about(buffer_.name(),
-                       Mapping::of_file(buffer_.memfd_.get(), start, window_.end() - start, protection)));
+  const int memfd = buffer_.memfd_.get();
+  const uint64_t length = window_.end() - start;
+  mapping_ =
+      TRY(about(buffer_.name(), access_ == Access::Read ? Mapping::of_file(memfd, start, length, PROT_READ)
+                                                        : Mapping::of_memfd(memfd, start, length)));
   uint64_t end = window_.end();
   if (access_ == Access::Read) {
     TRY(cover_holes(start, end));

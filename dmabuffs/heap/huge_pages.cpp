@@ -2,10 +2,13 @@
 #include "dmabuffs/heap/huge_pages.h"
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
 #include <limits>
 
 #include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/base/read_file.h"
 
 namespace dmabuffs {
 namespace {
@@ -30,7 +33,8 @@ HugePages::HugePages(const std::string& sys, const std::string& root)
       surplus_(file_of(sys, "surplus_hugepages")),
       free_(file_of(sys, "free_hugepages")),
       promised_(file_of(sys, "resv_hugepages")),
-      cgroups_(root) {}
+      cgroups_(root),
+      transparent_(sys + "/kernel/mm/transparent_hugepage") {}
 
 bool HugePages::configured() const {
   return count(set_aside_) > 0 || count(on_demand_) > 0;
@@ -56,6 +60,21 @@ uint64_t HugePages::cgroup_room() const {
     }
   }
   return room;
+}
+
+bool HugePages::in_memory_files() const {
+  // What is chosen stands in brackets: "always within_size advise [never] deny force".
+  const auto given = [](const std::string& directory) {
+    const auto text = read_file(directory + "/shmem_enabled");
+    return text &&
+           std::ranges::any_of(std::array{"[always]", "[within_size]", "[advise]", "[force]"},
+                               [&](const char* word) { return text->find(word) != std::string::npos; });
+  };
+  if (given(transparent_)) return true;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(transparent_, none))
+    if (given(entry.path().string())) return true;  // hugepages-64kB and so on
+  return false;
 }
 
 uint64_t HugePages::overcommit_needed(uint64_t bytes) const {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The machine's 2 MiB huge pages (hugetlb).
+/// The machine's huge pages: those of 2 MiB that are set aside (hugetlb), and those that memory files have.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace dmabuffs {
 
-/// Reads /sys/kernel/mm/hugepages/hugepages-2048kB anew at each call; see
-/// Documentation/admin-guide/mm/hugetlbpage.rst.
+/// Reads /sys/kernel/mm/hugepages/hugepages-2048kB and /sys/kernel/mm/transparent_hugepage anew at each call;
+/// see Documentation/admin-guide/mm/hugetlbpage.rst and transhuge.rst.
 class HugePages {
  public:
   /// `sys`: where sysfs is mounted. `root` stands before /proc and the cgroups' mount points (for tests).
@@ -26,11 +26,14 @@ class HugePages {
   [[nodiscard]] uint64_t available() const;
   /// vm.nr_overcommit_hugepages that would make `bytes` available.
   [[nodiscard]] uint64_t overcommit_needed(uint64_t bytes) const;
+  /// Whether a memfd gets pages larger than 4 KiB, for the asking or unasked; no reserve is needed for those.
+  [[nodiscard]] bool in_memory_files() const;
 
  private:
   [[nodiscard]] uint64_t cgroup_room() const;
   KernelNumber set_aside_, on_demand_, surplus_, free_, promised_;
   Cgroups cgroups_;
+  std::string transparent_;  // the directory
 };
 
 }  // namespace dmabuffs

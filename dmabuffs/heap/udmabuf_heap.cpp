@@ -89,7 +89,7 @@ uint64_t UdmabufStorage::capacity() const {
 
 uint64_t UdmabufStorage::huge_bytes() const {
   const std::lock_guard lock(mutex_);
-  return huge_.bytes;
+  return huge_.bytes + (asked_for_huge_ ? round_down(small_.bytes, kHugePage) : 0);
 }
 
 int UdmabufStorage::dmabuf_fd() const {
@@ -280,7 +280,15 @@ Result<void> UdmabufStorage::map_parts() {
   if (huge_.bytes > 0) placed = range.place(0, huge_.memfd.get(), 0, huge_.bytes, PROT_READ | PROT_WRITE);
   if (placed && small_.bytes > 0)
     placed = range.place(huge_.bytes, small_.memfd.get(), 0, small_.bytes, PROT_READ | PROT_WRITE);
-  if (placed) mapping_ = std::move(range);
+  if (!placed) return placed;
+  const auto small = range.bytes().subspan(huge_.bytes);
+  if (source_.huge == HugeUse::Never) {
+    refuse_huge_pages(small);
+  } else {
+    prefer_huge_pages(small);
+    asked_for_huge_ = source_.huge_pages.in_memory_files();
+  }
+  mapping_ = std::move(range);
   return placed;
 }
 

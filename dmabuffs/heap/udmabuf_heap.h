@@ -60,6 +60,7 @@ class UdmabufStorage final : public Storage {
   Result<void> publish(const std::string& name) override;
   Result<std::span<std::byte>> map() override;
   void unmap() override;
+  /// What may be in huge pages: how many the kernel gave a memory file it does not tell.
   [[nodiscard]] uint64_t huge_bytes() const override;
 
  private:
@@ -95,6 +96,7 @@ class UdmabufStorage final : public Storage {
   Part small_;
   UniqueFd dmabuf_;
   bool frozen_ = false;
+  bool asked_for_huge_ = false;  ///< small_ may have got huge pages, too
   Mapping mapping_;
   mutable std::mutex mutex_;
 };

@@ -39,14 +39,17 @@ Check huge_pages(const Machine& machine) {
   const HugePages pages(machine.root + "/sys", machine.root);
   const uint64_t ram = MemoryGauge(machine.root).ram();
   const uint64_t available = pages.available();
-  if (available > 0) return {"huge-pages", CheckState::Ok, size_text(available) + " can be had", ""};
-  if (!machine.exists("/dev/udmabuf"))
-    return {"huge-pages", CheckState::Ok, "off; only udmabuf, which is not here, would use them", ""};
+  if (pages.in_memory_files()) return {"huge-pages", CheckState::Ok, "memory files have them", ""};
+  const bool udmabuf = machine.exists("/dev/udmabuf");
+  if (available > 0 && udmabuf)
+    return {"huge-pages", CheckState::Ok, size_text(available) + " can be had for udmabuf", ""};
+  const std::string why = pages.configured() && udmabuf ? "all in use or held back by the cgroup" : "off";
+  constexpr const char* kSwitch = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
   return {"huge-pages", CheckState::Warn,
-          pages.configured() ? "all in use or held back by the cgroup: udmabuf buffers get 4 KiB "
-                               "pages, direct I/O is slower"
-                             : "off: udmabuf buffers get 4 KiB pages, direct I/O is slower",
-          "sysctl -w vm.nr_overcommit_hugepages=" + std::to_string(pages.overcommit_needed(ram / 2))};
+          why + ": memfd and udmabuf buffers get 4 KiB pages, the first load into one is slower",
+          machine.exists(kSwitch)
+              ? std::string("echo advise >") + kSwitch
+              : "sysctl -w vm.nr_overcommit_hugepages=" + std::to_string(pages.overcommit_needed(ram / 2))};
 }
 
 Check io_uring(const Machine& machine) {

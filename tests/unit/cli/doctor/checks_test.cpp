@@ -241,14 +241,25 @@ TEST_CASE("doctor: udmabuf's limits are measured against half of RAM") {
   CHECK(made.check("udmabuf-size").state == CheckState::Ok);
 }
 
-TEST_CASE("doctor: huge pages that are off get the sysctl for half of RAM") {
+TEST_CASE("doctor: huge pages that are off get the switch, or without one the sysctl for half of RAM") {
   MadeUp made;
-  made.put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "0\n");
-  CHECK(made.check("huge-pages").state == CheckState::Ok);  // without udmabuf, which alone would use them
-  CHECK(made.check("huge-pages").fix.empty());
-  made.udmabuf("64");
+  const std::string reserve = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages";
+  const std::string memory_files = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+  made.put(reserve, "0\n");
   CHECK(made.check("huge-pages").state == CheckState::Warn);
   CHECK(made.check("huge-pages").fix == "sysctl -w vm.nr_overcommit_hugepages=2048");
+  made.put(memory_files, "always within_size advise [never] deny force\n");
+  CHECK(made.check("huge-pages").fix == "echo advise >" + memory_files);
+  SECTION("with the switch no reserve is needed") {
+    made.put(memory_files, "always within_size [advise] never deny force\n");
+    CHECK(made.check("huge-pages").state == CheckState::Ok);
+  }
+  SECTION("a reserve is for udmabuf") {
+    made.put(reserve, "100\n");
+    CHECK(made.check("huge-pages").state == CheckState::Warn);
+    made.udmabuf("64");
+    CHECK(made.check("huge-pages").state == CheckState::Ok);
+  }
 }
 
 TEST_CASE("doctor: new buffers get what a mount holds by default, half of RAM, or less where there is less") {
