@@ -81,17 +81,17 @@ Result<PictureWords> completed(const PictureWords& words, const Picture& by) {
 Result<std::optional<Choice>> choose_picture(const Source& source, const std::string& path,
                                              const PictureWords& words, bool set_first) {
   const auto from = known(source, path);
-  if (from && (words.empty() || (set_first && from->set))) {
-    if (!from->set) tell_guess(source, from->picture);
-    return Choice{from->picture, from->set};
-  }
-  if (words.empty()) return std::nullopt;
-  if (from && (words.format.empty() || words.size.empty()) && !from->set) tell_guess(source, from->picture);
+  if (!from && words.empty()) return std::nullopt;
+  if (from && !from->set && (words.format.empty() || words.size.empty())) tell_guess(source, from->picture);
+  if (from && words.empty()) return Choice{from->picture};
   const auto all = from ? completed(words, from->picture) : Result<PictureWords>(words);
   auto picture = all ? image::make_picture(*all, image::Padding::None)
                      : Result<Picture>(pass(Result<PictureWords>(all)));
   if (!picture) return fail(picture.error().code, source.name() + ": " + picture.error().message);
-  return Choice{*picture, false};
+  if (!from || !from->set || !set_first || *picture == from->picture) return Choice{*picture};
+  (void)report(source.name() + ": compared as " + layout_text(from->picture) +
+               ", as its mount was told, not as the options say");
+  return Choice{from->picture};
 }
 
 std::string format_list() {

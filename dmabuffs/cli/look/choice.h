@@ -12,11 +12,11 @@ namespace dmabuffs::cli {
 
 struct Choice {
   image::Picture picture;
-  bool set = false;  ///< the mount was told
 };
 
 /// Nothing: nobody says. What `words` leave open is completed by what is known. `set_first`: what the mount
-/// was told goes before them. A guess is said on standard error. EINVAL: the words can't be.
+/// was told goes before them, which is said where it is another. A guess is said on standard error. EINVAL:
+/// the words can't be.
 Result<std::optional<Choice>> choose_picture(const Source& source, const std::string& path,
                                              const image::PictureWords& words, bool set_first);
 
