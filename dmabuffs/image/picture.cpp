@@ -30,10 +30,10 @@ uint64_t end_of(const Picture& picture, size_t plane) {
 
 /// Bytes: "4096", "0x1000", "4K", "1M".
 std::optional<uint64_t> bytes(std::string_view text) {
-  int shift = 0;
-  if (!text.empty() && same_word(text.substr(text.size() - 1), "K")) shift = 10;
-  if (!text.empty() && same_word(text.substr(text.size() - 1), "M")) shift = 20;
-  if (shift == 0) return number_or_hex(text);
+  constexpr std::string_view kUnits = "KMGTkmgt";
+  const size_t unit = text.empty() ? std::string_view::npos : kUnits.find(text.back());
+  if (unit == std::string_view::npos) return number_or_hex(text);
+  const size_t shift = 10 * (unit % 4 + 1);
   const auto value = number(text.substr(0, text.size() - 1));
   return value && *value <= UINT64_MAX >> shift ? std::optional(*value << shift) : std::nullopt;
 }
