@@ -84,24 +84,24 @@ differ --image third.png three_4x4_nv12.yuv changed_4x4_nv12.yuv >/dev/null 2>&1
 is 'the image is of the frame that differs' "$("$lib/read-png" third.png 2,1 | tail -n 1)" '255 0 0'
 
 # Whole frames of both, and what lies behind them.
-random 25 >tail
-cat three_4x4_nv12.yuv <(head -c 20 tail) >cut
-cp cut other
+random 25 >tail.raw
+cat three_4x4_nv12.yuv <(head -c 20 tail.raw) >cut.raw
+cp cut.raw other
 picture=(--format NV12 --size 4x4)
-told 'a file that was cut off in a frame' 0 'the same: 3 frames, 48 pixels' "${picture[@]}" cut other
+told 'a file that was cut off in a frame' 0 'the same: 3 frames, 48 pixels' "${picture[@]}" cut.raw other
 says 'what lies behind is compared' 0 'behind the last whole frame: 20 bytes, the same'
 poke other 30 01
-told 'a frame behind the first' 1 'first: byte 30 (0x1e), counted from 0: frame 1, plane 0 (Y), x 2, y 1' "${picture[@]}" cut other
+told 'a frame behind the first' 1 'first: byte 30 (0x1e), counted from 0: frame 1, plane 0 (Y), x 2, y 1' "${picture[@]}" cut.raw other
 cp other "$heap/cut"
 "$DMABUFFS" format "${picture[@]}" "$heap/cut"
-told 'also of a buffer that knows its picture' 1 'frame 1, plane 0 (Y), x 2, y 1' "$heap/cut" cut
-cp cut other
-poke other 80 "$(printf %02x $((0x$(xxd -s 80 -l 1 -p cut) ^ 1)))"
-told 'only what lies behind differs' 1 'behind the last whole frame: 20 bytes, which differ, first in byte 80 (0x50)' "${picture[@]}" cut other
-is 'as JSON' "$(json '[.same, .pixels_differ, .frames, .behind]' "${picture[@]}" cut other)" '[false,0,[3,3],{"bytes":[20,20],"differ":true}]'
-told 'one frame is that alone' 0 'the same: 16 pixels' "${picture[@]}" --frame 2 cut other
-cat cut <(tail -c 3 tail) >longer
-told 'there are more bytes' 1 'behind the last whole frame: 20 bytes of the one, 23 bytes of the other' "${picture[@]}" cut longer
+told 'also of a buffer that knows its picture' 1 'frame 1, plane 0 (Y), x 2, y 1' "$heap/cut" cut.raw
+cp cut.raw other
+poke other 80 "$(printf %02x $((0x$(xxd -s 80 -l 1 -p cut.raw) ^ 1)))"
+told 'only what lies behind differs' 1 'behind the last whole frame: 20 bytes, which differ, first in byte 80 (0x50)' "${picture[@]}" cut.raw other
+is 'as JSON' "$(json '[.same, .pixels_differ, .frames, .behind]' "${picture[@]}" cut.raw other)" '[false,0,[3,3],{"bytes":[20,20],"differ":true}]'
+told 'one frame is that alone' 0 'the same: 16 pixels' "${picture[@]}" --frame 2 cut.raw other
+cat cut.raw <(tail -c 3 tail.raw) >longer
+told 'there are more bytes' 1 'behind the last whole frame: 20 bytes of the one, 23 bytes of the other' "${picture[@]}" cut.raw longer
 is 'none' "$(json .behind "${picture[@]}" three_4x4_nv12.yuv three_4x4_nv12.yuv)" null
 
 # Bits of pixels that are no samples.
