@@ -3,6 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <climits>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -100,6 +103,18 @@ void add_umount(CLI::App& app, Action& action) {
   umount->callback([&action, path, lazy] { action = [path, lazy] { return run_umount(*path, *lazy); }; });
 }
 
+/// Lets a whole number from 0 to `most` through: CLI11 takes -1 for a large one, and says of a word only that
+/// it could not convert it.
+std::function<std::string(const std::string&)> number_to(uint64_t most = UINT64_MAX) {
+  return [most](const std::string& word) -> std::string {
+    uint64_t value = 0;
+    const char* end = word.data() + word.size();
+    const auto [rest, error] = std::from_chars(word.data(), end, value);
+    if (error == std::errc() && rest == end && value <= most) return "";
+    return "'" + word + "' is no number from 0 " + (most == UINT64_MAX ? "on" : "to " + std::to_string(most));
+  };
+}
+
 void add_picture_words(CLI::App& command, dmabuffs::image::PictureWords& words) {
   const auto add = [&command](const char* name, std::string& word, const char* text, const char* type) {
     command.add_option(name, word, text)->type_name(type);
@@ -160,9 +175,11 @@ void add_import(CLI::App& app, Action& action) {
   const auto options = std::make_shared<ImportOptions>();
   command->footer("As in: dmabuffs import --pid 812 --fd 27 buf/heaps/import/scanout");
   command->add_option("--pid", options->pid, "Process that has it (default: it is inherited by this one)")
-      ->type_name("PID");
+      ->type_name("PID")
+      ->check(number_to(INT_MAX));
   command->add_option("--fd", options->fd, "Number of its descriptor; see dmabuffs ps")
       ->type_name("N")
+      ->check(number_to(INT_MAX))
       ->required();
   command->add_flag("--rw", options->writable, "You may write it, too: mode 0600 instead of 0400");
   add_picture_words(*command, options->picture);
@@ -202,7 +219,9 @@ void add_ps(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("ps", "Show the dma-bufs of this machine and who holds them");
   const auto options = std::make_shared<PsOptions>();
   command->add_flag("--json", options->json, "Print a JSON list (docs/json.md)");
-  command->add_option("--pid", options->pid, "Only those that this process holds")->type_name("PID");
+  command->add_option("--pid", options->pid, "Only those that this process holds")
+      ->type_name("PID")
+      ->check(number_to(INT_MAX));
   command->callback([&action, options] { action = [options] { return run_ps(*options); }; });
 }
 
@@ -225,7 +244,8 @@ void add_view(CLI::App& app, Action& action) {
       ->type_name("NAME");
   command->add_option("--channel", options->channel, "Show this channel alone, in grey")->type_name("C");
   command->add_option("--frame", options->frame, "Of a file of several pictures that one, from 0")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(number_to());
   command->add_option("FILE", options->file, "Any file; -: standard input")->required();
   command->callback([&action, options] { action = [options] { return run_view(*options); }; });
 }
@@ -235,13 +255,15 @@ void add_diff(CLI::App& app, Action& action) {
   const auto options = std::make_shared<DiffOptions>();
   command->footer("Exit status: 0 they are the same, 1 they differ, 2 trouble.");
   command->add_option("--tolerance", options->tolerance, "Samples that are no further apart are the same")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(number_to(UINT16_MAX));
   command->add_option("--image", options->image, "Write a PNG of A, darkened, with what differs in red")
       ->type_name("OUT.png");
   command->add_flag("--json", options->json, "Print JSON (docs/json.md)");
   add_picture_words(*command, options->picture);
   command->add_option("--frame", options->frame, "Of files of several pictures that one, from 0")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(number_to());
   command->add_option("A", options->a, "Any file; -: standard input")->required();
   command->add_option("B", options->b, "What it is compared with")->required();
   command->callback([&action, options] { action = [options] { return run_diff(*options); }; });

@@ -53,7 +53,7 @@ Result<Share> Shares::take(unsigned kind, uid_t uid, uint64_t amount) {
 }
 
 Result<void> Shares::add(unsigned kind, uid_t uid, uint64_t amount) {
-  if (kind == kNames) {
+  if (kind == kNames || kind == kViews) {
     TRY(budget_.check(amount));
   }
   if (uid == owner_) return {};
@@ -86,6 +86,11 @@ Error Shares::used_up(unsigned kind, uid_t uid, uint64_t has) const {
                         " of the daemon's memory; a user may have " + size_text(most_[kind] / 2) +
                         ", and all but the mount's owner together " + size_text(most_[kind]) +
                         "; remove some"};
+  if (kind == kViews)
+    return {EMFILE, "open files of views/ of " + user + " take " + size_text(has) +
+                        " of the daemon's memory; a user may have " + size_text(most_[kind] / 2) +
+                        ", and all but the mount's owner together " + size_text(most_[kind]) +
+                        "; close some"};
   if (kind == kAddresses)
     return {ENOSPC, "imported dma-bufs of " + user + " take " + size_text(has) +
                         " of the daemon's address space; a user may have " + size_text(most_[kind] / 2) +

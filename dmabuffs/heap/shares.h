@@ -48,6 +48,7 @@ class Shares {
     uint64_t descriptors = 0;  ///< number
     uid_t owner = 0;           ///< has no share; what the machine lacks is refused all the same
     uint64_t addresses = uint64_t{32} << 40;  ///< bytes, of 128 TiB
+    uint64_t views = uint64_t{256} << 20;     ///< bytes
   };
   /// A part of the memory and of the descriptors (RLIMIT_NOFILE) there are now.
   static Limits of_this_process(const Budget& budget, uid_t owner);
@@ -55,7 +56,9 @@ class Shares {
   static constexpr uint64_t kName = 1024 + 256;
 
   Shares(Budget& budget, Limits limits)
-      : budget_(budget), most_{limits.names, limits.descriptors, limits.addresses}, owner_(limits.owner) {}
+      : budget_(budget),
+        most_{limits.names, limits.descriptors, limits.addresses, limits.views},
+        owner_(limits.owner) {}
   Shares(const Shares&) = delete;
   Shares& operator=(const Shares&) = delete;
 
@@ -65,10 +68,12 @@ class Shares {
   Result<Share> take_descriptors(uid_t uid, uint64_t number) { return take(kDescriptors, uid, number); }
   /// `bytes` to map others' memory at, which may be so large and hold nothing. ENOSPC: as above.
   Result<Share> take_addresses(uid_t uid, uint64_t bytes) { return take(kAddresses, uid, bytes); }
+  /// `bytes` to make a view in that is open. EMFILE: the user's share is used up; ENOMEM as take_name.
+  Result<Share> take_view(uid_t uid, uint64_t bytes) { return take(kViews, uid, bytes); }
 
  private:
   friend class Share;
-  static constexpr unsigned kNames = 0, kDescriptors = 1, kAddresses = 2;
+  static constexpr unsigned kNames = 0, kDescriptors = 1, kAddresses = 2, kViews = 3;
   struct Taken {
     uint64_t all = 0;
     std::map<uid_t, uint64_t> by_user;
@@ -80,10 +85,10 @@ class Shares {
   [[nodiscard]] Error used_up(unsigned kind, uid_t uid, uint64_t has) const;
 
   Budget& budget_;
-  const std::array<uint64_t, 3> most_;
+  const std::array<uint64_t, 4> most_;
   const uid_t owner_;
   std::mutex mutex_;
-  std::array<Taken, 3> taken_;  // by others than the owner
+  std::array<Taken, 4> taken_;  // by others than the owner
 };
 
 }  // namespace dmabuffs

@@ -119,9 +119,12 @@ class Comparison {
         const std::byte* left = a.planes[i].data() + at * a.strides[i];
         const std::byte* right = b.planes[i].data() + at * b.strides[i];
         if (std::memcmp(left, right, a_.row_bytes(i)) == 0) continue;
+        uint32_t largest = 0;
         for (size_t channel = 0; channel < format_.channels.size(); ++channel)
           if (format_.channels[channel].name != 0 && format_.channels[channel].plane == i)
-            compare_channel(channel, left, right, row, std::min(vertical, rows - row));
+            largest =
+                std::max(largest, compare_channel(channel, left, right, row, std::min(vertical, rows - row)));
+        difference_.other_bits |= largest == 0;
       }
     }
     if (!marked_) return;
@@ -130,11 +133,14 @@ class Comparison {
     if (!difference_.first) note_first(a, b, first);
   }
 
-  /// `row`: the first of `rows` rows of pixels that these blocks are about, among those of differs_.
-  void compare_channel(size_t which, const std::byte* a, const std::byte* b, uint32_t row, uint32_t rows) {
+  /// The largest difference. `row`: the first of `rows` rows of pixels that these blocks are about, among
+  /// those of differs_.
+  uint32_t compare_channel(size_t which, const std::byte* a, const std::byte* b, uint32_t row,
+                           uint32_t rows) {
     const Channel& channel = format_.channels[which];
     const PlaneShape& shape = format_.planes[channel.plane];
     const uint32_t samples = channel.step != 0 ? shape.horizontal : 1;  // in a block
+    uint32_t largest = 0;
     for (uint32_t i = 0; i < samples; ++i) {
       // The last block may be about fewer pixels than it has samples.
       const size_t blocks = samples == 1 ? blocks_in_row(channel.plane)
@@ -142,13 +148,15 @@ class Comparison {
       const auto apart = std::span(apart_).first(blocks);
       const RowDifference found = compare_samples(shape.bytes, a, b, channel.shift + i * channel.step,
                                                   largest_sample(channel), apart);
-      difference_.largest[which] = std::max(difference_.largest[which], found.largest);
+      largest = std::max(largest, found.largest);
       difference_.squares[which] += static_cast<double>(found.squares);
       if (found.largest <= tolerance_) continue;
       marked_ = true;
       for (uint32_t r = 0; r < rows; ++r)
         mark(apart, row_of(row + r), i, samples == 1 ? shape.horizontal : 1, shape.horizontal);
     }
+    difference_.largest[which] = std::max(difference_.largest[which], largest);
+    return largest;
   }
 
   /// Block number n is about `width` pixels from n * `step` + `first` on.

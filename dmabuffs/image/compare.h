@@ -26,6 +26,8 @@ struct Difference {
   std::array<uint32_t, 4> largest{};  ///< per channel, in the order of Format::channels
   std::array<double, 4> squares{};    ///< sums of the squared differences, per channel
   std::array<uint64_t, 4> samples{};  ///< compared, per channel
+  bool other_bits =
+      false;  ///< bits of no channel (the X of XR24) differ in a row whose samples are all the same
   /// Of all channels but alpha together, with the largest sample as the peak; nothing: they are the same.
   [[nodiscard]] std::optional<double> psnr(const Format& format) const;
 };
@@ -34,8 +36,8 @@ struct Difference {
 using OnRow = std::function<Result<void>(uint32_t y, std::span<const uint8_t> differs)>;
 
 /// Samples that are at most `tolerance` apart are the same (they count in `largest` and `squares` all the
-/// same). Strides and offsets of the two may differ, format and size not. Bits of no channel (the X of XR24)
-/// are not compared. `on_row` may be null.
+/// same). Strides and offsets of the two may differ, format and size not; what pads rows is not compared.
+/// `on_row` may be null.
 Result<Difference> compare(const Picture& a, const ReadAt& read_a, const Picture& b, const ReadAt& read_b,
                            uint32_t tolerance, const OnRow& on_row);
 

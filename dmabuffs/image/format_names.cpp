@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -12,7 +13,7 @@ namespace dmabuffs::image {
 
 namespace {
 
-constexpr std::string_view kDrmPrefix = "DRM_FORMAT_";
+constexpr std::string_view kDrmPrefix = "DRM_FORMAT_", kV4l2Prefix = "V4L2_PIX_FMT_";
 constexpr size_t kLongestName = 32;
 
 /// As fourccs are often printed, filled up to four letters by spaces.
@@ -22,8 +23,32 @@ std::string_view without_spaces_behind(std::string_view word) {
 
 std::string_view to_word(std::string_view name) {
   const std::string_view word = without_spaces_behind(name);
-  return same_word(word.substr(0, kDrmPrefix.size()), kDrmPrefix) ? word.substr(kDrmPrefix.size()) : word;
+  if (same_word(word.substr(0, kDrmPrefix.size()), kDrmPrefix)) return word.substr(kDrmPrefix.size());
+  if (!same_word(word.substr(0, kV4l2Prefix.size()), kV4l2Prefix)) return word;
+  const std::string_view rest = word.substr(kV4l2Prefix.size());
+  // The one of these names that V4L2 gives to another format, of 16 bits a pixel.
+  return same_word(rest, "YUV444") ? word : rest;
 }
+
+/// Formats of cameras that are no rows of pixels, by V4L2's four letters (linux/videodev2.h).
+struct Packed {
+  std::string_view name;
+  const char* what;
+};
+constexpr auto kPacked = std::to_array<Packed>({
+    {"pBAA", "raw Bayer of 10 bits, four pixels in five bytes"},
+    {"pGAA", "raw Bayer of 10 bits, four pixels in five bytes"},
+    {"pgAA", "raw Bayer of 10 bits, four pixels in five bytes"},
+    {"pRAA", "raw Bayer of 10 bits, four pixels in five bytes"},
+    {"pBCC", "raw Bayer of 12 bits, two pixels in three bytes"},
+    {"pGCC", "raw Bayer of 12 bits, two pixels in three bytes"},
+    {"pgCC", "raw Bayer of 12 bits, two pixels in three bytes"},
+    {"pRCC", "raw Bayer of 12 bits, two pixels in three bytes"},
+    {"MJPG", "compressed pictures"},
+    {"JPEG", "compressed pictures"},
+    {"H264", "compressed video"},
+    {"HEVC", "compressed video"},
+});
 
 std::string letters(uint32_t fourcc) {
   std::string all;
@@ -106,6 +131,12 @@ Result<const Format*> format_named(std::string_view name) {
   const std::string_view word = to_word(name);
   const std::string format = "format " + in_quotes(name) + ": ";
   const std::string list = " (dmabuffs view --help lists those that can be shown)";
+  const auto packed =
+      std::ranges::find_if(kPacked, [&](const Packed& one) { return same_word(one.name, word); });
+  if (packed != kPacked.end())
+    return fail(EINVAL, format + packed->what +
+                            ", which can't be shown; have the camera or a program make it one that can" +
+                            list);
   if (is_drm_format(word)) return fail(EINVAL, format + "a format of DRM that can't be shown yet" + list);
   if (const auto near = nearest(word))
     return fail(EINVAL, format + "not known; the nearest is " + std::string(*near) + list);

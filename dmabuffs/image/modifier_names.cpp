@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 
 #include "dmabuffs/image/format.h"
 #include "dmabuffs/image/words.h"
@@ -88,16 +87,6 @@ bool is_arm(uint64_t modifier, uint64_t type) {
   return vendor_of(modifier) == DRM_FORMAT_MOD_VENDOR_ARM && (modifier >> 52 & 0xf) == type;
 }
 
-/// A number as C writes it, decimal or 0x hex.
-std::optional<uint64_t> number_or_hex(std::string_view text) {
-  const bool is_hex = same_word(text.substr(0, 2), "0x");
-  if (is_hex) text.remove_prefix(2);
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, is_hex ? 16 : 10);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// drm_fourcc.h's own way to write it: "I915_FORMAT_MOD_X_TILED", "DRM_FORMAT_MOD_LINEAR".
 std::string without_format_mod(std::string_view word) {
   constexpr std::string_view kDrm = "DRM_FORMAT_MOD_", kIntel = "I915_FORMAT_MOD_";
@@ -152,6 +141,11 @@ Result<uint64_t> modifier_named(std::string_view name) {
   const auto found =
       std::ranges::find_if(kFixed, [&](const Fixed& fixed) { return same_word(fixed.name, word); });
   if (found != kFixed.end()) return found->modifier;
+  // All of their layouts have fields, so that there is no number to it.
+  if (same_word(word, "AFBC") || same_word(word, "AFRC") || same_word(word, "UBWC"))
+    return fail(EINVAL, "modifier " + in_quotes(name) +
+                            ": a vendor's compressed layout, which can't be shown; have the picture's maker "
+                            "write it linear");
   return fail(EINVAL, "modifier " + in_quotes(name) +
                           ": not known; write LINEAR, a name such as I915_X_TILED, or its number");
 }

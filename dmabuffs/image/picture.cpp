@@ -4,7 +4,6 @@
 #include <drm_fourcc.h>
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "dmabuffs/base/range.h"
@@ -29,12 +28,14 @@ uint64_t end_of(const Picture& picture, size_t plane) {
          picture.row_bytes(plane);
 }
 
-/// A decimal number and nothing else.
-std::optional<uint64_t> number(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+/// Bytes: "4096", "0x1000", "4K", "1M".
+std::optional<uint64_t> bytes(std::string_view text) {
+  constexpr std::string_view kUnits = "KMGTkmgt";
+  const size_t unit = text.empty() ? std::string_view::npos : kUnits.find(text.back());
+  if (unit == std::string_view::npos) return number_or_hex(text);
+  const size_t shift = 10 * (unit % 4 + 1);
+  const auto value = number(text.substr(0, text.size() - 1));
+  return value && *value <= UINT64_MAX >> shift ? std::optional(*value << shift) : std::nullopt;
 }
 
 /// "2048,2048": no more than the format has planes.
@@ -43,7 +44,7 @@ Result<std::vector<uint64_t>> numbers(const char* what, const std::string& text,
   if (text.empty()) return all;
   const std::string said = std::string(what) + " " + in_quotes(text) + ": ";
   for (const std::string_view part : split(text, ',')) {
-    const auto value = number(part);
+    const auto value = bytes(part);
     if (!value) return fail(EINVAL, said + "write bytes, one number a plane, such as 2048,1024");
     all.push_back(*value);
   }
@@ -54,7 +55,7 @@ Result<std::vector<uint64_t>> numbers(const char* what, const std::string& text,
 }
 
 Result<void> read_size(Picture& picture, const std::string& text) {
-  const auto parts = split(text, 'x');
+  const auto parts = split(text, text.find('X') == std::string::npos ? 'x' : 'X');
   const auto width = number(parts[0]);
   const auto height = parts.size() == 2 ? number(parts[1]) : std::nullopt;
   if (!width || !height)

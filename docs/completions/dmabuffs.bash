@@ -7,9 +7,15 @@ _dmabuffs() {
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     local picture_options='--format --size --stride --offset --modifier'
+    local formats='XR24 AR24 XB24 AB24 RX24 RA24 BX24 BA24 RG24 BG24 RG16 XR30 XB30 NV12 NV21 NV16 NV61 NV24 P010 YU12 YV12 YU16
+        YU24 YUYV YVYU UYVY VYUY R8 R10 R12 R16 RGGB BA81 GBRG GRBG RG10 BG10 GB10 BA10 RG12 BG12 GB12 BYR2 GB16 GR16'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
+        return
+    fi
+    if [[ $command == help ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
         return
     fi
     if [[ $command == exec ]]; then
@@ -42,8 +48,16 @@ _dmabuffs() {
         mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null) $(ls /dev/dri 2>/dev/null | sed -n 's/^card[0-9]*$/drm-&/p')" -- "$cur")
         return ;;
     --format)
-        mapfile -t COMPREPLY < <(compgen -W 'XR24 AR24 XB24 AB24 RG24 BG24 RG16 XR30 R8 R16 NV12 NV21 NV16 P010 YU12 YV12 YUYV UYVY' -- "$cur")
+        if [[ $cur == [a-z]* ]]; then formats=${formats,,}; fi
+        mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$cur")
         return ;;
+    --modifier)
+        mapfile -t COMPREPLY < <(compgen -W 'LINEAR I915_X_TILED I915_Y_TILED I915_4_TILED' -- "$cur")
+        return ;;
+    --channel)
+        mapfile -t COMPREPLY < <(compgen -W 'Y U V R G B A' -- "$cur")
+        return ;;
+    --size | --stride | --offset | --tolerance | --frame | --fd | --pid) [[ $command == exec ]] || return ;;
     --colorspace)
         mapfile -t COMPREPLY < <(compgen -W 'bt601 bt709 bt2020' -- "$cur")
         return ;;

@@ -15,7 +15,13 @@ is 'a command' "$(offers umo)" umount
 is 'an option' "$(offers mount --heap-)" --heap-if-present
 is 'a command that looks into files' "$(offers vi)" view
 is 'an option of a picture' "$(offers diff --strid)" --stride
-is 'a format' "$(offers hex --format NV2)" NV21
+is 'a format' "$(offers hex --format NV2)" $'NV21\nNV24'
+is 'in small letters, too' "$(offers hex --format nv2)" $'nv21\nnv24'
+is 'all that can be shown' "$(offers view --format '' | xargs)" "$("$DMABUFFS" view --help | sed -n 's/^Formats: //p')"
+is 'a channel' "$(offers view --channel '' | xargs)" 'Y U V R G B A'
+is 'a modifier' "$(offers create --modifier I915_X)" I915_X_TILED
+is 'no file for a number' "$(offers view --frame '')" ''
+is 'a command to be told of' "$(offers help vi)" view
 is 'an option of -o behind others' "$(offers mount -o ro,recy)" ro,recycle=
 is 'a heap' "$(offers exec --heap mem)" memfd
 is 'a mount whose name has a space is one word' "$(offers umount "$T/a")" "$mnt"

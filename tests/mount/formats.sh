@@ -19,10 +19,30 @@ is 'has so many' "$(size_of "$heap/plain" "$heap/other" | xargs)" '65536 65536'
 is 'and no picture' "$(known "$heap/plain")" 'not known'
 run "$DMABUFFS" create --size 64K "$heap/plain"
 says 'not where something is' 1 'File exists'
+run "$DMABUFFS" create --size 0 "$heap/new"
+says 'not of no bytes' 2 '--size 0: a buffer has one byte or more'
+run "$DMABUFFS" create --size 1T "$heap/new"
+says 'of more than the mount may hold: the remedy' 1 'remove buffers or mount with a larger -o size='
+check 'and nothing is left of it' [ ! -e "$heap/new" ]
+for words in '--size 64K' '--format R8 --size 64x64'; do
+    read -ra words <<<"$words"
+    run "$DMABUFFS" create "${words[@]}" "$mnt/heaps/import/new"
+    says "in heaps/import only import makes files (${words[0]})" 1 'in heaps/import only `dmabuffs import` makes files'
+    run "$DMABUFFS" create "${words[@]}" "$mnt/"
+    says "a directory (${words[0]})" 1 'a directory; name a file in it'
+done
 run "$DMABUFFS" create --size 64x64 "$heap/new"
 says 'pixels without a format' 2 '--size 64x64: which --format?'
 run "$DMABUFFS" create --format NV1x --size 64x64 "$heap/new"
 says 'a format that is none' 2 'the nearest is NV12'
+run "$DMABUFFS" cp --format NV1x --size 64x64 data/golden_640x480_nv12.yuv "$heap/new"
+says 'for cp, too' 2 'the nearest is NV12'
+run "$DMABUFFS" import --fd 0 --format NV1x --size 64x64 "$mnt/heaps/import/new"
+says 'and import' 2 'the nearest is NV12'
+run "$DMABUFFS" create --format NV12 --size 64x64 --modifier AFBC "$heap/new"
+says 'a layout that is no number' 2 "a vendor's compressed layout, which can't be shown"
+check "numbers as hex takes them, names as V4L2 writes them" "$DMABUFFS" create --format V4L2_PIX_FMT_NV12 --size 64X64 --stride 0x80 --offset 0,16K "$heap/numbers"
+is 'are those' "$(known "$heap/numbers")" 'NV12:64x64:stride=128,128:offset=0,16384'
 run "$DMABUFFS" create --format XR24 --size 64x64 --stride 200 "$heap/new"
 says 'a stride that is too small' 2 'stride of 200 bytes is less than the 256'
 run "$DMABUFFS" create --format XR24 --size 60000x60000 "$heap/new"

@@ -64,7 +64,7 @@ open("padded.raw", "wb").write(bytes(range(6)) + b"xx" + bytes(range(6, 12)) + b
 open("other.raw", "wb").write(bytes(range(6)) + b"xx" + bytes(range(6, 12)) + b"zz")'
 cp padded.raw "$heap/padded"
 padded=(--format R8 --size 6x2 --stride 8)
-told 'only the padding differs' 0 'bytes between the rows differ, which are no pixels' "${padded[@]}" "$heap/padded" other.raw
+told 'only the padding differs' 0 'bits of these frames that are no pixels differ' "${padded[@]}" "$heap/padded" other.raw
 is 'as JSON' "$(json '[.same, .padding_differs]' "${padded[@]}" padded.raw other.raw)" '[true,true]'
 is 'the same bytes have none' "$(json '[.same, .padding_differs, .psnr, .first]' "${padded[@]}" padded.raw padded.raw)" '[true,false,null,null]'
 poke other.raw 9 ff
@@ -76,16 +76,78 @@ told 'the third frame' 1 'first: byte 54 (0x36), counted from 0: frame 2, plane 
 says 'of all' 1 'pixels: 1 of 48'
 told 'not the second' 0 'the same: 16 pixels' --frame 1 three_4x4_nv12.yuv changed_4x4_nv12.yuv
 told 'but that alone, too' 1 'first: byte 54 (0x36)' --frame 2 three_4x4_nv12.yuv changed_4x4_nv12.yuv
-told 'no such frame' 2 'ends at byte' --frame 3 three_4x4_nv12.yuv changed_4x4_nv12.yuv
+told 'no such frame' 2 'three_4x4_nv12.yuv: it has no frame 3, but 3 frames, 0 to 2' --frame 3 three_4x4_nv12.yuv changed_4x4_nv12.yuv
+told 'no number of a frame' 2 "--frame: '-1' is no number from 0 on" --frame -1 three_4x4_nv12.yuv changed_4x4_nv12.yuv
 told 'a frame fewer' 1 'frames: 1 and 3' one_4x4_nv12.yuv three_4x4_nv12.yuv
+says 'those that both have' 1 'the first frame is the same: 16 pixels, NV12 4x4'
 differ --image third.png three_4x4_nv12.yuv changed_4x4_nv12.yuv >/dev/null 2>&1
 is 'the image is of the frame that differs' "$("$lib/read-png" third.png 2,1 | tail -n 1)" '255 0 0'
+
+# Whole frames of both, and what lies behind them.
+random 25 >tail.raw
+cat three_4x4_nv12.yuv <(head -c 20 tail.raw) >cut.raw
+cp cut.raw other
+picture=(--format NV12 --size 4x4)
+told 'a file that was cut off in a frame' 0 'the same: 3 frames, 48 pixels' "${picture[@]}" cut.raw other
+says 'what lies behind is compared' 0 'behind the last whole frame: 20 bytes, the same'
+poke other 30 01
+told 'a frame behind the first' 1 'first: byte 30 (0x1e), counted from 0: frame 1, plane 0 (Y), x 2, y 1' "${picture[@]}" cut.raw other
+cp other "$heap/cut"
+"$DMABUFFS" format "${picture[@]}" "$heap/cut"
+told 'also of a buffer that knows its picture' 1 'frame 1, plane 0 (Y), x 2, y 1' "$heap/cut" cut.raw
+cp cut.raw other
+poke other 80 "$(printf %02x $((0x$(xxd -s 80 -l 1 -p cut.raw) ^ 1)))"
+told 'only what lies behind differs' 1 'behind the last whole frame: 20 bytes, which differ, first in byte 80 (0x50)' "${picture[@]}" cut.raw other
+is 'as JSON' "$(json '[.same, .pixels_differ, .frames, .behind]' "${picture[@]}" cut.raw other)" '[false,0,[3,3],{"bytes":[20,20],"differ":true}]'
+told 'one frame is that alone' 0 'the same: 16 pixels' "${picture[@]}" --frame 2 cut.raw other
+cat cut.raw <(tail -c 3 tail.raw) >longer
+told 'there are more bytes' 1 'behind the last whole frame: 20 bytes of the one, 23 bytes of the other' "${picture[@]}" cut.raw longer
+is 'none' "$(json .behind "${picture[@]}" three_4x4_nv12.yuv three_4x4_nv12.yuv)" null
+
+# Bits of pixels that are no samples.
+head -c 64 /dev/zero >x0
+cp x0 x1
+poke x1 7 ff
+told 'the X of XR24' 0 'bits of these frames that are no pixels differ' --format XR24 --size 4x4 x0 x1
+"$DMABUFFS" create --format XR24 --size 4x4 "$heap/x"
+poke "$heap/x" 7 ff
+told 'also between rows that lie differently' 0 'bits of these frames that are no pixels differ' "$heap/x" x0
+cp x0 x1
+poke x1 2 3f
+told 'the lower bits of P010' 0 'bits of these frames that are no pixels differ' --format P010 --size 4x4 --frame 0 x0 x1
+poke x1 2 7f
+told 'the upper ones are pixels' 1 'Y 0 against 1' --format P010 --size 4x4 --frame 0 x0 x1
+
+# A buffer with padded rows, and files without padding.
+"$DMABUFFS" create --format NV12 --size 200x100 "$heap/pitched"
+random 30000 >frame
+python3 - frame "$heap/pitched" <<'PY'
+import sys
+data = open(sys.argv[1], 'rb').read()
+with open(sys.argv[2], 'r+b') as buffer:
+    for row in range(150):
+        buffer.seek(row * 256 + (28672 - 25600 if row >= 100 else 0))
+        buffer.write(data[row * 200:row * 200 + 200])
+PY
+cat frame{,,,} >four
+told 'a file of that picture' 0 'frame: taken for NV12 200x100, as the other file is' "$heap/pitched" frame
+told 'one of several has no padding either' 0 'the same: 20000 pixels' --frame 0 "$heap/pitched" four
+told 'which are more frames' 1 'the first frame is the same' "$heap/pitched" four
+says 'and told' 1 'frames: 1 and 4'
+cp "$heap/pitched" dump
+told 'a copy of the buffer has its rows' 0 'dump: taken for NV12:200x100:stride=256,256:offset=0,28672, as the other file is' "$heap/pitched" dump
+told 'what the buffer knows goes before the options' 1 'pitched: compared as NV12:200x100:stride=256,256:offset=0,28672, as its mount was told, not as the options say' \
+    --format NV12 --size 200x100 --stride 256 "$heap/pitched" dump
+is 'where they say the same nothing is said' "$(differ --format NV12 --size 200x100 "$heap/pitched" frame 2>&1 >/dev/null)" ''
 
 # Other pictures are different ones.
 head -c 24 /dev/zero >one_4x6_r8.raw
 head -c 24 /dev/zero >one_6x4_r8.raw
 told 'another size' 1 'different pictures: R8:4x6:stride=4:offset=0 and R8:6x4:stride=6:offset=0' one_4x6_r8.raw one_6x4_r8.raw
 told 'another format' 1 'different pictures: NV12:4x4:stride=4,4:offset=0,16 and R8:4x6:stride=4:offset=0' one_4x4_nv12.yuv one_4x6_r8.raw
+echo before >image.png
+told 'of those there is no image' 1 'image.png: not written; of pictures of different formats or sizes there is no image' --image image.png one_4x4_nv12.yuv one_4x6_r8.raw
+is 'which leaves what was there' "$(cat image.png)" before
 is 'as JSON' "$(json '[.same, .formats[1], .pixels]' one_4x4_nv12.yuv one_4x6_r8.raw)" '[false,"R8:4x6:stride=4:offset=0",null]'
 
 # Bytes.
@@ -114,8 +176,10 @@ told 'a directory' 2 'a directory; name a file in it' "$heap" bytes
 told 'twice standard input' 2 'one file, not two' - -
 told 'a picture that does not fit' 2 'R8: plane 0 of 3000x1001' --format R8 --size 3000x1001 bytes others
 told 'a word that is no format' 2 'QQQQ' --format QQQQ --size 4x4 bytes others
-told 'no tolerance' 2 'tolerance' --tolerance x bytes others
+told 'no tolerance' 2 "--tolerance: 'x' is no number from 0 to 65535" --tolerance x bytes others
 told 'an image of bytes' 2 '--image is of pictures: which?' --image out.png bytes others
+told 'an image between the lines of the report' 2 '--image OUT.png' --image - one_4x4_nv12.yuv other.yuv
+told 'an image onto what is compared' 2 "'other.yuv' and './other.yuv' are the same file" --image ./other.yuv one_4x4_nv12.yuv other.yuv
 told 'an image that can be put nowhere' 2 'none/out.png: No such file' --image none/out.png one_4x4_nv12.yuv other.yuv
 told 'an image on a full disk' 2 '/dev/full: No space left' --image /dev/full one_4x4_nv12.yuv other.yuv
 differ bytes others 2>err >/dev/full
@@ -124,3 +188,4 @@ tiled=(--format XR24 --size 4x4 --modifier I915_X_TILED)
 head -c 64 /dev/urandom >tiles
 told 'of tiles bytes are compared' 0 'the same: 64 bytes' "${tiled[@]}" tiles tiles
 says 'which is said' 0 'only bytes are compared: its pixels are tiled (modifier I915_X_TILED'
+told 'of which there is no image' 2 'no image: its pixels are tiled' --image out.png "${tiled[@]}" tiles tiles

@@ -41,9 +41,9 @@ head -c 24 /dev/zero >small_4x4_nv12.yuv
 run hex small_4x4_nv12.yuv
 says 'a file whose name says what it is' 0 'taken for NV12 4x4 by its name'
 is 'has plane and row' "$(hex small_4x4_nv12.yuv 2>/dev/null | cut -c 68- | xargs)" 'Y 0 UV 0'
-is 'of the place asked for' "$(hex small_4x4_nv12.yuv 8 4 2>/dev/null | cut -c 68-)" '  Y 2'
+is 'of the place asked for' "$(hex small_4x4_nv12.yuv 8 4 2>/dev/null | cut -c 68-)" '  Y  2'
 is 'not so with --plain' "$(hex --plain small_4x4_nv12.yuv 2>&1)" "$(xxd small_4x4_nv12.yuv)"
-is 'by options' "$(hex --format XR24 --size 4x4 --stride 32 --offset 64 bytes 48 96 | cut -c 70- | paste -sd,)" '-,RGB 0,-,RGB 1,-,RGB 2'
+is 'by options' "$(hex --format XR24 --size 4x4 --stride 32 --offset 64 bytes 48 96 | cut -c 70- | xargs)" '- RGB 0 - RGB 1 - RGB 2'
 
 refused() { run hex "${@:4}"; says "$1" "$2" "$3"; } # NAME STATUS SENTENCE ARGUMENT...
 refused 'an offset beyond the end' 1 'bytes: it has 1000003 bytes, none at 1000004' bytes 1000004

@@ -44,7 +44,7 @@ is 'which is kept' "$(png alpha.png 0,29)" '40x30 4 0 232 0 99'
 check 'the second frame of two' view two_40x30_xr24.raw --frame 1 -o second.png
 same 'is that' out.png second.png
 run view two_40x30_xr24.raw --frame 2 -o third.png
-says 'there is no third' 1 'ends at byte 4800, and there are 0'
+says 'there is no third' 1 'two_40x30_xr24.raw: it has no frame 2, but 2 frames, 0 to 1'
 refuses test -e third.png && pass 'and none is written' || miss 'and none is written'
 
 # Grey in every colour space; white of limited range is brighter than that of full range.
@@ -67,12 +67,28 @@ refused 'a picture larger than the file' 1 'unknown.raw: XR24: plane 0 of 40x31'
 refused 'no format' 2 'NV99' unknown.raw --format NV99 --size 40x30 -o none.png
 refused 'no size' 2 "40*30" unknown.raw --format XR24 --size '40*30' -o none.png
 refused 'a channel that it has not' 2 'Q' unknown.raw --format XR24 --size 40x30 --channel Q -o none.png
+refused 'a frame before the first' 2 "--frame: '-1' is no number from 0 on" unknown.raw --format XR24 --size 40x30 --frame -1 -o none.png
+refused 'a word that is no frame' 2 "--frame: 'abc' is no number from 0 on" unknown.raw --format XR24 --size 40x30 --frame abc -o none.png
 refused 'a frame far away' 1 'it has no frame 18446744073709551615' unknown.raw --format XR24 --size 40x30 --frame 18446744073709551615 -o none.png
 refused 'tiles' 1 'I915_X_TILED' unknown.raw --format XR24 --size 40x30 --modifier I915_X_TILED -o none.png
 refused 'no file' 1 'absent: No such file' absent -o none.png
 refused 'a directory' 1 'a directory; name a file in it' "$heap" -o none.png
 refused 'a directory to write to' 1 'a directory; name a file in it' frame_40x30_xr24.raw -o "$data"
 refused 'an empty file' 1 'and there are 0' /dev/null --format R8 --size 4x4 -o none.png
+cp unknown.raw onto.raw
+ln onto.raw other.raw
+refused 'a picture onto what it is made of' 1 "'onto.raw' and 'onto.raw' are the same file" onto.raw --format XR24 --size 40x30 -o onto.raw
+refused 'by another name' 1 'are the same file' onto.raw --format XR24 --size 40x30 -o other.raw
+refused 'a buffer, too' 1 'are the same file' "$heap/frame" --format XR24 --size 40x30 -o "$heap/frame"
+cp unknown.raw data/shown.raw
+refused 'a file of the host that the mount shows' 1 'are the same file' "$files/shown.raw" --format XR24 --size 40x30 -o data/shown.raw
+check 'which are as they were' cmp unknown.raw onto.raw
+check 'all of them' cmp unknown.raw data/shown.raw
+run bash -c '"$0" view - --format XR24 --size 40x30 -o onto.raw <onto.raw' "$DMABUFFS"
+says 'standard input, too' 1 "'standard input' and 'onto.raw' are the same file"
+ln -s nowhere dangling.png
+refused 'a link that leads nowhere' 1 'dangling.png: not writing through a dangling symbolic link' frame_40x30_xr24.raw -o dangling.png
+check 'which stays one' test -L dangling.png
 refused 'a full disk' 1 '/dev/full: No space left on device' frame_40x30_xr24.raw -o /dev/full
 refused 'a place that is none' 1 'none/none.png: No such file' frame_40x30_xr24.raw -o none/none.png
 is 'a full standard output' "$(view frame_40x30_xr24.raw -o - 2>&1 >/dev/full | tail -n 1)" 'dmabuffs: standard output: No space left on device'
@@ -85,6 +101,10 @@ wait
 if ((EUID != 0)); then
     install -m 0 unknown.raw secret
     refused 'a file that may not be read' 1 'secret: Permission denied' secret -o none.png
+    mkdir closed
+    touch closed/out.png
+    chmod 500 closed
+    refused 'a directory that may not be written' 1 'closed/out.png: no file can be made beside it' frame_40x30_xr24.raw -o closed/out.png
 fi
 
 # An error or a signal leaves what was there.

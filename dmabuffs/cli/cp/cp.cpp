@@ -222,6 +222,9 @@ int Cp::run() {
 
 int run_cp(const CpOptions& options) {
   if (options.paths.size() < 2) return misuse("cp", "no destination behind '" + options.paths.front() + "'");
+  if (!options.picture.empty())
+    if (const auto picture = image::make_picture(options.picture, image::Padding::None); !picture)
+      return misuse("cp", picture.error().message);
   auto mounts = dmabuffs_mounts();
   if (!mounts) return report(mounts.error().message);
   for (const std::string& path : options.paths)

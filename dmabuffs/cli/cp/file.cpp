@@ -24,17 +24,6 @@ mode_t current_umask() {
   return mask;
 }
 
-/// In a mount only heaps and files/ take new files; of the rest the kernel says no more than EPERM.
-Failure not_created(int code, const std::string& name) {
-  if (code == EPERM && mount_of(name.substr(0, name.rfind('/') + 1) + "."))
-    return fail(
-        code,
-        name +
-            ": nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
-            "import` makes files)");
-  return path_error(code, name);
-}
-
 /// For a name with a slash at its end that is no directory: of such a one open(2) says "Is a directory".
 Failure no_directory(const std::string& name) {
   const std::string bare = name.substr(0, name.find_last_not_of('/') + 1);
@@ -58,6 +47,16 @@ UniqueFd open_direct(int fd, int mode) {
 }
 
 }  // namespace
+
+Failure not_created(int code, const std::string& name) {
+  if (code == EPERM && mount_of(name.substr(0, name.rfind('/') + 1) + "."))
+    return fail(
+        code,
+        name +
+            ": nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
+            "import` makes files)");
+  return path_error(code, name);
+}
 
 mode_t mode_after_chown(int fd, const struct stat& from) {
   if (::fchown(fd, from.st_uid, from.st_gid) == 0) return from.st_mode & 07777;

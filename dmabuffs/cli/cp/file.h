@@ -38,6 +38,10 @@ struct CopyTally {
 /// owner's rights, not the source's owner's.
 mode_t mode_after_chown(int fd, const struct stat& from);
 
+/// Why no file `name` could be made. In a mount only heaps and files/ take new files; of the rest the kernel
+/// says no more than EPERM.
+Failure not_created(int code, const std::string& name);
+
 class FileCopier {
  public:
   FileCopier(CopyOptions options, std::vector<MountEntry> mounts)

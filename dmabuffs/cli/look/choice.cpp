@@ -33,7 +33,7 @@ std::optional<Known> known_to_mount(const std::string& path) {
 }
 
 void tell_guess(const Source& source, const Picture& picture) {
-  (void)report(source.name() + ": taken for " + short_text(picture) + " by its name");
+  (void)report(source.name() + ": taken for " + layout_text(picture) + " by its name");
 }
 
 std::optional<Known> known(const Source& source, const std::string& path) {
@@ -81,17 +81,17 @@ Result<PictureWords> completed(const PictureWords& words, const Picture& by) {
 Result<std::optional<Choice>> choose_picture(const Source& source, const std::string& path,
                                              const PictureWords& words, bool set_first) {
   const auto from = known(source, path);
-  if (from && (words.empty() || (set_first && from->set))) {
-    if (!from->set) tell_guess(source, from->picture);
-    return Choice{from->picture, from->set};
-  }
-  if (words.empty()) return std::nullopt;
-  if (from && (words.format.empty() || words.size.empty()) && !from->set) tell_guess(source, from->picture);
+  if (!from && words.empty()) return std::nullopt;
+  if (from && !from->set && (words.format.empty() || words.size.empty())) tell_guess(source, from->picture);
+  if (from && words.empty()) return Choice{from->picture};
   const auto all = from ? completed(words, from->picture) : Result<PictureWords>(words);
   auto picture = all ? image::make_picture(*all, image::Padding::None)
                      : Result<Picture>(pass(Result<PictureWords>(all)));
   if (!picture) return fail(picture.error().code, source.name() + ": " + picture.error().message);
-  return Choice{*picture, false};
+  if (!from || !from->set || !set_first || *picture == from->picture) return Choice{*picture};
+  (void)report(source.name() + ": compared as " + layout_text(from->picture) +
+               ", as its mount was told, not as the options say");
+  return Choice{from->picture};
 }
 
 std::string format_list() {
@@ -102,25 +102,47 @@ std::string format_list() {
 }
 
 uint64_t frame_bytes(const Picture& picture) {
-  uint64_t first = UINT64_MAX, end = 0;
-  for (size_t i = 0; i < picture.format->plane_count(); ++i) {
-    first = std::min(first, picture.planes[i].offset);
-    end = std::max(end, picture.planes[i].offset + picture.planes[i].stride * picture.rows(i));
-  }
-  return end - first;
+  return picture.padded_end() - first_byte(picture);
 }
 
-Result<void> check_readable(const Picture& picture, const Source& source, uint64_t offset) {
-  auto readable = image::check_linear(picture);
+uint64_t first_byte(const Picture& picture) {
+  uint64_t first = UINT64_MAX;
+  for (size_t i = 0; i < picture.format->plane_count(); ++i)
+    first = std::min(first, picture.planes[i].offset);
+  return first;
+}
+
+uint64_t whole_frames(const Picture& picture, uint64_t size) {
+  return size < picture.end() ? 0 : (size - picture.end()) / frame_bytes(picture) + 1;
+}
+
+Result<void> check_readable(const Picture& picture, const Source& source, uint64_t frame) {
   const uint64_t size = source.size().value_or(0);
-  if (readable) readable = image::check_fits(picture, size - std::min(size, offset));
+  auto readable = image::check_linear(picture);
+  if (readable) readable = image::check_fits(picture, size);
   if (!readable) return fail(readable.error().code, source.name() + ": " + readable.error().message);
-  return {};
+  const uint64_t frames = whole_frames(picture, size);
+  if (frame < frames) return {};
+  return fail(EINVAL,
+              source.name() + ": it has no frame " + std::to_string(frame) + ", but " +
+                  (frames == 1 ? "one frame, 0"
+                               : std::to_string(frames) + " frames, 0 to " + std::to_string(frames - 1)));
 }
 
 std::string short_text(const Picture& picture) {
   return std::string(picture.format->name) + " " + std::to_string(picture.width) + "x" +
          std::to_string(picture.height);
+}
+
+std::string layout_text(const Picture& picture) {
+  return picture == without_padding(picture) ? short_text(picture) : image::to_text(picture);
+}
+
+Picture without_padding(const Picture& picture) {
+  PictureWords words = words_of(picture);
+  words.stride = words.offset = words.modifier = "";
+  // Of a picture that there is one without padding can be made.
+  return image::make_picture(words, image::Padding::None).value_or(picture);
 }
 
 }  // namespace dmabuffs::cli

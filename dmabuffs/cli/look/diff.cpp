@@ -24,58 +24,50 @@ int trouble(const std::string& message) {
   return kTrouble;
 }
 
-/// What is known of one file and not of the other is taken for both, if it can be: with the same rows, or
-/// without padding.
-Result<Choice> taken_from_other(const Source& source, const Picture& other) {
-  Picture picture = other;
-  if (source.size() < frame_bytes(other)) {
-    const auto tight =
-        TRY(image::make_picture({.format = std::string(other.format->name),
-                                 .size = std::to_string(other.width) + "x" + std::to_string(other.height),
-                                 .stride = "",
-                                 .offset = "",
-                                 .modifier = ""},
-                                image::Padding::None));
-    picture = tight;
-  }
-  if (!image::check_fits(picture, source.size().value_or(0)))
+/// What is known of one file and not of the other is taken for both: with the same rows where the files are
+/// of one size, else without padding where that makes whole frames, else as it fits.
+Result<Picture> taken_from_other(const Source& source, const Source& other, const Picture& others) {
+  const Picture tight = without_padding(others);
+  const uint64_t size = source.size().value_or(0);
+  const bool same_rows =
+      source.size() == other.size() || (size % frame_bytes(tight) != 0 && size >= frame_bytes(others));
+  const Picture picture = same_rows ? others : tight;
+  if (!image::check_fits(picture, size))
     return fail(EINVAL, source.name() + ": which picture? --format F --size WxH; the other file is " +
-                            image::to_text(other));
-  (void)report(source.name() + ": taken for " + short_text(picture) + ", as the other file is");
-  return Choice{picture, false};
-}
-
-/// Of a file of several pictures how many there are; where it is not made up of them, one.
-uint64_t frames_in(const Source& source, const Choice& choice) {
-  const uint64_t size = source.size().value_or(0), each = frame_bytes(choice.picture);
-  return choice.set || size % each != 0 ? 1 : size / each;
+                            image::to_text(others));
+  (void)report(source.name() + ": taken for " + layout_text(picture) + ", as the other file is");
+  return picture;
 }
 
 Result<void> choose_pictures(Sides& sides, const DiffOptions& options) {
-  std::array<std::optional<Choice>, 2> choices;
   for (size_t i = 0; i < 2; ++i)
-    choices[i] = TRY(choose_picture(*sides.source[i], i == 0 ? options.a : options.b, options.picture, true));
+    if (const auto choice =
+            TRY(choose_picture(*sides.source[i], i == 0 ? options.a : options.b, options.picture, true)))
+      sides.picture[i] = choice->picture;
   for (size_t i = 0; i < 2; ++i)
-    if (!choices[i] && choices[1 - i])
-      choices[i] = TRY(taken_from_other(*sides.source[i], choices[1 - i]->picture));
-  if (!choices[0]) return {};
+    if (!sides.picture[i] && sides.picture[1 - i])
+      sides.picture[i] = TRY(taken_from_other(*sides.source[i], *sides.source[1 - i], *sides.picture[1 - i]));
+  if (!sides.has_pictures()) return {};
   // The same tiles at least have the same bytes.
-  if (choices[0]->picture == choices[1]->picture && !image::check_linear(choices[0]->picture)) {
-    (void)report("only bytes are compared: " + image::check_linear(choices[0]->picture).error().message);
+  if (const auto linear = image::check_linear(*sides.picture[0]); !linear && sides.laid_out_alike()) {
+    if (!options.image.empty()) return fail(linear.error().code, "no image: " + linear.error().message);
+    (void)report("only bytes are compared: " + linear.error().message);
+    sides.picture = {};
     return {};
   }
-  const bool alike = choices[0]->picture.format == choices[1]->picture.format &&
-                     choices[0]->picture.width == choices[1]->picture.width &&
-                     choices[0]->picture.height == choices[1]->picture.height;
+  sides.only = options.frame;
   for (size_t i = 0; i < 2; ++i) {
-    const Picture& picture = choices[i]->picture;
-    sides.picture[i] = picture;
-    sides.frames[i] = options.frame ? 1 : frames_in(*sides.source[i], *choices[i]);
-    if (options.frame && *options.frame > UINT64_MAX / 2 / frame_bytes(picture))
-      return fail(EINVAL, sides.source[i]->name() + ": it has no frame " + std::to_string(*options.frame));
-    sides.offset[i] = options.frame.value_or(0) * frame_bytes(picture);
-    if (alike) TRY(check_readable(picture, *sides.source[i], sides.offset[i]));
+    sides.frames[i] = whole_frames(*sides.picture[i], sides.source[i]->size().value_or(0));
+    if (sides.comparable()) TRY(check_readable(*sides.picture[i], *sides.source[i], sides.first_frame()));
   }
+  return {};
+}
+
+/// Whether the PNG of what differs has a place to go to.
+Result<void> check_image(const Sides& sides, const std::string& path) {
+  for (const Source* source : sides.source)
+    if (source->is(path))
+      return fail(EINVAL, "'" + source->name() + "' and '" + path + "' are the same file");
   return {};
 }
 
@@ -86,6 +78,8 @@ int run_diff(const DiffOptions& options) {
   Sides sides;
   sides.tolerance = options.tolerance;
   if (options.a == "-" && options.b == "-") return misuse("diff", "standard input is one file, not two");
+  if (options.image == "-")
+    return misuse("diff", "--image -: what differs is told on standard output; --image OUT.png");
   for (size_t i = 0; i < 2; ++i) {
     auto source = Source::open(i == 0 ? options.a : options.b);
     if (!source) return trouble(source.error().message);
@@ -94,11 +88,15 @@ int run_diff(const DiffOptions& options) {
       if (const auto held = sources[i].hold(std::nullopt); !held) return trouble(held.error().message);
     sides.source[i] = &sources[i];
   }
+  if (const auto apart = check_image(sides, options.image); !apart) return trouble(apart.error().message);
   if (const auto chosen = choose_pictures(sides, options); !chosen) return trouble(chosen.error().message);
   if (!options.image.empty() && !sides.has_pictures())
     return misuse("diff", "--image is of pictures: which? --format F --size WxH");
   const auto findings = find_differences(sides);
   if (!findings) return trouble(findings.error().message);
+  if (!options.image.empty() && findings->other_pictures)
+    (void)report(options.image +
+                 ": not written; of pictures of different formats or sizes there is no image");
   if (!options.image.empty() && !findings->other_pictures)
     if (const auto written = write_marked(sides, findings->frame, options.image); !written)
       return trouble(written.error().message);

@@ -17,15 +17,18 @@ using image::Difference;
 using image::Picture;
 
 image::ReadAt Sides::reader(size_t side, uint64_t frame) const {
-  return source[side]->reader(offset[side] + frame * frame_bytes(*picture[side]));
+  return source[side]->reader(frame * frame_bytes(*picture[side]));
 }
 
-Result<ByteDifference> compare_bytes(const Sides& sides, bool only_first) {
+namespace {
+
+/// Of those before `end` that both have. `only_first`: no further than that.
+Result<ByteDifference> compare_bytes(const Sides& sides, uint64_t at, uint64_t end, bool only_first) {
   constexpr size_t kAtOnce = size_t{256} << 10;
   ByteDifference found;
-  const uint64_t end = std::min(*sides.source[0]->size(), *sides.source[1]->size());
+  end = std::min({end, *sides.source[0]->size(), *sides.source[1]->size()});
   std::vector<std::byte> left(kAtOnce), right(kAtOnce);
-  for (uint64_t at = 0; at < end; at += kAtOnce) {
+  for (; at < end; at += kAtOnce) {
     const auto size = static_cast<size_t>(std::min<uint64_t>(kAtOnce, end - at));
     TRY(sides.source[0]->read(at, std::span(left).first(size)));
     TRY(sides.source[1]->read(at, std::span(right).first(size)));
@@ -40,11 +43,10 @@ Result<ByteDifference> compare_bytes(const Sides& sides, bool only_first) {
   return found;
 }
 
-namespace {
-
 void add(Difference& all, const Difference& one) {
   if (!all.first) all.first = one.first;
   all.pixels += one.pixels;
+  all.other_bits |= one.other_bits;
   for (size_t i = 0; i < all.largest.size(); ++i) {
     all.largest[i] = std::max(all.largest[i], one.largest[i]);
     all.squares[i] += one.squares[i];
@@ -60,12 +62,39 @@ Result<Difference> compare_frame(const Sides& sides, uint64_t frame, const image
 /// Offsets as they are in the files.
 void place(Difference& difference, const Sides& sides, uint64_t frame) {
   if (!difference.first) return;
-  difference.first->offset_a += sides.offset[0] + frame * frame_bytes(*sides.picture[0]);
-  difference.first->offset_b += sides.offset[1] + frame * frame_bytes(*sides.picture[1]);
+  difference.first->offset_a += frame * frame_bytes(*sides.picture[0]);
+  difference.first->offset_b += frame * frame_bytes(*sides.picture[1]);
 }
 
-bool alike(const Picture& a, const Picture& b) {
-  return a.format == b.format && a.width == b.width && a.height == b.height;
+/// With the padding of its last row.
+uint64_t end_of_frames(const Picture& picture, uint64_t frames) {
+  return first_byte(picture) + frames * frame_bytes(picture);
+}
+
+Result<bool> bits_differ(const Sides& sides, const Difference& samples) {
+  const Picture& picture = *sides.picture[0];
+  if (std::ranges::any_of(samples.largest, [](uint32_t distance) { return distance > 0; })) return false;
+  if (samples.other_bits || !sides.laid_out_alike()) return samples.other_bits;
+  // Without a byte of padding there is none to look at.
+  uint64_t in_rows = 0;
+  for (size_t i = 0; i < picture.format->plane_count(); ++i)
+    in_rows += picture.row_bytes(i) * picture.rows(i);
+  const uint64_t begin = sides.first_frame() == 0 ? 0 : end_of_frames(picture, sides.first_frame());
+  const uint64_t end = end_of_frames(picture, sides.end_frame());
+  if (in_rows * sides.frames_compared() == end - begin) return false;
+  return TRY(compare_bytes(sides, begin, end, true)).first.has_value();
+}
+
+Result<std::optional<Behind>> compare_behind(const Sides& sides, const std::array<uint64_t, 2>& sizes) {
+  Behind behind{.compared = sides.laid_out_alike()};
+  if (sides.only || !sides.as_many_frames()) return std::nullopt;
+  for (size_t i = 0; i < sizes.size(); ++i)
+    behind.bytes[i] = sizes[i] - std::min(sizes[i], end_of_frames(*sides.picture[i], sides.frames[i]));
+  if (std::ranges::max(behind.bytes) == 0) return std::nullopt;
+  if (behind.compared)
+    behind.first =
+        TRY(compare_bytes(sides, end_of_frames(*sides.picture[0], sides.frames[0]), UINT64_MAX, true)).first;
+  return behind;
 }
 
 }  // namespace
@@ -73,34 +102,30 @@ bool alike(const Picture& a, const Picture& b) {
 bool Findings::same(const Sides& sides) const {
   if (other_pictures) return false;
   if (bytes) return bytes->count == 0 && sizes[0] == sizes[1];
-  return all->pixels == 0 && sides.frames[0] == sides.frames[1];
+  return all->pixels == 0 && sides.as_many_frames() && !(behind && behind->differs());
 }
 
 Result<Findings> find_differences(const Sides& sides) {
   Findings findings;
   findings.sizes = {*sides.source[0]->size(), *sides.source[1]->size()};
   if (!sides.has_pictures()) {
-    findings.bytes = TRY(compare_bytes(sides, false));
+    findings.bytes = TRY(compare_bytes(sides, 0, UINT64_MAX, false));
     return findings;
   }
-  if (!alike(*sides.picture[0], *sides.picture[1])) {
+  if (!sides.comparable()) {
     findings.other_pictures = true;
     return findings;
   }
   findings.all.emplace();
-  for (uint64_t frame = 0; frame < sides.common_frames(); ++frame) {
+  findings.frame = sides.first_frame();
+  for (uint64_t frame = sides.first_frame(); frame < sides.end_frame(); ++frame) {
     Difference one = TRY(compare_frame(sides, frame, nullptr));
     place(one, sides, frame);
     if (one.first && !findings.all->first) findings.frame = frame;
     add(*findings.all, one);
   }
-  const bool could_be_alike = sides.picture[0] == sides.picture[1] && findings.sizes[0] == findings.sizes[1];
-  // Without a byte of padding there is none to look at.
-  uint64_t pixel_bytes = 0;
-  for (size_t i = 0; i < sides.picture[0]->format->plane_count(); ++i)
-    pixel_bytes += sides.picture[0]->row_bytes(i) * sides.picture[0]->rows(i);
-  if (findings.all->pixels == 0 && could_be_alike && pixel_bytes * sides.frames[0] < findings.sizes[0])
-    findings.padding_differs = TRY(compare_bytes(sides, true)).first.has_value();
+  findings.padding_differs = TRY(bits_differ(sides, *findings.all));
+  findings.behind = TRY(compare_behind(sides, findings.sizes));
   return findings;
 }
 

@@ -32,7 +32,7 @@ std::string byte_text(uint64_t offset) {
 }
 
 uint64_t pixels_of(const Sides& sides) {
-  return uint64_t{sides.picture[0]->width} * sides.picture[0]->height * sides.common_frames();
+  return uint64_t{sides.picture[0]->width} * sides.picture[0]->height * sides.frames_compared();
 }
 
 /// "\nA: 100 bytes, B: 90 bytes" where they are not the same.
@@ -61,26 +61,47 @@ std::string first_text(const Findings& findings, const Sides& sides) {
   std::string text = "first: " + byte_text(first.offset_a);
   if (first.offset_b != first.offset_a) text += " of the one, " + byte_text(first.offset_b) + " of the other";
   text += ", counted from 0: ";
-  if (sides.common_frames() > 1) text += "frame " + std::to_string(findings.frame) + ", ";
+  if (sides.frames_compared() > 1 || sides.only) text += "frame " + std::to_string(findings.frame) + ", ";
   return text + "plane " + std::to_string(first.plane) + " (" + format.plane_name(first.plane) + "), x " +
          std::to_string(first.x) + ", y " + std::to_string(first.y) + ", " + first.channel + " " +
          std::to_string(first.a) + " against " + std::to_string(first.b) + "\n";
+}
+
+/// "the same: 3 frames, 48", "the first 3 frames are the same: 48", "pixels: 1 of 48", and what they are.
+std::string how_many_text(const Findings& findings, const Sides& sides, bool exactly) {
+  const std::string pixels = std::to_string(pixels_of(sides)),
+                    picture = ", " + short_text(*sides.picture[0]) + "\n";
+  const uint64_t differ = findings.all->pixels, frames = sides.frames_compared();
+  if (differ > 0)
+    return "pixels: " + std::to_string(differ) + " of " + pixels + " differ (" +
+           percent(differ, pixels_of(sides)) + ")" + picture;
+  const std::string same = std::string("the same: ") + (exactly ? "" : "within the tolerance: ");
+  if (!sides.as_many_frames())
+    return "the first " + (frames == 1 ? "frame is " : count(frames, "frame") + " are ") + same + pixels +
+           " pixels" + picture;
+  return same + (frames > 1 ? count(frames, "frame") + ", " : "") + pixels + " pixels" + picture;
+}
+
+std::string behind_text(const Behind& behind) {
+  std::string text = "behind the last whole frame: " + count(behind.bytes[0], "byte");
+  if (behind.bytes[0] != behind.bytes[1])
+    text += " of the one, " + count(behind.bytes[1], "byte") + " of the other";
+  if (!behind.compared) return text + ", which can't be compared: rows lie differently in the two\n";
+  if (behind.first) return text + ", which differ, first in " + byte_text(*behind.first) + "\n";
+  return text + (behind.bytes[0] == behind.bytes[1] ? ", the same\n" : "\n");
 }
 
 std::string pixels_text(const Findings& findings, const Sides& sides) {
   const image::Difference& all = *findings.all;
   const image::Format& format = *sides.picture[0]->format;
   std::string text;
-  if (sides.frames[0] != sides.frames[1])
+  if (!sides.as_many_frames())
     text += "frames: " + std::to_string(sides.frames[0]) + " and " + std::to_string(sides.frames[1]) + "\n";
   const auto psnr = all.psnr(format);
-  if (all.pixels == 0) text += "the same: ";
-  if (all.pixels == 0 && psnr) text += "within the tolerance: ";
-  if (all.first) text += first_text(findings, sides) + "pixels: " + std::to_string(all.pixels) + " of ";
-  text += std::to_string(pixels_of(sides));
-  text += all.first ? " differ (" + percent(all.pixels, pixels_of(sides)) + "), " : " pixels, ";
-  text += short_text(*sides.picture[0]) + "\n";
-  if (findings.padding_differs) text += "bytes between the rows differ, which are no pixels\n";
+  if (all.first) text += first_text(findings, sides);
+  text += how_many_text(findings, sides, !psnr);
+  if (findings.padding_differs) text += "bits of these frames that are no pixels differ\n";
+  if (findings.behind) text += behind_text(*findings.behind);
   if (psnr) {
     text += "largest difference:";
     for (size_t i = 0; i < format.channels.size(); ++i)
@@ -129,6 +150,7 @@ Json to_json(const Findings& findings, const Sides& sides) {
             {"pixels", nullptr},
             {"pixels_differ", nullptr},
             {"padding_differs", findings.padding_differs},
+            {"behind", nullptr},
             {"largest", nullptr},
             {"psnr", nullptr}};
   if (findings.bytes) json["bytes_differ"] = findings.bytes->count;
@@ -137,6 +159,9 @@ Json to_json(const Findings& findings, const Sides& sides) {
   json["frames"] = sides.frames;
   if (!findings.all) return json;
   const image::Format& format = *sides.picture[0]->format;
+  if (findings.behind)
+    json["behind"] = {{"bytes", findings.behind->bytes},
+                      {"differ", findings.behind->compared ? Json(findings.behind->differs()) : Json()}};
   json["pixels"] = pixels_of(sides);
   json["pixels_differ"] = findings.all->pixels;
   for (size_t i = 0; i < format.channels.size(); ++i)

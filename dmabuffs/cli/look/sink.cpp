@@ -79,6 +79,9 @@ Result<WholeFile> WholeFile::create(const std::string& path) {
     return file;
   }
   if (there && ::access(path.c_str(), W_OK) != 0) return fail_errno(errno, path);
+  // As cp(1): where that file would come to lie is seldom what was meant.
+  if (std::error_code failed; !there && std::filesystem::is_symlink(path, failed))
+    return fail(EEXIST, path + ": not writing through a dangling symbolic link");
   // A link stays one.
   std::error_code ignored;
   if (there) file.path_ = std::filesystem::canonical(path, ignored).string();
@@ -87,8 +90,13 @@ Result<WholeFile> WholeFile::create(const std::string& path) {
   if (file.unfinished_.size() >= PATH_MAX) return fail_errno(ENAMETOOLONG, path);
   file.fd_.reset(::mkostemp(file.unfinished_.data(), O_CLOEXEC));
   if (!file.fd_) {
+    const int code = errno;
     file.unfinished_.clear();
-    return fail_errno(errno, path);
+    if (code == EACCES || code == EROFS)
+      return fail(code,
+                  path + ": no file can be made beside it, where it is written before it takes that name: " +
+                      std::strerror(code) + "; or write to standard output: - >" + path);
+    return fail_errno(code, path);
   }
   guard(file.unfinished_);
   (void)::fchmod(file.fd_.get(), there ? st.st_mode & 0777 : usual_mode());

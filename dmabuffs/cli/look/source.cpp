@@ -10,6 +10,7 @@
 #include "dmabuffs/base/io.h"
 #include "dmabuffs/control/client.h"
 #include "dmabuffs/control/way.h"
+#include "dmabuffs/tree/files/held.h"
 
 namespace dmabuffs::cli {
 
@@ -24,7 +25,7 @@ Result<Source> Source::open(const std::string& path) {
     source.fd_.reset(again([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY); }));
   }
   if (!source.fd_) return path_error(errno, source.name_);
-  struct stat st {};
+  struct stat& st = source.file_;
   if (::fstat(source.fd_.get(), &st) != 0) return path_error(errno, source.name_);
   if (S_ISDIR(st.st_mode)) return fail(EISDIR, source.name_ + ": a directory; name a file in it");
   if (path == "-")
@@ -36,6 +37,14 @@ Result<Source> Source::open(const std::string& path) {
       source.size_ = static_cast<uint64_t>(end) - std::min(static_cast<uint64_t>(end), source.start_);
   }
   return source;
+}
+
+bool Source::is(const std::string& path) const {
+  struct stat there {};
+  if ((!S_ISREG(file_.st_mode) && !S_ISBLK(file_.st_mode)) || ::stat(path.c_str(), &there) != 0) return false;
+  if (file_.st_dev == there.st_dev) return file_.st_ino == there.st_ino;
+  // Below files/ a mount shows files of the host under numbers of its own.
+  return std::max(file_.st_ino, there.st_ino) >= kFirstShownInode && same_shown_file(file_, there);
 }
 
 Result<void> Source::read(uint64_t offset, std::span<std::byte> to) const {

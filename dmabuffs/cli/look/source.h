@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// A file that is looked into: of a mount or not, a device, a pipe.
 #pragma once
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,6 +24,9 @@ class Source {
   /// Bytes; nothing: it is a pipe or the like, whose bytes come one after another.
   [[nodiscard]] std::optional<uint64_t> size() const { return size_; }
 
+  /// Whether `path` names this very file (not: a pipe, a device that takes bytes and gives others).
+  [[nodiscard]] bool is(const std::string& path) const;
+
   /// All of `to`. EIO: there are fewer bytes.
   Result<void> read(uint64_t offset, std::span<std::byte> to) const;
   [[nodiscard]] image::ReadAt reader(uint64_t offset = 0) const;
@@ -36,6 +41,7 @@ class Source {
  private:
   std::string name_;
   UniqueFd fd_;
+  struct stat file_ {};
   uint64_t start_ = 0;
   std::optional<uint64_t> size_;
 };

@@ -26,8 +26,8 @@ Result<void> take_in(Source& source, const ViewOptions& options) {
 
 Result<void> show(const Source& source, const image::Picture& picture, const image::Look& look,
                   const ViewOptions& options) {
+  TRY(check_readable(picture, source, options.frame));
   const uint64_t offset = options.frame * frame_bytes(picture);
-  TRY(check_readable(picture, source, offset));
   if (!options.output.empty()) return write_png(picture, source.reader(offset), look, options.output);
   const auto terminal = TRY(terminal_at(STDOUT_FILENO));
   return draw(terminal, picture, source.reader(offset), look);
@@ -43,6 +43,8 @@ int run_view(const ViewOptions& options) {
     return misuse("view", "a PNG is not for the terminal: -o OUT.png, or leave -o out to see the picture");
   auto source = Source::open(options.file);
   if (!source) return report(source.error().message);
+  if (source->is(options.output))
+    return report("'" + source->name() + "' and '" + options.output + "' are the same file");
   if (const auto taken = take_in(*source, options); !taken) return report(taken.error().message);
   const auto choice = choose_picture(*source, options.file, options.picture, false);
   if (!choice) return misuse("view", choice.error().message);
@@ -50,8 +52,6 @@ int run_view(const ViewOptions& options) {
   const image::Picture& picture = (*choice)->picture;
   const auto look = image::make_look(picture, options.colorspace, options.range, options.channel);
   if (!look) return misuse("view", look.error().message);
-  if (options.frame > UINT64_MAX / 2 / frame_bytes(picture))
-    return report(source->name() + ": it has no frame " + std::to_string(options.frame));
   const auto shown = show(*source, picture, *look, options);
   if (!shown && shown.error().code == EPIPE) return die_by(SIGPIPE);
   return shown ? 0 : report(shown.error().message);

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
+#include "dmabuffs/cli/cp/file.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/hand_out.h"
 #include "dmabuffs/control/way.h"
@@ -22,18 +24,27 @@ Result<void> create_bytes(const std::string& path, uint64_t size) {
   if (!lies_in_mount(path))
     return fail(EINVAL, path + ": not in a mount; buffers are files below its heaps/");
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (!file) return path_error(errno, path);
+  if (!file) return not_created(errno, path);
   if (::ftruncate(file.get(), static_cast<off_t>(size)) == 0) return {};
   const int code = errno;
   (void)::unlink(path.c_str());
+  if (code == ENOSPC)
+    return fail(code, path + ": " + std::strerror(code) +
+                          "; `dmabuffs status` shows the mount's size and what is in use: remove buffers or "
+                          "mount with a larger -o size=");
   return path_error(code, path);
 }
 
 Result<void> create(const CreateOptions& options, const std::string& path) {
   TRY(check_answers(path));
+  struct stat there {};
+  if (::stat(path.c_str(), &there) == 0 && S_ISDIR(there.st_mode))
+    return fail(EISDIR, path + ": a directory; name a file in it");
   if (options.picture.format.empty()) return create_bytes(path, parse_size(options.picture.size).value_or(0));
   Clients clients;
-  TRY(create_picture(clients, path, image::to_text(options.picture)));
+  auto made = create_picture(clients, path, image::to_text(options.picture));
+  if (!made && made.error().code == EPERM) return not_created(EPERM, path);
+  TRY(std::move(made));
   return {};
 }
 
@@ -71,8 +82,9 @@ int run_create(const CreateOptions& options) {
   if (!words.format.empty()) {
     const auto picture = image::make_picture(words, image::Padding::None);
     if (!picture) return misuse("create", picture.error().message);
-  } else if (!words.stride.empty() || !words.offset.empty() || !words.modifier.empty() ||
-             !parse_size(words.size).value_or(0)) {
+  } else if (const auto bytes = parse_size(words.size); bytes && *bytes == 0) {
+    return misuse("create", "--size " + words.size + ": a buffer has one byte or more");
+  } else if (!words.stride.empty() || !words.offset.empty() || !words.modifier.empty() || !bytes) {
     return misuse("create", words.size.find('x') == std::string::npos
                                 ? "write --size BYTES, such as 64M, or --format F --size WxH"
                                 : "--size " + words.size + ": which --format? Such as XR24 or NV12");

@@ -45,7 +45,6 @@ Result<void> import(const ImportOptions& options) {
   else if (::fcntl(options.fd, F_GETFD) < 0)
     return fail(EBADF, "descriptor " + std::to_string(options.fd) + ": not open here; --pid names its owner");
   const std::string format = options.picture.empty() ? "" : image::to_text(options.picture);
-  if (!format.empty()) TRY(image::from_text(format));
   TRY(check_answers(options.path));
   Clients clients;
   TRY(import_dmabuf(clients, fetched ? fetched.get() : options.fd, options.path, options.writable, format));
@@ -55,6 +54,9 @@ Result<void> import(const ImportOptions& options) {
 }  // namespace
 
 int run_import(const ImportOptions& options) {
+  if (!options.picture.empty())
+    if (const auto picture = image::make_picture(options.picture, image::Padding::None); !picture)
+      return misuse("import", picture.error().message);
   const auto done = import(options);
   return done ? 0 : report("import: " + done.error().message);
 }

@@ -19,6 +19,10 @@ uint64_t number_of_view(uint64_t of, size_t kind) {
   return (uint64_t{kind} + 1) << 56 | of;
 }
 
+bool is_heaps(const Node& node) {
+  return dynamic_cast<const HeapsRoot*>(&node) != nullptr;
+}
+
 /// The nodes that somebody knows: who looks twice meets the same.
 class ViewNodes {
  public:
@@ -67,6 +71,7 @@ class ViewDirectory final : public Node {
     if (const auto found = viewed->lookup(caller, name)) {
       const auto st = TRY((*found)->getattr(caller, nullptr));
       if (S_ISDIR(st.st_mode)) return directory(*found);
+      if (S_ISLNK(st.st_mode) && is_heaps(*viewed)) return found;  // heaps/cma leads to the same name here
     }
     for (size_t kind = 0; kind < kViewSuffixes.size(); ++kind) {
       if (!name.ends_with(kViewSuffixes[kind])) continue;
@@ -123,7 +128,10 @@ class ViewListing final : public OpenDirectory {
  private:
   void add(std::vector<DirectoryEntry>& entries, const DirectoryEntry& entry, uint64_t place,
            uint64_t after) {
-    if (entry.type == S_IFLNK) return;
+    if (entry.type == S_IFLNK) {
+      if (is_heaps(*viewed_)) entries.push_back({entry.name, entry.ino, entry.type, place});
+      return;
+    }
     if (entry.type != S_IFREG) {
       entries.push_back({entry.name, number_of_view(entry.ino, kDirectory), entry.type, place});
       return;
@@ -131,7 +139,7 @@ class ViewListing final : public OpenDirectory {
     const auto node = viewed_->lookup(caller_, entry.name);
     const auto buffer = node ? std::dynamic_pointer_cast<BufferFile>(*node) : nullptr;
     if (!buffer) return;
-    const bool is_picture = buffer->picture().has_value();
+    const bool is_picture = showable(*buffer).has_value();
     for (size_t kind = is_picture ? 0 : 1; kind < kViewSuffixes.size(); ++kind) {
       // The last one has the entry's place, the others those before it.
       const uint64_t own = place - (kViewSuffixes.size() - 1 - kind);

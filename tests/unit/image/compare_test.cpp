@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <tuple>
 #include <vector>
 
 #include "catch.h"
@@ -168,6 +169,25 @@ TEST_CASE("the X of XR24 is not compared, the A of AR24 is") {
     if (found.first) CHECK(found.first->channel == 'A');
     CHECK_FALSE(found.psnr(*a.picture.format));  // which leaves alpha out
   }
+}
+
+TEST_CASE("bits of no channel are told where no sample of their row differs") {
+  for (const auto& [text, byte, bits] : {std::tuple{"XR24:8x8", 7, 0xff},
+                                         {"P010:8x8", 2, 0x3f},
+                                         {"R10:8x8", 1, 0xfc},
+                                         {"YUYV:7x3", 14, 0xff}}) {
+    INFO(text);
+    Frame a(text), b(text);
+    b.bytes[static_cast<size_t>(byte)] = static_cast<std::byte>(bits);
+    const Difference found = compared(a, b);
+    CHECK(found.pixels == 0);
+    CHECK(found.other_bits);
+    CHECK_FALSE(compared(a, a).other_bits);
+  }
+  Frame a("NV12:8x8"), b("NV12:8x8");
+  b.bytes[9] = std::byte{1};
+  CHECK_FALSE(compared(a, b).other_bits);
+  CHECK_FALSE(compared(a, b, /*tolerance=*/1).other_bits);
 }
 
 TEST_CASE("strides and offsets may differ") {

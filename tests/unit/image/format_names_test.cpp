@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <linux/videodev2.h>
+
 #include <map>
+#include <utility>
 
 #include "catch.h"
 #include "dmabuffs/image/drm_names.h"
@@ -102,9 +105,37 @@ TEST_CASE("formats by name: an unknown one is refused with the nearest that is k
   CHECK(refused("yuv420pp").find("the nearest is yuv420p ") != std::string::npos);
 }
 
+TEST_CASE("formats by name: V4L2's, with its prefix, are the formats that have V4L2's four letters") {
+#define V4L2(name)                             \
+  std::pair {                                  \
+    "V4L2_PIX_FMT_" #name, V4L2_PIX_FMT_##name \
+  }
+  for (const auto& [name, fourcc] :
+       {V4L2(NV12),    V4L2(NV21),    V4L2(NV16),    V4L2(NV61),    V4L2(NV24),    V4L2(P010),
+        V4L2(YUV420),  V4L2(YVU420),  V4L2(YUYV),    V4L2(YVYU),    V4L2(UYVY),    V4L2(VYUY),
+        V4L2(GREY),    V4L2(Y10),     V4L2(Y12),     V4L2(Y16),     V4L2(RGB24),   V4L2(BGR24),
+        V4L2(RGB565),  V4L2(SRGGB8),  V4L2(SBGGR8),  V4L2(SGBRG8),  V4L2(SGRBG8),  V4L2(SRGGB10),
+        V4L2(SBGGR10), V4L2(SGBRG10), V4L2(SGRBG10), V4L2(SBGGR16), V4L2(YUV422P), V4L2(SGBRG16)}) {
+    std::string letters;
+    for (int shift = 0; shift < 32; shift += 8) letters += static_cast<char>(fourcc >> shift & 0xff);
+    INFO(name << " is " << letters);
+    REQUIRE(find_format(name) != nullptr);
+    if (find_format(letters) != nullptr) CHECK(find_format(name) == find_format(letters));
+  }
+#undef V4L2
+  CHECK(refused("V4L2_PIX_FMT_YUV444").find("not known") != std::string::npos);  // packed, in 16 bits
+}
+
+TEST_CASE("formats by name: what is no rows of pixels is refused with what it is") {
+  CHECK(refused("pRAA").find("raw Bayer of 10 bits, four pixels in five bytes") != std::string::npos);
+  CHECK(refused("V4L2_PIX_FMT_MJPG").find("compressed pictures") != std::string::npos);
+  CHECK(name_of("bggr") == "BA81");
+  CHECK(name_of("grbg10le") == "BA10");
+}
+
 TEST_CASE("formats by name: where no name is near none is proposed") {
   const std::string unknown = ": not known (dmabuffs view --help lists those that can be shown)";
-  CHECK(refused("jpeg") == "format 'jpeg'" + unknown);
+  CHECK(refused("picture") == "format 'picture'" + unknown);
   CHECK(refused("") == "format ''" + unknown);
   CHECK(refused("   ") == "format '   '" + unknown);
   CHECK(refused("DRM_FORMAT_") == "format 'DRM_FORMAT_'" + unknown);

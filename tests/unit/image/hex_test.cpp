@@ -70,8 +70,9 @@ TEST_CASE("with a picture each line says in which plane and row it begins") {
   std::vector<std::string> margins;
   for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
     margins.push_back(text.substr(at + kHexLine - 1, text.find('\n', at) - at - kHexLine + 1));
-  CHECK(margins == std::vector<std::string>{"  Y 0", "  -", "  Y 1", "  -", "  Y 2", "  -", "  Y 3", "  -",
-                                            "  -", "  -", "  UV 0", "  -", "  UV 1", "  -", "  -"});
+  CHECK(margins == std::vector<std::string>{"  Y  0", "     -", "  Y  1", "     -", "  Y  2", "     -",
+                                            "  Y  3", "     -", "     -", "     -", "  UV 0", "     -",
+                                            "  UV 1", "     -", "     -"});
   // A short line's stands below the others'.
   const std::string last = hex_lines(random_bytes(3), 192, &*picture);
   CHECK(last.substr(kHexLine - 1) == "  UV 1\n");
@@ -84,4 +85,34 @@ TEST_CASE("planes whose rows lie between each other's are told apart") {
   CHECK(text.find("  Y 1\n") == kHexLine - 1);
   CHECK(text.find("  U 1\n") != std::string::npos);
   CHECK(text.find("  V 1\n") != std::string::npos);
+}
+
+TEST_CASE("how long the text of a file is, and where a line stands in it, is known without it") {
+  const auto picture = from_text("NV12:16x4:stride=32,32:offset=0,160");
+  REQUIRE(picture);
+  for (const Picture* known : {static_cast<const Picture*>(nullptr), &*picture}) {
+    for (const size_t bytes : {0U, 1U, 2U, 15U, 16U, 17U, 240U, 4095U}) {
+      INFO(bytes << (known ? " with a picture" : ""));
+      const std::string text = hex_lines(random_bytes(bytes), 0, known);
+      CHECK(hex_size(bytes, known) == text.size());
+      for (size_t offset = 0; offset < bytes; offset += 16) {
+        const size_t place = hex_place(offset, known);
+        const size_t next = text.find('\n', place) + 1;
+        CHECK((place == 0 || text[place - 1] == '\n'));
+        CHECK(hex_offset_at(place, known) == offset);
+        CHECK(hex_offset_at(next - 1, known) == offset);
+      }
+    }
+    // Beyond 4 GiB offsets take more digits.
+    const uint64_t far = uint64_t{1} << 32;
+    const size_t line = hex_lines(random_bytes(16), 0, known).size();
+    for (const uint64_t offset : {far - 16, far, far + 16, 16 * far, 16 * far + 32, uint64_t{1} << 60}) {
+      INFO(offset);
+      CHECK(hex_place(offset + 16, known) - hex_place(offset, known) ==
+            hex_lines(random_bytes(16), offset, known).size());
+      CHECK(hex_offset_at(hex_place(offset, known), known) == offset);
+      CHECK(hex_offset_at(hex_place(offset, known) + 1, known) == offset);
+    }
+    CHECK(hex_place(far, known) == far / 16 * line);
+  }
 }

@@ -56,6 +56,14 @@ TEST_CASE("modifiers by name: numbers, and names in any case and in drm_fourcc.h
   CHECK(modifier_named("INVALID") == uint64_t{DRM_FORMAT_MOD_INVALID});
 }
 
+TEST_CASE("modifiers by name: a family of layouts is none, and said to be one") {
+  for (const char* name : {"AFBC", "afbc", "AFRC", "UBWC"}) {
+    const auto found = modifier_named(name);
+    REQUIRE_FALSE(found);
+    CHECK(contains(found.error().message, "a vendor's compressed layout, which can't be shown"));
+  }
+}
+
 TEST_CASE("modifiers by name: each fixed one is read as it is written") {
   for (const uint64_t modifier : std::initializer_list<uint64_t>{
            DRM_FORMAT_MOD_LINEAR, DRM_FORMAT_MOD_INVALID, I915_FORMAT_MOD_X_TILED, I915_FORMAT_MOD_Y_TILED,

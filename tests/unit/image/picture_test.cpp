@@ -82,7 +82,8 @@ TEST_CASE("picture: sizes that can't be are refused") {
     INFO(size);
     CHECK(refused({.format = "NV12", .size = size}) == "size '" + std::string(size) + "'" + limits);
   }
-  for (const char* size : {"4", "x", "4x", "x4", "4x4x4", "-4x4", "4x4 ", "4X4", "99999999999999999999x4"}) {
+  for (const char* size :
+       {"4", "x", "4x", "x4", "4x4x4", "-4x4", "4x4 ", "4x4X4", "99999999999999999999x4"}) {
     INFO(size);
     CHECK(refused({.format = "NV12", .size = size}) ==
           "size '" + std::string(size) + "': write width x height in pixels, such as 1920x1080");
@@ -123,13 +124,17 @@ TEST_CASE("picture: strides and offsets have limits, those derived from others, 
 }
 
 TEST_CASE("picture: strides and offsets are numbers, one a plane") {
-  for (const char* word : {"a", "1,", ",", "-1", "1 ", "0x10", "18446744073709551616", "1;2"}) {
+  for (const char* word : {"a", "1,", ",", "-1", "1 ", "0x", "K", "1KK", "0x1K", "99999999999T",
+                           "18446744073709551616", "1;2"}) {
     INFO(word);
     const std::string remedy =
         "'" + std::string(word) + "': write bytes, one number a plane, such as 2048,1024";
     CHECK(refused({.format = "NV12", .size = "4x4", .stride = word}) == "stride " + remedy);
     CHECK(refused({.format = "NV12", .size = "4x4", .offset = word}) == "offset " + remedy);
   }
+  const Picture same = made({.format = "NV12", .size = "4x4", .stride = "4096", .offset = "0,1048576"});
+  CHECK(made({.format = "NV12", .size = "4X4", .stride = "0x1000", .offset = "0,1m"}) == same);
+  CHECK(made({.format = "NV12", .size = "4x4", .stride = "4K", .offset = "0X0,1024K"}) == same);
   CHECK(refused({.format = "NV12", .size = "4x4", .stride = "4,4,4"}) == "stride '4,4,4': NV12 has 2 planes");
   CHECK(refused({.format = "R8", .size = "4x4", .offset = "0,0"}) == "offset '0,0': R8 has 1 plane");
 }

@@ -1,40 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/image/png.h"
 
-#include <png.h>
-
-#include "image_support.h"
+#include "png_support.h"
 
 using namespace image_test;
-
-namespace {
-
-/// What libpng reads of it, as RGBA, and whether it says that there is alpha.
-struct Decoded {
-  uint32_t width = 0, height = 0;
-  bool alpha = false;
-  std::vector<uint8_t> rgba;
-};
-
-Decoded read_png(std::span<const std::byte> file) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  REQUIRE(png_image_begin_read_from_memory(&image, file.data(), file.size()) != 0);
-  Decoded read{image.width, image.height, (image.format & PNG_FORMAT_FLAG_ALPHA) != 0, {}};
-  image.format = PNG_FORMAT_RGBA;
-  read.rgba.resize(PNG_IMAGE_SIZE(image));
-  REQUIRE(png_image_finish_read(&image, nullptr, read.rgba.data(), 0, nullptr) != 0);
-  return read;
-}
-
-std::vector<uint8_t> random_rgba(uint32_t width, uint32_t height) {
-  std::mt19937 random(width);
-  std::vector<uint8_t> rgba(size_t{width} * height * 4);
-  for (uint8_t& byte : rgba) byte = static_cast<uint8_t>(random());
-  return rgba;
-}
-
-}  // namespace
 
 TEST_CASE("PNG: libpng reads what was written, in whatever pieces it came") {
   for (const auto& [width, height] : {std::pair{1U, 1U}, {2U, 3U}, {640U, 41U}, {65536U, 2U}, {1U, 300U}}) {
