@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 
 #include "dmabuffs/cli/bench/choice.h"
 #include "dmabuffs/cli/bench/report.h"
@@ -93,6 +94,7 @@ class Bench {
   const BenchOptions& options_;
   std::optional<Stop> stop_;  // ends last: nothing is to be left behind by a second signal
   std::optional<BenchFile> source_, scratch_;
+  std::string real_path_;  // of FILE, without symbolic links
   Ours ours_;
   KernelModule module_;
   std::unique_ptr<BenchMount> mount_;
@@ -110,6 +112,9 @@ Result<void> Bench::make_file() {
     stop_.reset();  // what starts now is to have the signals as they are
   }
   source_.emplace(TRY(BenchFile::open(options_.file)));
+  std::error_code failed;
+  real_path_ = std::filesystem::canonical(options_.file, failed);
+  if (failed) return fail(failed.value(), options_.file + ": " + failed.message());
   return {};
 }
 
@@ -129,7 +134,7 @@ void Bench::make_mount() {
   for (const auto& heap : setting_.heaps)
     if (is_wanted("cp-" + heap->name(), options_.rows)) names.push_back(heap->name());
   if (names.empty() || options_.list) return;
-  auto made = BenchMount::make(options_.file, names);
+  auto made = BenchMount::make(real_path_, names);
   setting_.no_mount = made ? "" : made.error().message;
   if (made) mount_ = std::move(*made);
 }
@@ -199,7 +204,7 @@ Result<int> Bench::run() {
   make_mount();
   stop_.emplace();
   if (options_.write && !options_.list)
-    scratch_.emplace(TRY(BenchFile::scratch_beside(options_.file, setting_.writes.length)));
+    scratch_.emplace(TRY(BenchFile::scratch_beside(real_path_, setting_.writes.length)));
   setting_.source = &*source_;
   // A list has the rows that write, too, and writes nothing.
   setting_.scratch = scratch_ ? &*scratch_ : options_.list ? &*source_ : nullptr;

@@ -66,11 +66,10 @@ Result<void> make_anonymous(Piece& piece, uint64_t length) {
 }
 
 Result<void> make_memfd_piece(Piece& piece, Memory memory, uint64_t length) {
-  const bool huge = memory == Memory::UdmabufHuge;
-  const uint64_t whole = round_up(length, huge ? kHugePage : kPage);
-  piece.memfd = TRY(make_memfd("bench", huge ? PageSize::Huge : PageSize::Small));
-  if (truncate_to(piece.memfd.get(), whole) != 0) return fail_errno(errno, "memfd");
-  if (memory != Memory::Memfd) piece.dmabuf = TRY(make_udmabuf(piece.memfd.get(), whole));
+  const auto pages = memory == Memory::UdmabufHuge ? PageSize::Huge : PageSize::Small;
+  piece.memfd = TRY(make_memfd("bench", pages));
+  if (truncate_to(piece.memfd.get(), length) != 0) return fail_errno(errno, "memfd");
+  if (memory != Memory::Memfd) piece.dmabuf = TRY(make_udmabuf(piece.memfd.get(), length));
   return {};
 }
 
@@ -114,7 +113,7 @@ class ByHand final : public Attempt {
     if (way_.memory == Memory::Loaded) return {};
     for (uint64_t i = 0; i < cut_.count(); ++i) {
       Piece& piece = pieces_.emplace_back();
-      const uint64_t length = round_up(cut_.bytes_of(i), kPage);
+      const uint64_t length = room_of(i);
       if (way_.memory == Memory::Anonymous)
         TRY(make_anonymous(piece, length));
       else if (way_.memory == Memory::SystemHeap)
@@ -149,12 +148,17 @@ class ByHand final : public Attempt {
   }
 
  private:
+  /// Bytes of the memory of a buffer.
+  [[nodiscard]] uint64_t room_of(uint64_t buffer) const {
+    return round_up(cut_.bytes_of(buffer), way_.memory == Memory::UdmabufHuge ? kHugePage : kPage);
+  }
+
   template <class Use>
   Result<void> each_part(uint64_t offset, uint64_t size, Use use) {
     for (uint64_t done = 0; done < size;) {
       const uint64_t index = (offset + done) / cut_.each, within = (offset + done) % cut_.each;
       const uint64_t length = std::min(size - done, cut_.bytes_of(index) - within);
-      const auto bytes = TRY(view(pieces_[index], round_up(cut_.bytes_of(index), kPage)));
+      const auto bytes = TRY(view(pieces_[index], room_of(index)));
       use(bytes.data() + within, done, length);
       done += length;
     }

@@ -119,7 +119,9 @@ std::string hypervisor_signature() {
   std::memcpy(text.data(), &b, sizeof b);
   std::memcpy(text.data() + 4, &c, sizeof c);
   std::memcpy(text.data() + 8, &d, sizeof d);
-  return text.data();
+  std::string name = text.data();
+  while (name.ends_with(' ')) name.pop_back();
+  return name;
 #else
   return {};
 #endif

@@ -100,7 +100,7 @@ class Measurement {
     TRY(timed(*attempt, &Attempt::move, sample.move, sample.cpu));
     if (const auto own = attempt->own_milliseconds()) sample.move = *own;
     result.path = attempt->path().empty() ? row.path : attempt->path();
-    if (row.stays_out && !plan_.keep_caches && file.cached().value_or(0) > 0)
+    if (row.stays_out && sample.cold == true && file.cached().value_or(0) > 0)
       return fail(EIO, "not direct: " + size_text(file.cached().value_or(0)) + " went into the page cache");
     if (row.has_content) TRY(check(*attempt, file, writes, stamp));
     TRY(timed(*attempt, &Attempt::close, sample.close, sample.cpu));

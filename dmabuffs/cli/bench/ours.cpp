@@ -285,7 +285,7 @@ Result<std::unique_ptr<BenchMount>> BenchMount::make(const std::string& file,
   auto ready = TRY(ReadySocket::make());
   TRY(enter_private_namespace());
   std::unique_ptr<BenchMount> mount(new BenchMount(std::move(scratch), std::move(ready)));
-  const std::filesystem::path whole = std::filesystem::absolute(file);
+  const std::filesystem::path whole = file;
   mount->file_ = mount->path() + "/files/d/" + whole.filename().string();
   // A load finds no memory of the one before.
   std::vector<std::string> words{"-o", "private,no_auto_unmount,recycle=0", "--files",

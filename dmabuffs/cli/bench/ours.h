@@ -36,8 +36,8 @@ std::unique_ptr<Attempt> write_by_engine(Ours& ours, std::shared_ptr<Heap> heap,
 /// A mount that only this process and its children see, and that ends with it.
 class BenchMount {
  public:
-  /// Of the heaps named (all: none are), with the directory of `file`. Call while there is but one thread and
-  /// no signal is blocked.
+  /// Of the heaps named, with the directory of `file`, an absolute path. Call while there is but one thread
+  /// and no signal is blocked.
   static Result<std::unique_ptr<BenchMount>> make(const std::string& file,
                                                   const std::vector<std::string>& heaps);
   ~BenchMount();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/cli/output.h"
@@ -154,8 +155,13 @@ std::string report_text(const Report& report, bool markdown) {
   text += item +
           "MB/s: of I/O, 10^6 bytes; total: median; CPU: user and system of all threads and processes but "
           "the kernel's own\n";
-  for (const Row* row : report.left_out)
-    text += item + "not here: " + row->name + ": " + escape_controls(row->why_not) + "\n";
+  std::map<std::string, std::string> reasons;
+  for (const Row* row : report.left_out) {
+    std::string& names = reasons[row->why_not];
+    names += (names.empty() ? "" : ", ") + row->name;
+  }
+  for (const auto& [why, names] : reasons)
+    text += item + "not here: " + names + ": " + escape_controls(why) + "\n";
   return text;
 }
 

@@ -2,6 +2,7 @@
 #include "dmabuffs/cli/bench/rows.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,105 +18,40 @@ namespace {
 
 struct HandRow {
   const char* name;
-  const char* list_name;  ///< as in the threads on linux-mm and dri-devel of 2024 and 2025; "": not there
   const char* about;
   Direction direction;
   HandWay way;
+  bool on_lists =
+      true;  ///< in the threads on linux-mm and dri-devel of 2024 and 2025, with spaces for dashes
 };
 
 constexpr auto kRead = Direction::Read;
 constexpr auto kWrite = Direction::Write;
-constexpr bool kDirect = true, kCached = false;
+constexpr bool kDirect = true, kCached = false, kOwn = false;
+using enum Memory;
+using enum Means;
 
 constexpr std::array kByHand{
-    HandRow{kReadCeiling,
-            "",
-            "anonymous huge pages, read",
-            kRead,
-            {Memory::Anonymous, Means::ReadWrite, kDirect}},
-    HandRow{"memfd-direct-read",
-            "memfd direct read",
-            "mmap, read",
-            kRead,
-            {Memory::Memfd, Means::ReadWrite, kDirect}},
-    HandRow{"udmabuf-buffer-read",
-            "udmabuf buffer read",
-            "mmap, read",
-            kRead,
-            {Memory::Udmabuf, Means::ReadWrite, kCached}},
-    HandRow{"udmabuf-direct-read",
-            "udmabuf direct read",
-            "mmap, read",
-            kRead,
-            {Memory::Udmabuf, Means::ReadWrite, kDirect}},
-    HandRow{"udmabuf-buffer-sendfile",
-            "udmabuf buffer sendfile",
-            "sendfile",
-            kRead,
-            {Memory::Udmabuf, Means::Sendfile, kCached}},
-    HandRow{"udmabuf-direct-sendfile",
-            "udmabuf direct sendfile",
-            "sendfile",
-            kRead,
-            {Memory::Udmabuf, Means::Sendfile, kDirect}},
-    HandRow{"udmabuf-direct-splice",
-            "udmabuf+memfd direct splice",
-            "splice by a pipe of 1 MiB",
-            kRead,
-            {Memory::Udmabuf, Means::Splice, kDirect}},
-    HandRow{"udmabuf-huge-direct-read",
-            "",
-            "hugetlb, mmap, read",
-            kRead,
-            {Memory::UdmabufHuge, Means::ReadWrite, kDirect}},
-    HandRow{"udmabuf-huge-registered",
-            "",
-            "hugetlb, io_uring with registered buffers",
-            kRead,
-            {Memory::UdmabufHuge, Means::Registered, kDirect}},
-    HandRow{"dmabuf-buffer-read",
-            "dmabuf buffer read",
-            "system heap, mmap, read",
-            kRead,
-            {Memory::SystemHeap, Means::ReadWrite, kCached}},
-    HandRow{"kernel-transfer-read",
-            "dmabuf direct (in the kernel)",
-            "system heap, our module's TRANSFER",
-            kRead,
-            {Memory::SystemHeap, Means::Module, kDirect}},
-    HandRow{"kernel-load-read",
-            "dmabuf direct (in the kernel)",
-            "our module's LOAD",
-            kRead,
-            {Memory::Loaded, Means::Module, kDirect}},
-    HandRow{"memory-copy", "", "memcpy, no file", kRead, {Memory::Anonymous, Means::CpuCopy, kCached}},
-    HandRow{"memory-zero", "", "memset, no file", kRead, {Memory::Anonymous, Means::CpuZero, kCached}},
-    HandRow{kWriteCeiling,
-            "",
-            "anonymous huge pages, write",
-            kWrite,
-            {Memory::Anonymous, Means::ReadWrite, kDirect}},
-    HandRow{"memfd-direct-write",
-            "memfd direct write",
-            "mmap, write",
-            kWrite,
-            {Memory::Memfd, Means::ReadWrite, kDirect}},
-    HandRow{"memfd-sendfile-write", "", "sendfile", kWrite, {Memory::Memfd, Means::Sendfile, kCached}},
-    HandRow{"udmabuf-direct-write",
-            "udmabuf direct write",
-            "mmap, write",
-            kWrite,
-            {Memory::Udmabuf, Means::ReadWrite, kDirect}},
-    HandRow{"dmabuf-buffer-write",
-            "dmabuf buffer write",
-            "system heap, mmap, write",
-            kWrite,
-            {Memory::SystemHeap, Means::ReadWrite, kCached}},
-    HandRow{"kernel-transfer-write",
-            "dmabuf direct (in the kernel)",
-            "system heap, our module's TRANSFER",
-            kWrite,
-            {Memory::SystemHeap, Means::Module, kDirect}},
+    HandRow{kReadCeiling, "anonymous huge pages, read", kRead, {Anonymous, ReadWrite, kDirect}, kOwn},
+    HandRow{"memfd-direct-read", "mmap, read", kRead, {Memfd, ReadWrite, kDirect}},
+    HandRow{"udmabuf-buffer-read", "mmap, read", kRead, {Udmabuf, ReadWrite, kCached}},
+    HandRow{"udmabuf-direct-read", "mmap, read", kRead, {Udmabuf, ReadWrite, kDirect}},
+    HandRow{"udmabuf-buffer-sendfile", "sendfile", kRead, {Udmabuf, Sendfile, kCached}},
+    HandRow{"udmabuf-direct-sendfile", "sendfile", kRead, {Udmabuf, Sendfile, kDirect}},
+    HandRow{"udmabuf-direct-splice", "splice, a pipe of 1 MiB", kRead, {Udmabuf, Splice, kDirect}},
+    HandRow{"udmabuf-huge-direct-read", "hugetlb, read", kRead, {UdmabufHuge, ReadWrite, kDirect}, kOwn},
+    HandRow{"udmabuf-huge-registered", "hugetlb, io_uring", kRead, {UdmabufHuge, Registered, kDirect}, kOwn},
+    HandRow{"dmabuf-buffer-read", "system heap, mmap, read", kRead, {SystemHeap, ReadWrite, kCached}},
+    HandRow{"dmabuf-direct-transfer", "system heap, our module", kRead, {SystemHeap, Module, kDirect}, kOwn},
+    HandRow{"dmabuf-direct-load", "our module allocates, too", kRead, {Loaded, Module, kDirect}, kOwn},
+    HandRow{"memory-copy", "memcpy, no file", kRead, {Anonymous, CpuCopy, kCached}, kOwn},
+    HandRow{"memory-zero", "memset, no file", kRead, {Anonymous, CpuZero, kCached}, kOwn},
+    HandRow{kWriteCeiling, "anonymous huge pages, write", kWrite, {Anonymous, ReadWrite, kDirect}, kOwn},
+    HandRow{"memfd-direct-write", "mmap, write", kWrite, {Memfd, ReadWrite, kDirect}},
+    HandRow{"memfd-buffer-sendfile-write", "sendfile", kWrite, {Memfd, Sendfile, kCached}, kOwn},
+    HandRow{"udmabuf-direct-write", "mmap, write", kWrite, {Udmabuf, ReadWrite, kDirect}},
+    HandRow{"dmabuf-buffer-write", "system heap, mmap, write", kWrite, {SystemHeap, ReadWrite, kCached}},
+    HandRow{"dmabuf-direct-write", "system heap, our module", kWrite, {SystemHeap, Module, kDirect}, kOwn},
 };
 
 /// What was refused, or nothing.
@@ -124,8 +60,13 @@ std::string refusal(const Result<T>& result) {
   return result ? "" : result.error().message;
 }
 
+std::string why_no_node(const std::string& node) {
+  if (::access(node.c_str(), F_OK) != 0) return "there is no " + node;
+  return refusal(open_node(node));
+}
+
 std::string why_no_udmabuf(const Cut& cut, bool huge) {
-  if (auto device = open_node("/dev/udmabuf"); !device) return device.error().message;
+  if (auto why = why_no_node("/dev/udmabuf"); !why.empty()) return why;
   const UdmabufSource source;
   if (auto fits = source.check_size(round_up(cut.each, huge ? kHugePage : kPage)); !fits)
     return fits.error().message + "; or take smaller buffers (--each)";
@@ -146,27 +87,29 @@ std::string why_no_registered(uint64_t bytes) {
 std::string why_not(const HandWay& way, const Cut& cut, const BenchFile& file, const Setting& setting) {
   if (way.direct && file.direct_fd() < 0) return file.path() + ": " + file.no_direct();
   std::string why;
-  if (way.memory == Memory::Udmabuf || way.memory == Memory::UdmabufHuge)
-    why = why_no_udmabuf(cut, way.memory == Memory::UdmabufHuge);
-  if (way.memory == Memory::SystemHeap) why = refusal(open_node("/dev/dma_heap/system"));
-  if (why.empty() && way.means == Means::Registered) why = why_no_registered(cut.length);
-  if (why.empty() && way.means == Means::Module) why = setting.module->why_not();
-  if (why.empty() && way.memory == Memory::Loaded && !setting.module->can_load())
+  if (way.memory == Udmabuf || way.memory == UdmabufHuge)
+    why = why_no_udmabuf(cut, way.memory == UdmabufHuge);
+  if (way.memory == SystemHeap) why = why_no_node("/dev/dma_heap/system");
+  if (why.empty() && way.means == Registered) why = why_no_registered(cut.length);
+  if (why.empty() && way.means == Module) why = setting.module->why_not();
+  if (why.empty() && way.memory == Loaded && !setting.module->can_load())
     why = "this kernel module has no LOAD";
   return why;
 }
 
 std::string path_of(const HandWay& way) {
-  if (way.means == Means::CpuCopy || way.means == Means::CpuZero) return "memory";
-  if (way.means == Means::Module) return "kernel module, direct";
+  if (way.means == CpuCopy || way.means == CpuZero) return "memory";
+  if (way.means == Module) return "kernel module, direct";
   return way.direct ? "O_DIRECT" : "page cache";
 }
 
 Row hand_row(const HandRow& hand, const Setting& setting) {
   const bool reads = hand.direction == kRead;
   const Cut cut = reads ? setting.reads : setting.writes;
-  Row row{hand.name, hand.list_name, hand.about, hand.direction, path_of(hand.way), hand.way.direct};
-  row.has_content = hand.way.means != Means::CpuZero;
+  Row row{hand.name, "", hand.about, hand.direction, path_of(hand.way), hand.way.direct};
+  if (hand.on_lists) row.list_name = hand.name;
+  std::replace(row.list_name.begin(), row.list_name.end(), '-', ' ');
+  row.has_content = hand.way.means != CpuZero;
   row.why_not = why_not(hand.way, cut, reads ? *setting.source : *setting.scratch, setting);
   const HandTools tools{*setting.source, setting.scratch, *setting.module};
   row.make = [way = hand.way, direction = hand.direction, cut, tools] {
