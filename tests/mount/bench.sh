@@ -78,7 +78,7 @@ run bench --rows 'ours-memfd-*' --runs 50 x
 kill "$writer"
 says 'a file that is written meanwhile is no measure' 1 'changed while it was measured'
 
-bench --write --runs 1000 --rows 'ours-*' --rows 'cp-*' x >/dev/null 2>&1 &
+"$DMABUFFS" bench --write --runs 1000 --rows 'ours-*' --rows 'cp-*' x >/dev/null 2>&1 &
 pid=$!
 for ((i = 0; i < 200; i++)); do compgen -G '.dmabuffs-bench-*' >/dev/null && break; sleep 0.05; done
 check 'the scratch file is there while it runs' compgen -G '.dmabuffs-bench-*' >/dev/null
