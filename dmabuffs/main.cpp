@@ -296,6 +296,35 @@ void add_socket(CLI::App& app, Action& action) {
   command->callback([&action, path] { action = [path] { return run_socket(*path); }; });
 }
 
+void add_bench(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("bench", "Measure every way between a file and a dma-buf, side by side");
+  const auto options = std::make_shared<BenchOptions>();
+  command->footer(
+      "As in: dmabuffs bench --create 1G --write /var/tmp/bench.data\n"
+      "       dmabuffs bench --each 32M --rows 'udmabuf-*' --rows 'ours-*' --json FILE\n"
+      "FILE is only read. Exit status: 1 if a way failed, or moved wrong bytes.");
+  const auto add = [&](const char* name, std::string& word, const char* text, const char* type) {
+    command->add_option(name, word, text)->type_name(type);
+  };
+  add("--create", options->create, "Make FILE, of random bytes, if it is not there", "SIZE");
+  command->add_flag("--write", options->write, "Also measure the way back, into a scratch file beside FILE");
+  command->add_option("--runs", options->runs, "Times that each way is run (default: 5)")->type_name("N");
+  add_words(*command, "--heap", options->heaps,
+            "Ours with this heap (default: each that is here); repeatable", "NAME");
+  add_words(*command, "--rows", options->rows, "Only rows like this, as ours-*; repeatable", "PATTERN");
+  command->add_flag("--list", options->list, "Name the rows, and why some can't run here");
+  add("--baseline", options->baseline, "Row that speeds are compared with (default: the ceiling)", "ROW");
+  add("--chunks", options->chunks, "FILE in pieces, into N buffers of SIZE each: 32x32M", "NxSIZE");
+  add("--each", options->each, "The same, into as many as it takes", "SIZE");
+  command->add_flag("--keep-caches", options->keep_caches, "With FILE in the page cache");
+  command->add_flag("--json", options->json, "Print JSON (docs/json.md)");
+  command->add_flag("--markdown", options->markdown, "Print a table in markdown");
+  add("--svg", options->svg, "Draw a chart, too", "OUT.svg");
+  command->add_option("FILE", options->file, "File of the disk to measure, 1 MiB at least")->required();
+  command->callback([&action, options] { action = [options] { return run_bench(*options); }; });
+}
+
 void add_doctor(CLI::App& app, Action& action) {
   auto settings = std::make_shared<DoctorSettings>();
   CLI::App* doctor = app.add_subcommand("doctor", "Tell what this machine can do, and what to change");
@@ -353,6 +382,7 @@ int run(int argc, char** argv) {
   add_hex(app, action);
   add_status(app, action);
   add_socket(app, action);
+  add_bench(app, action);
   add_doctor(app, action);
 
   for (CLI::App* each : app.get_subcommands({})) each->set_version_flag("-V,--version", version());

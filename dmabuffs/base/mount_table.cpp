@@ -60,10 +60,11 @@ std::vector<MountEntry> parse_mount_table(const std::string& mountinfo) {
     while (words >> word && word != "-") continue;  // options and any number of optional fields
     unsigned major = 0, minor = 0;
     if (!(words >> entry.type) || std::sscanf(device.c_str(), "%u:%u", &major, &minor) != 2) continue;
-    if (words >> word >> entry.options) entry.owner = owner_in(entry.options);  // behind the source
+    if (words >> entry.source >> entry.options) entry.owner = owner_in(entry.options);
     entry.device = makedev(major, minor);
     entry.root = unescape(entry.root);
     entry.path = unescape(entry.path);
+    entry.source = unescape(entry.source);
     table.push_back(std::move(entry));
   }
   return table;

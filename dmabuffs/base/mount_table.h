@@ -21,6 +21,7 @@ struct MountEntry {
   std::string root;     ///< what of it is mounted: "/" unless that is a bind mount of a part
   std::string path;     ///< where it is mounted
   std::string type;     ///< "fuse.dmabuffs"
+  std::string source;   ///< what is mounted: "/dev/sda2", or any text
   std::string options;  ///< of the file system
   uid_t owner = 0;      ///< of a FUSE mount: who mounted it
 };

@@ -115,6 +115,16 @@ int run_hex(const HexOptions& options);
 int run_status(const std::string& path, bool json);
 int run_socket(const std::string& path);
 
+struct BenchOptions {
+  std::string file;
+  std::string create;  ///< size of FILE, if it is to be made; empty: it is there
+  unsigned runs = 5;
+  std::vector<std::string> heaps, rows;  ///< rows: patterns; empty: all
+  std::string baseline, chunks, each, svg;
+  bool write = false, list = false, keep_caches = false, json = false, markdown = false;
+};
+int run_bench(const BenchOptions& options);
+
 struct DoctorSettings {
   bool json = false, fix = false;
 };

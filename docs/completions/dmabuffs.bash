@@ -3,7 +3,7 @@
 
 _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
-    local commands='mount umount cp exec create format import info ps view diff hex status socket doctor help'
+    local commands='mount umount cp exec create format import info ps view diff hex status socket bench doctor help'
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     local picture_options='--format --size --stride --offset --modifier'
@@ -34,8 +34,8 @@ _dmabuffs() {
         fi
     fi
     case $prev in
-    -o | --output | --image)
-        if [[ $command == view || $command == diff ]]; then
+    -o | --output | --image | --svg)
+        if [[ $command == view || $command == diff || $command == bench ]]; then
             mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             compopt -o filenames
             return
@@ -83,6 +83,7 @@ _dmabuffs() {
         view) options="--output --colorspace --range --channel --frame $picture_options" ;;
         diff) options="--tolerance --image --json --frame $picture_options" ;;
         hex) options="--plain $picture_options" ;;
+        bench) options='--create --write --runs --heap --rows --list --baseline --chunks --each --keep-caches --json --markdown --svg' ;;
         doctor) options='--json --fix' ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options --help --version" -- "$cur")
@@ -98,7 +99,7 @@ _dmabuffs() {
         done < <(awk '/ - fuse\.dmabuffs / { print $5 }' /proc/self/mountinfo)
         [[ ${COMPREPLY[*]-} ]] || mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-    cp | create | format | import | info | view | diff | hex) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    cp | create | format | import | info | view | diff | hex | bench) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
     compopt -o filenames 2>/dev/null
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the benchmarks: samples by name, their medians, and a table that holds them against each other.
-# BENCH is the directory with the programs byhand and stopwatch.
+# BENCH is the directory with the program stopwatch.
 set -euo pipefail
 declare -A samples=()
 

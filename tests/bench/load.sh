@@ -1,32 +1,27 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# How fast `cp` fills a buffer, held against the same done by hand; a table for each part.
+# What `dmabuffs bench` does not measure: many files by one `cp`, and what is all in memory, against tmpfs.
 #
 #   tests/bench/load.sh [PART]...      RUNS=5 by default
 #
-#   guest  256 MiB from ext4 into dma-bufs, in a guest with real ones
-#   many   32 files of 32 MiB by one `cp`, against one of 1 GiB, there
-#   module the kernel module against the best without it, there (build it first: tests/vm/module)
+#   many   32 files of 32 MiB by one `cp`, against one of 1 GiB, in a guest with real dma-bufs
 #   opened buffers that the module makes regular files of, against tmpfs, in the Debian 13 guest (needs
 #          build/debian13 and `tests/vm/chroot tests/vm/module`)
-#   host   the memfd heap on this machine: 1 GiB from disk, and against tmpfs
+#   host   the memfd heap on this machine: 32 files against one, and against tmpfs
 #   passthrough  the same in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
-# Runs of what is compared take turns, and medians are compared. "by hand" counts from opening the file to its
-# last byte (tests/bench/byhand.cpp); "cp" is the whole process from fork to its end. Of the caches, only the
-# file's pages are dropped before each load. A guest is emulated where there is no KVM: its ratios mean
+# Runs of what is compared take turns, and medians are compared. "cp" is the whole process from fork to its end. Of the
+# caches, only the file's pages are dropped before each load. A guest is emulated where there is no KVM: its ratios mean
 # something, its milliseconds little.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export RUNS=${RUNS:-5} DMABUFFS=${DMABUFFS:-$root/build/release/dmabuffs} BENCH=$root/build/bench
 here=$root/tests/bench
-(($#)) || set -- guest many host passthrough
+(($#)) || set -- many host passthrough
 [[ -x $DMABUFFS ]] || { echo "no $DMABUFFS: build first" >&2; exit 2; }
 
 mkdir -p "$BENCH"
-for program in byhand stopwatch module_load; do
-    "${CXX:-c++}" -O2 -std=c++20 -I "$root" -o "$BENCH/$program" "$here/$program.cpp"
-done
+"${CXX:-c++}" -O2 -std=c++20 -o "$BENCH/stopwatch" "$here/stopwatch.cpp"
 work=$(mktemp -d "$BENCH/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
@@ -37,33 +32,19 @@ make_image() { # IMAGE SIZE, from $work/files
 }
 in_guest() { # MEMORY IMAGE SCRIPT [OPTION OF tests/vm/run]...
     "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" \
-        BENCH="$BENCH" MODULES="$root/build/kernel" LOAD_AIM="${LOAD_AIM-1.0}" "$3"
+        BENCH="$BENCH" MODULES="$root/build/kernel" "$3"
 }
 printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
     "$(findmnt -no FSTYPE -T "$work")" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(uname -r)" \
     "$(cut -d' ' -f1 /proc/loadavg)"
 for part; do
     case $part in
-    guest)
-        mkdir "$work/files"
-        head -c 256M /dev/urandom >"$work/files/x"
-        head -c 4K /dev/urandom >"$work/files/tiny"
-        make_image "$work/disk" 600M
-        in_guest 4096 "$work/disk" "$here/load_guest.sh" ;;
     many)
         mkdir "$work/files"
         head -c 1G /dev/urandom >"$work/files/one"
         for i in {1..32}; do head -c 32M /dev/urandom >"$work/files/f$i"; done
         make_image "$work/many" 2400M
         in_guest 8192 "$work/many" "$here/load_many.sh" ;;
-    module)
-        mkdir "$work/files"
-        head -c 256M /dev/urandom >"$work/files/x"
-        head -c 4K /dev/urandom >"$work/files/tiny"
-        make_image "$work/disk" 900M
-        in_guest 3072 "$work/disk" "$here/load_module.sh"
-        # shellcheck disable=SC2030,SC2031 # for these runs alone
-        (export LOAD_AIM=0.15 && in_guest 3072 "$work/disk" "$here/load_module.sh" --append init_on_alloc=0) ;;
     opened)
         truncate -s 1M "$work/none"
         (export DMABUFFS=$root/build/debian13/dmabuffs &&
@@ -74,5 +55,5 @@ for part; do
             OUTSIDE_AIM=1.15 CAT_AIM=1.15 "$here/load_host.sh" ;;
     *) echo "no part $part" >&2; exit 2 ;;
     esac
-    rm -f "$work/disk" "$work/many"
+    rm -f "$work/many" "$work/none"
 done

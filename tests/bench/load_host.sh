@@ -12,13 +12,6 @@ mount_it "$WORK/mnt" --files d="$WORK" -o recycle=0
 sed -n 's/.*nice //p' /proc/self/autogroup >"/proc/$(jq .pid "$mnt/status")/autogroup" || true
 trap '"$DMABUFFS" umount "$WORK/mnt"; rm -rf "$memory"' EXIT
 
-for ((run = 0; run < RUNS; run++)); do
-    forget "$file"
-    add 'memfd by hand' "$("$BENCH/byhand" memfd "$file")"
-    forget "$file"
-    timed 'memfd cp' cp "$mnt/files/d/x" "$mnt/heaps/memfd/y"
-    rm "$mnt/heaps/memfd/y"
-done
 mkdir "$WORK/many"
 split -b 32M "$file" "$WORK/many/f"
 sync "$WORK"/many/*
@@ -42,8 +35,6 @@ for ((run = 0; run < RUNS; run++)); do
     done
 done 2>/dev/null
 heading '1 GiB from disk into the memfd heap, not in the page cache'
-row 'memfd by hand'
-row 'memfd cp' 'memfd by hand' 1.1
 row 'one file of 1 GiB'
 row '32 files of 32 MiB' 'one file of 1 GiB' 1.0
 echo "$way"

@@ -13,6 +13,7 @@
 
 #include "dmabuffs/base/kernel_module.h"
 #include "dmabuffs/base/range.h"
+#include "dmabuffs/cli/doctor/disk.h"
 #include "dmabuffs/cli/mount/mountpoint.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/heap/drm_node.h"
@@ -61,6 +62,16 @@ Check io_uring(const Machine& machine) {
   return {"io_uring", CheckState::Warn, why + ": transfers have fewer requests in flight", ""};
 }
 
+/// What direct I/O meets below the file system. No fix: how the IOMMU works is said at boot, and it protects.
+void disk_checks(const Machine& machine, std::vector<Check>& checks) {
+  for (const Disk& disk : disks(machine)) {
+    const std::string remedy =
+        disk.is_cut() ? "; larger ones need iommu=pt, or iommu.passthrough=1, at boot" : "";
+    checks.push_back(
+        {"disk", disk.is_cut() ? CheckState::Warn : CheckState::Ok, disk_text(disk) + remedy, ""});
+  }
+}
+
 Check descriptors(const Machine& machine) {
   const std::string limit = "at most " + std::to_string(machine.descriptor_limit) + " open files";
   if (machine.descriptor_limit >= kEnoughDescriptors) return {"descriptors", CheckState::Ok, limit, ""};
@@ -97,6 +108,7 @@ void check_memory(const Machine& machine, std::vector<Check>& checks) {
   checks.push_back(memory(machine));
   checks.push_back(descriptors(machine));
   checks.push_back(io_uring(machine));
+  disk_checks(machine, checks);
 }
 
 Diagnosis diagnose(const Machine& machine) {

@@ -10,9 +10,9 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr std::array<std::string_view, 17> kCommands = {
-    "mount", "umount", "unmount", "cp",     "exec",   "import", "info",   "ps",  "view",
-    "diff",  "hex",    "create",  "format", "status", "socket", "doctor", "help"};
+constexpr std::array<std::string_view, 18> kCommands = {
+    "mount", "umount", "unmount", "cp",     "exec",   "import", "info",  "ps",     "view",
+    "diff",  "hex",    "create",  "format", "status", "socket", "bench", "doctor", "help"};
 
 /// For mount(8), systemd or fstab's readers; a file system has no use for them.
 bool is_for_others(std::string_view option) {
