@@ -31,7 +31,7 @@ check 'huge pages that are off are a warning' [ "$(state huge-pages)" == warn ]
 
 check '--fix succeeds' fix
 check 'the limit is raised' [ "$(<$parameters/size_limit_mb)" -gt 64 ]
-check 'huge pages are allowed' [ "$(</proc/sys/vm/nr_overcommit_hugepages)" -gt 0 ]
+check 'huge pages are allowed' grep -qF '[advise]' /sys/kernel/mm/transparent_hugepage/shmem_enabled
 check 'the limit is ok now' [ "$(state udmabuf-size)" == ok ]
 check 'huge pages are ok now' [ "$(state huge-pages)" == ok ]
 check 'a second --fix has nothing to run' [ -z "$("$DMABUFFS" doctor --fix 2>&1 >/dev/null)" ]
