@@ -31,16 +31,23 @@ equals 'is the same each time' "$(frame capture 1920 1080 "$webcam" | sum)" "$ca
 # More than is shown: huge pages are taken where they fit.
 head -c $((4 << 20)) /dev/urandom >"$T/picture"
 
-for pages in 0 8; do
-    huge_pages $pages
+memory_files=/sys/kernel/mm/transparent_hugepage/shmem_enabled
+for pages in 0 8 'memory files have'; do # the last: none is set aside, but memfds get them
+    if [[ $pages == memory* ]]; then
+        huge_pages 0
+        echo advise >$memory_files
+    else
+        huge_pages "$pages"
+    fi
     for heap in udmabuf system direct; do
         name="$heap, $pages huge pages in the machine"
-        moved=''
-        if [[ $heap$pages == udmabuf8 && $fault ]]; then moved='moved to 4 KiB pages'; fi
+        huge='' moved=''
+        if [[ $heap == udmabuf && $pages != 0 ]]; then huge=1; fi
+        if [[ $huge && $fault ]]; then moved='moved to 4 KiB pages'; fi
 
         buffer=$mnt/heaps/$heap/frame
         truncate -s $length "$buffer"
-        if [[ $heap$pages == udmabuf8 ]]; then check 'the buffer has huge pages' test "$(about "$buffer" huge_bytes)" -ge $length; fi
+        if [[ $huge ]]; then check "$name: the buffer has them" test "$(about "$buffer" huge_bytes)" -ge $((2 << 20)); fi
         run capture "$buffer"
         says "$name: a frame is captured into the buffer" 0 "$moved"
         equals "$name: the file is the frame" "$(sum <"$buffer")" "$captured"
@@ -55,6 +62,9 @@ for pages in 0 8; do
         rm "$buffer"
     done
 done
+
+echo never >$memory_files
+huge_pages 8
 
 # As they are: right on kernels without the fault.
 buffer=$mnt/heaps/udmabuf/huge

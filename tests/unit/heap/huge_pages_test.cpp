@@ -40,3 +40,19 @@ TEST_CASE("a cgroup's hugetlb limit bounds the huge pages that can be had") {
   root.write("sys/fs/cgroup/pod/hugetlb.2MB.current", std::to_string(3 * kHugePage) + "\n");
   CHECK(pages.available() == 7 * kHugePage);
 }
+
+TEST_CASE("memory files have huge pages where the kernel says so, of whatever size") {
+  const TemporaryDirectory sys;
+  const HugePages pages(sys.path());
+  CHECK_FALSE(pages.in_memory_files());
+  const std::string directory = "kernel/mm/transparent_hugepage/";
+  sys.write(directory + "shmem_enabled", "always within_size advise [never] deny force\n");
+  CHECK_FALSE(pages.in_memory_files());
+  sys.write(directory + "shmem_enabled", "always within_size [advise] never deny force\n");
+  CHECK(pages.in_memory_files());
+  sys.write(directory + "shmem_enabled", "always within_size advise never [deny] force\n");
+  sys.write(directory + "hugepages-64kB/shmem_enabled", "always [inherit] within_size advise never\n");
+  CHECK_FALSE(pages.in_memory_files());
+  sys.write(directory + "hugepages-64kB/shmem_enabled", "[always] inherit within_size advise never\n");
+  CHECK(pages.in_memory_files());
+}
