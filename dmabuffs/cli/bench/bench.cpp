@@ -65,9 +65,9 @@ Result<std::vector<std::shared_ptr<Heap>>> choose_heaps(HeapRegistry& registry,
   for (const std::string& name : names) {
     heaps.push_back(registry.find(name));
     if (heaps.back()) continue;
-    std::string there;
-    for (const auto& heap : registry.scan()) there += (there.empty() ? "" : ", ") + heap->name();
-    return fail(EINVAL, "--heap " + name + ": there is no such heap here; there are " + there);
+    std::string message = "--heap " + name + ": there is no such heap here; there are";
+    for (const auto& heap : registry.scan()) message.append(" ").append(heap->name());
+    return fail(EINVAL, message);
   }
   return heaps;
 }

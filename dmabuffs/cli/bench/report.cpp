@@ -161,7 +161,7 @@ std::string report_text(const Report& report, bool markdown) {
     names += (names.empty() ? "" : ", ") + row->name;
   }
   for (const auto& [why, names] : reasons)
-    text += item + "not here: " + names + ": " + escape_controls(why) + "\n";
+    text.append(item).append("not here: ").append(names).append(": ").append(escape_controls(why) + "\n");
   return text;
 }
 
