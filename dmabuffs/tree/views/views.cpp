@@ -68,7 +68,7 @@ class ViewDirectory final : public Node {
 
   Result<NodePtr> lookup(const Caller& caller, const std::string& name) override {
     const NodePtr viewed = TRY(alive());
-    if (const auto found = viewed->lookup(caller, name)) {
+    if (auto found = viewed->lookup(caller, name)) {
       const auto st = TRY((*found)->getattr(caller, nullptr));
       if (S_ISDIR(st.st_mode)) return directory(*found);
       if (S_ISLNK(st.st_mode) && is_heaps(*viewed)) return found;  // heaps/cma leads to the same name here
