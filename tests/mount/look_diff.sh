@@ -138,7 +138,7 @@ cp "$heap/pitched" dump
 told 'a copy of the buffer has its rows' 0 'dump: taken for NV12:200x100:stride=256,256:offset=0,28672, as the other file is' "$heap/pitched" dump
 told 'what the buffer knows goes before the options' 1 'pitched: compared as NV12:200x100:stride=256,256:offset=0,28672, as its mount was told, not as the options say' \
     --format NV12 --size 200x100 --stride 256 "$heap/pitched" dump
-is 'where they say the same nothing is said' "$(differ --format NV12 --size 200x100 "$heap/pitched" frame 2>&1)" 'the same: 20000 pixels, NV12 200x100'
+is 'where they say the same nothing is said' "$(differ --format NV12 --size 200x100 "$heap/pitched" frame 2>&1 >/dev/null)" ''
 
 # Other pictures are different ones.
 head -c 24 /dev/zero >one_4x6_r8.raw
