@@ -95,7 +95,7 @@ Result<WholeFile> WholeFile::create(const std::string& path) {
     if (code == EACCES || code == EROFS)
       return fail(code,
                   path + ": no file can be made beside it, where it is written before it takes that name: " +
-                      std::strerror(code) + "; or write to standard output: - >" + path);
+                      std::strerror(code) + "; make its directory writable or name another");
     return fail_errno(code, path);
   }
   guard(file.unfinished_);
