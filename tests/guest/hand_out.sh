@@ -87,9 +87,15 @@ done
 # ps against the kernel's own list.
 for name in system udmabuf direct; do cp "$T/first" "$mnt/heaps/$name/buffer"; done
 start "$mnt/heaps/udmabuf/buffer"
-"$DMABUFFS" ps --json >"$T/ps"
 kernel() { awk 'NF >= 6 && $1 ~ /^[0-9]+$/ && $6 ~ /^[0-9]+$/ { printf "%d %d\n", $6, $1 }' /sys/kernel/debug/dma_buf/bufinfo | sort; }
-equals 'ps shows the inodes and sizes that the kernel does' "$(jq -r '.[] | "\(.inode) \(.size)"' "$T/ps" | sort)" "$(kernel)"
+# What was removed goes a moment later.
+for _ in {1..30}; do
+    "$DMABUFFS" ps --json >"$T/ps"
+    shown=$(jq -r '.[] | "\(.inode) \(.size)"' "$T/ps" | sort)
+    [[ $shown == "$(kernel)" ]] && break
+    sleep 0.2
+done
+equals 'ps shows the inodes and sizes that the kernel does' "$shown" "$(kernel)"
 equals 'ps names who holds one' "$(jq -r --argjson pid "$pid" '.[] | select(.path | tostring | endswith("udmabuf/buffer")) | .holders[] | select(.pid == $pid) | "\(.command) \(.descriptors[0]) \(.mappings)"' "$T/ps")" 'python3 3 1'
 run "$DMABUFFS" ps --pid "$pid"
 says 'ps --pid shows it to people' 0 "$mnt/heaps/udmabuf/buffer"
