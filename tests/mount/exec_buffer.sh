@@ -130,7 +130,10 @@ chmod 0600 "$heap/other"
 
 # The library and its examples, as they stand.
 sanitizer=()
-if [[ ${DMABUFFS_SANITIZER-} == asan ]]; then sanitizer=(-fsanitize=address); fi # its library has to be the program's first
+case ${DMABUFFS_SANITIZER-} in # whose library has to be the program's first
+asan) sanitizer=(-fsanitize=address) ;;
+tsan) sanitizer=(-fsanitize=thread) ;;
+esac
 check 'hold.c compiles' cc -Wall -Wextra -Werror "${sanitizer[@]}" -I "$here/dmabuffs/control" -o hold "$here/docs/examples/hold.c" \
     -L "$DMABUFFS_BUILD" -ldmabuffs -Wl,-rpath,"$DMABUFFS_BUILD"
 run ./hold "$heap/other" </dev/null
