@@ -20,6 +20,11 @@ void append(std::vector<std::byte>& to, std::span<const uint8_t> bytes) {
   to.insert(to.end(), some.begin(), some.end());
 }
 
+/// With the byte before it that says how it is filtered.
+uint64_t row_bytes(uint32_t width, bool alpha) {
+  return 1 + uint64_t{width} * (alpha ? 4 : 3);
+}
+
 std::array<uint8_t, 4> big_endian(uint32_t value) {
   return {static_cast<uint8_t>(value >> 24), static_cast<uint8_t>(value >> 16),
           static_cast<uint8_t>(value >> 8), static_cast<uint8_t>(value)};
@@ -51,13 +56,13 @@ StoredPng::StoredPng(uint32_t width, uint32_t height, bool alpha)
     : width_(width),
       height_(height),
       channels_(alpha ? 4 : 3),
-      left_(row_bytes() * height),
-      row_(row_bytes()) {
+      left_(row_bytes(width, alpha) * height),
+      row_(row_bytes(width, alpha)) {
   block_.reserve(kBlock);
 }
 
-uint64_t StoredPng::size() const {
-  const uint64_t bytes = row_bytes() * height_, blocks = (bytes + kBlock - 1) / kBlock;
+uint64_t StoredPng::size(uint32_t width, uint32_t height, bool alpha) {
+  const uint64_t bytes = row_bytes(width, alpha) * height, blocks = (bytes + kBlock - 1) / kBlock;
   return kSignature.size() + (kFrame + kHeader) + blocks * (kFrame + kBlockHeader) + kZlib.size() + bytes +
          kChecksum + kFrame;
 }

@@ -15,7 +15,7 @@ class StoredPng {
  public:
   StoredPng(uint32_t width, uint32_t height, bool alpha);
   /// Bytes of all of it.
-  [[nodiscard]] uint64_t size() const;
+  static uint64_t size(uint32_t width, uint32_t height, bool alpha);
   /// Appends what comes before the pixels.
   void begin(std::vector<std::byte>& to) const;
   /// Whole rows of RGBA, 4 bytes a pixel; without `alpha` the fourth is left out. Appends what is complete by
@@ -24,7 +24,6 @@ class StoredPng {
 
  private:
   static constexpr size_t kBlock = 65535;  // the most there can be in one
-  [[nodiscard]] uint64_t row_bytes() const { return 1 + uint64_t{width_} * channels_; }
   void write_row(const uint8_t* rgba, std::vector<std::byte>& to);
   void put(std::span<const uint8_t> bytes, std::vector<std::byte>& to);
   void end_block(std::vector<std::byte>& to);

@@ -143,7 +143,7 @@ std::unique_ptr<Rendering> render_text(std::string text) {
 }
 
 uint64_t png_size(const image::Picture& picture) {
-  return image::StoredPng(picture.width, picture.height, picture.format->has_alpha()).size();
+  return image::StoredPng::size(picture.width, picture.height, picture.format->has_alpha());
 }
 
 uint64_t rendering_memory(const std::optional<image::Picture>& picture) {
