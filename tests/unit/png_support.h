@@ -32,4 +32,15 @@ inline std::vector<uint8_t> random_rgba(uint32_t width, uint32_t height) {
   return rgba;
 }
 
+/// That the file is a PNG of these pixels, of which the alpha counts only with `alpha`.
+inline void check_png(std::span<const std::byte> file, uint32_t width, uint32_t height, bool alpha,
+                      std::vector<uint8_t> rgba) {
+  const Decoded read = read_png(file);
+  CHECK(read.width == width);
+  CHECK(read.height == height);
+  CHECK(read.alpha == alpha);
+  for (size_t i = 3; !alpha && i < rgba.size(); i += 4) rgba[i] = 255;
+  CHECK(read.rgba == rgba);
+}
+
 }  // namespace image_test
