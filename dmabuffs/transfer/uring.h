@@ -43,4 +43,8 @@ class IoQueue {
   unsigned in_flight_ = 0;
 };
 
+/// Whether this kernel's io_uring takes dma-bufs as registered buffers, for direct I/O on raw block devices:
+/// not before Linux 7.4 (include/uapi/linux/io_uring.h, struct io_uring_regbuf_desc). Registers none.
+bool io_uring_takes_dmabufs();
+
 }  // namespace dmabuffs

@@ -51,10 +51,11 @@ else
     miss 'a read-only bind mount'
 fi
 
-if mount -i -o remount,ro "$mnt"; then
+# libmount of Debian 13 otherwise names the options of now, which FUSE takes for changes.
+if mount -i -o remount,ro --options-mode=ignore "$mnt"; then
     run "$DMABUFFS" exec "$heap/b" -- true
     says 'nor in a mount that is read-only' 1 'Read-only file system'
-    mount -i -o remount,rw "$mnt"
+    mount -i -o remount,rw --options-mode=ignore "$mnt"
 else
     miss 'a read-only mount'
 fi

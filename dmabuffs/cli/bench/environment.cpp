@@ -103,6 +103,7 @@ Environment environment(const Machine& machine, dev_t device, const Programs& pr
       {"huge_pages", huge_text(machine)},
       {"file_system", mount != nullptr ? mount->type + " (" + mount->options + ")" : "not known"},
       {"device", device_text(machine, device, mount)},
+      {"io_uring", io_uring_text(machine)},
       {"module", programs.module},
       {"versions", "dmabuffs " + programs.dmabuffs + ", libfuse " + programs.libfuse + ", " +
                        (programs.fio.empty() ? "no fio" : programs.fio)},

@@ -53,8 +53,9 @@ Check huge_pages(const Machine& machine) {
               : "sysctl -w vm.nr_overcommit_hugepages=" + std::to_string(pages.overcommit_needed(ram / 2))};
 }
 
+/// Transfers don't use registered dma-bufs: they move between files and buffers, not raw block devices.
 Check io_uring(const Machine& machine) {
-  if (machine.io_uring) return {"io_uring", CheckState::Ok, "allowed", ""};
+  if (machine.io_uring) return {"io_uring", CheckState::Ok, io_uring_text(machine), ""};
   const uint64_t off = machine.number("/proc/sys/kernel/io_uring_disabled").value_or(0);
   const std::string why = off != 0 ? "switched off (kernel.io_uring_disabled=" + std::to_string(off) + ")"
                                    : "not allowed here (seccomp, or a kernel without it)";

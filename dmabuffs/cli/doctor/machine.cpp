@@ -140,10 +140,17 @@ Machine this_machine(bool for_sudo_user) {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   machine.descriptor_limit = limit.rlim_max;
   machine.io_uring = IoQueue(1).asynchronous();
+  machine.io_uring_dmabufs = io_uring_takes_dmabufs();
   machine.can_open = [user, self](const std::string& path) {
     return self ? opens(path) : opens_as(user, path);
   };
   return machine;
+}
+
+std::string io_uring_text(const Machine& machine) {
+  if (!machine.io_uring) return "not allowed";
+  return machine.io_uring_dmabufs ? "allowed; raw block devices can do direct I/O into registered dma-bufs"
+                                  : "allowed; it does not register dma-bufs (Linux 7.4 may)";
 }
 
 }  // namespace dmabuffs::cli

@@ -23,6 +23,7 @@ struct Machine {
   bool may_mount = false;         ///< has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
   uint64_t descriptor_limit = 0;  ///< hard limit of open files
   bool io_uring = false;          ///< one can be made
+  bool io_uring_dmabufs = false;  ///< that takes dma-bufs as registered buffers
   std::string no_mount,
       no_exec;  ///< why there can be no mount, or no private one; empty: there can, as far as is known
   std::string container;  ///< "docker", "chroot"...; empty: none that is known
@@ -46,5 +47,8 @@ struct Machine {
 
 /// This one. `for_sudo_user`: run by sudo, the answers are for the user who called it instead of for root.
 Machine this_machine(bool for_sudo_user);
+
+/// What its io_uring can do, in words.
+std::string io_uring_text(const Machine& machine);
 
 }  // namespace dmabuffs::cli

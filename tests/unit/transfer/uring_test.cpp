@@ -7,6 +7,7 @@
 
 #include <cstddef>
 
+#include "dmabuffs/base/kernel_number.h"
 #include "dmabuffs/transfer/uring.h"
 #include "transfer_support.h"
 
@@ -96,4 +97,9 @@ TEST_CASE("I/O queue: what io_uring refused is done without it, and does not run
   CHECK(later == part_of(bytes, 0, kMiB));
   CHECK(queue.in_flight() == 0);
   CHECK(old == Bytes(kMiB));
+}
+
+TEST_CASE("I/O queue: registered dma-bufs are not believed to be there on kernels before 7.4") {
+  if (kernel_since(7, 4)) return;  // then the answer depends on how it was built
+  CHECK_FALSE(io_uring_takes_dmabufs());
 }

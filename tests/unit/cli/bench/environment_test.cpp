@@ -59,6 +59,7 @@ TEST_CASE("a machine is described by what its files say", "[bench]") {
   CHECK(fixture.fact("file_system", makedev(8, 1)) == "ext4 (rw,noatime)");
   CHECK(fixture.fact("file_system", makedev(9, 9)) == "not known");
   CHECK(fixture.fact("device", makedev(0, 40)) == "not known (/dev/sdb)");
+  CHECK(fixture.fact("io_uring", 0) == "not allowed");
   CHECK(fixture.fact("versions", 0) == "dmabuffs 0.1, libfuse 3.14, no fio");
 }
 

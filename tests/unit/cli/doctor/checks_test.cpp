@@ -283,6 +283,9 @@ TEST_CASE("doctor: passthrough names each thing it lacks") {
 
 TEST_CASE("doctor: what an administrator switched off for safety has no automatic fix") {
   MadeUp made;
+  CHECK(contains(made.check("io_uring").detail, "does not register dma-bufs"));
+  made.machine.io_uring_dmabufs = true;
+  CHECK(contains(made.check("io_uring").detail, "into registered dma-bufs"));
   made.machine.io_uring = false;
   made.put("/proc/sys/kernel/io_uring_disabled", "2\n");
   CHECK(made.check("io_uring").state == CheckState::Warn);
