@@ -57,7 +57,7 @@ void op_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t m
     auto created =
         node->create(caller, name, made_mode(*node, caller, mode), info->flags & ~(kDroppedFlags & ~O_EXCL));
     if (!created) return reply_error(request, created.error());
-    const auto entry = make_entry(request, created->node);
+    const auto entry = make_new_entry(request, created->node);
     if (!entry) return reply_error(request, entry.error());
     Session& session = session_of(request);
     const OpenReply reply = open_reply(session, created->node, std::move(created->open), info->flags);

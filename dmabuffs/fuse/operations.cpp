@@ -71,6 +71,12 @@ Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node) {
   return entry;
 }
 
+Result<fuse_entry_param> make_new_entry(fuse_req_t request, const NodePtr& node) {
+  auto entry = make_entry(request, node);
+  if (entry) entry->attr_timeout = node->new_timeout();
+  return entry;
+}
+
 void reply_entry(fuse_req_t request, const Result<NodePtr>& node) {
   if (!node) return reply_error(request, node.error());
   const auto entry = make_entry(request, *node);

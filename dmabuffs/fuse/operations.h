@@ -69,6 +69,8 @@ inline Handle& handle_of(const fuse_file_info* info) {
 
 /// Fills an entry from the node and counts the kernel's new reference to it.
 Result<fuse_entry_param> make_entry(fuse_req_t request, const NodePtr& node);
+/// The same for what the request has made.
+Result<fuse_entry_param> make_new_entry(fuse_req_t request, const NodePtr& node);
 /// Answers with the entry, taking the reference back if the kernel no longer wants it.
 void reply_entry(fuse_req_t request, const Result<NodePtr>& node);
 /// Drops references; freeing may take long, so it happens elsewhere.

@@ -116,6 +116,9 @@ Result<void> Session::create_fuse() {
   fuse_.reset(fuse_session_new(&arguments, &ops, sizeof ops, this));
   fuse_opt_free_args(&arguments);
   if (!fuse_) return fail(EINVAL, "libfuse refused the mount options: " + options);
+  context_.changed_unasked = [this](const Node& node) {
+    (void)::fuse_lowlevel_notify_inval_inode(fuse_.get(), node.ino(), -1, 0);  // its attributes alone
+  };
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -165,6 +166,9 @@ struct MountContext {
   std::atomic<uint64_t> passthrough_opens{0};
   Passthrough passthrough;
   std::string libfuse;  ///< its version
+  /// Has the kernel forget the attributes of a node that changed without a request of its own. Set by the
+  /// session, called while it lives.
+  std::function<void(const Node&)> changed_unasked = [](const Node&) {};
 };
 
 }  // namespace dmabuffs

@@ -118,6 +118,8 @@ class Node : public std::enable_shared_from_this<Node> {
   /// Seconds the kernel may keep the attributes / the name (as an entry of its directory).
   [[nodiscard]] virtual double timeout() const { return 0; }
   [[nodiscard]] virtual double name_timeout() const { return timeout(); }
+  /// Those of what has just been made: who makes a file looks at it next.
+  [[nodiscard]] virtual double new_timeout() const { return timeout(); }
 
   /// Requests to it and its open files are answered by others (the host's file systems), or take long: any
   /// may wait, and for as long as those like.

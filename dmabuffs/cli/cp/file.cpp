@@ -10,6 +10,7 @@
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/heap/message.h"
 #include "dmabuffs/tree/files/held.h"
+#include "dmabuffs/tree/known_picture.h"
 
 namespace dmabuffs::cli {
 
@@ -89,21 +90,24 @@ Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
 Result<FileCopier::Side> FileCopier::open_destination(const std::string& name, const Side& from) {
   Side side{name};
   const mode_t mode = S_ISREG(from.st.st_mode) ? (from.st.st_mode & kPermissions) | kWhileCopying : 0666;
+  const auto create = [&] {
+    side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    side.created = static_cast<bool>(side.fd);
+  };
+  if (!name.ends_with('/')) create();  // most are new: no question before that
   struct stat there {};
-  bool exists = ::stat(name.c_str(), &there) == 0;
-  if (exists) {
+  if (!side.fd && ::stat(name.c_str(), &there) == 0) {
     TRY(check_overwrite(there, name, from));
     side.fd.reset(::open(name.c_str(), O_WRONLY | O_CLOEXEC));
     const int code = errno;
     if (!side.fd && options_.force && ::unlink(name.c_str()) == 0)
-      exists = false;
+      create();
     else if (!side.fd)
       return path_error(code, name);
-  }
-  if (!exists && name.ends_with('/')) return no_directory(name);
-  if (!exists) {
-    side.fd.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-    side.created = true;
+  } else if (!side.fd && name.ends_with('/')) {
+    return no_directory(name);
+  } else if (!side.fd) {
+    create();  // for its reason
   }
   // As cp(1): where that file would come to lie is seldom what was meant.
   if (std::error_code failed; !side.fd && errno == EEXIST && std::filesystem::is_symlink(name, failed))
@@ -200,9 +204,21 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   TRY(check_room(from, to));
   TRY(empty(to, from));
   if (!for_daemon) return by_itself(from, to, tally);
+  if (!worth_asking(from)) {
+    tally.add_reason({"buffered", "a small file", static_cast<uint64_t>(from.st.st_size)});
+    return by_itself(from, to, tally);
+  }
   auto done = TRY(through_daemon(*mount, from, to, tally));
   if (done) return {};
   return by_itself(from, to, tally);
+}
+
+/// Of a small file the bytes are written before the daemon has been asked to fetch them. What tells of a
+/// picture goes by the daemon, which remembers.
+bool FileCopier::worth_asking(const Side& from) const {
+  constexpr uint64_t kSmall = 64 * kKiB;
+  const auto size = static_cast<uint64_t>(from.st.st_size);
+  return options_.require_direct || !S_ISREG(from.st.st_mode) || size > kSmall || guess_from(from.name, size);
 }
 
 Result<Json> FileCopier::end_for(const MountEntry& mount, const Side& side, Passed& passed) {

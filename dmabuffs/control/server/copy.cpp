@@ -27,6 +27,7 @@ Result<std::unique_ptr<ControlCopy>> ControlCopy::make(const ControlScope& scope
 }
 
 Result<void> ControlCopy::prepare(MountContext& context, const Json& request) {
+  context_ = &context;
   if (request.contains("length") && !number_of(request, "length"))
     return fail(EINVAL, "copy: \"length\": must be a number of bytes");
   if (from_.end.same_object(to_.end)) return fail(EINVAL, "copy: both ends are the same file");
@@ -83,6 +84,7 @@ void ControlCopy::run() {
 
 void ControlCopy::add(const Outcome& piece) {
   sum_.add(piece);
+  tell_kernel();
   done_.store(sum_.bytes);
   (void)::eventfd_write(event_.get(), 1);
 }
@@ -91,6 +93,11 @@ void ControlCopy::finish_destination() {
   if (!to_.open || sum_.error || total_ == 0) return;
   // Making the dma-buf may fail, and the client must hear of it.
   if (auto flushed = to_.open->flush(); !flushed) sum_.error = flushed.error();
+  tell_kernel();
+}
+
+void ControlCopy::tell_kernel() {
+  if (to_.node) context_->changed_unasked(*to_.node);
 }
 
 Json ControlCopy::reply() const {

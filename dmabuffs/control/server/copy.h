@@ -37,7 +37,10 @@ class ControlCopy {
   void run();
   void add(const Outcome& piece);
   void finish_destination();
+  /// The kernel has not seen what became of the destination.
+  void tell_kernel();
 
+  MountContext* context_ = nullptr;
   OpenEnd from_, to_;
   CancelToken cancel_;
   std::optional<Transfer> transfer_;

@@ -54,6 +54,7 @@ Result<OpenEnd> open_ticket_end(const ControlScope& scope, const Json& end, Acce
   auto transfer = TRY(file.open->transfer_end(access));
   OpenEnd made;
   made.open = std::move(file.open);
+  made.node = std::move(file.node);
   made.end = std::move(transfer);
   made.size = static_cast<uint64_t>(st.st_size);
   if (made.end.buffer() != nullptr) made.size = made.end.buffer()->size();

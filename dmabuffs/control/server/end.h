@@ -27,6 +27,7 @@ Result<Tickets::OpenedFile> named_file(const ControlScope& scope, const Json& fi
 struct OpenEnd {
   UniqueFd descriptor;  ///< of a passed file
   OpenPtr open;         ///< of a file of the mount: the client's own open
+  NodePtr node;         ///< that file
   End end;
   uint64_t offset = 0;
   uint64_t size = 0;  ///< bytes there are now

@@ -22,8 +22,9 @@ class BufferFile : public HeapEntry {
   [[nodiscard]] const Heap& heap() const { return *heap_; }
   [[nodiscard]] BufferInfo info() const;
   /// Names change through the mount only; sizes also by the control socket, so attributes are asked for each
-  /// time.
+  /// time. A new file's the kernel keeps until it writes, or is told to forget them (see MountContext).
   [[nodiscard]] double name_timeout() const override { return 1; }
+  [[nodiscard]] double new_timeout() const override { return 1; }
 
   Result<struct stat> getattr(const Caller&, OpenFile*) override;
   Result<void> setattr(const Caller&, const AttributeChange&, OpenFile*) override;
