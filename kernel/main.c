@@ -171,6 +171,6 @@ module_init(df_init);
 module_exit(df_exit);
 
 MODULE_DESCRIPTION("Direct I/O between regular files and dma-bufs, and dma-bufs as regular files");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION("0.2.0");
 MODULE_LICENSE("Dual MIT/GPL");
 DF_IMPORT_DMA_BUF;

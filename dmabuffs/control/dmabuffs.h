@@ -101,7 +101,7 @@ int dmabuffs_end_access(int fd, unsigned int flags);
 /* The sentence for the last error of this thread: object, reason and, where there is one, the remedy. */
 const char* dmabuffs_error(void);
 
-/* The version of the library, "0.1.0". */
+/* The version of the library, as "1.2.3". */
 const char* dmabuffs_version(void);
 
 #ifdef __cplusplus

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What cmake --install puts down it also lists, so that the target uninstall leaves nothing, no link either.
 source "$(dirname "$0")/lib.sh"
-cp -r "$(dirname "$0")/../../"{CMakeLists.txt,LICENSE,README.md,docs,kernel,dmabuffs} "$T"
+cp -r "$(dirname "$0")/../../"{CMakeLists.txt,LICENSE,README.md,CHANGELOG.md,SECURITY.md,docs,kernel,dmabuffs} "$T"
 run cmake -S "$T" -B "$T/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$T/usr" -DDMABUFFS_TESTS=OFF
 says 'it is configured' 0 ''
 cp "$DMABUFFS" "$T/build/dmabuffs" # what would be built is there
