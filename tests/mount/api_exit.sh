@@ -3,6 +3,7 @@
 # The exit statuses of dmabuffs(1) and mount.dmabuffs(8), of every command: 0 done, 1 failed, 2 wrong usage, and those of
 # diff, exec and doctor. What is said beside them other tests look at.
 source "$(dirname "$0")/lib.sh"
+manual=$(realpath "$(dirname "$0")/../../docs/man")
 mount_it
 cd "$T" || exit
 random 5000 >"$outside/a"
@@ -13,7 +14,9 @@ declare -A seen
 exits() { # STATUS COMMAND ARGUMENT...
     run within 60 "$DMABUFFS" "${@:2}" </dev/null
     seen[$2]+=" $1"
-    says "$1: ${*:2}" "$1" ''
+    local words="${*:2}"
+    words=${words//"$mnt"/MOUNT}
+    says "$1: ${words//"$T/"/}" "$1" ''
 }
 exits 0 mount other
 exits 1 mount other
@@ -77,10 +80,10 @@ run "$DMABUFFS"
 says '2: no command' 2 ''
 ln -s "$DMABUFFS" mount.dmabuffs
 helper() { run within 60 ./mount.dmabuffs "${@:2}"; says "$1: mount.dmabuffs ${*:2}" "$1" ''; } # STATUS ARGUMENT...
-helper 0 none "$T/other" -o ro
-helper 1 none "$T/other" -o ro
+helper 0 none other -o ro
+helper 1 none other -o ro
 "$DMABUFFS" umount other
-helper 2 none "$T/other" -o wrong=1
+helper 2 none other -o wrong=1
 helper 0 --help
 
 # Each command was asked for all three. (A dma-buf to import, and one for a direct path, are not everywhere: tests/guest.)
@@ -91,7 +94,8 @@ for command in $("$DMABUFFS" --help | sed -n '/ommands:$/,$s/^  \([a-z]\+\).*/\1
     is "$command: $wanted" "$(tr ' ' '\n' <<<"${seen[$command]-}" | grep -x '[012]' | sort -u | xargs)" "$wanted"
 done
 # The pages name these and no others.
-section() { sed -n '/^\.SH EXIT STATUS/,/^\.SH [^E]/p' "$(dirname "$0")/../../docs/man/$1"; }
-cd "$OLDPWD" || exit
-is 'dmabuffs(1) says which' "$(section dmabuffs.1 | sed '$d' | grep -oE '\b[0-9]+\b' | sort -nu | xargs)" '0 1 2 126 127 128'
-is 'and mount.dmabuffs(8)' "$(section mount.dmabuffs.8 | sed '$d; s/ (1)//' | grep -oE '\b[0-9]+\b' | sort -nu | xargs)" '0 1 2'
+statuses() { # PAGE; a number in () is a section of the manual
+    awk '/^\.SH/ { here = /EXIT STATUS/ } here' "$manual/$1" | sed 's/([0-9])//g' | grep -oE '\b[0-9]+\b' | sort -nu | xargs
+}
+is 'dmabuffs(1) says which' "$(statuses dmabuffs.1)" '0 1 2 126 127 128'
+is 'and mount.dmabuffs(8)' "$(statuses mount.dmabuffs.8)" '0 1 2'
