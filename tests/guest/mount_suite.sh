@@ -10,7 +10,7 @@ make_disk # their work directories, so that there is direct I/O
 echo 2048 >$size_limit
 suite=$(realpath "$(dirname "$0")/../mount")
 for heap in udmabuf system; do
-    for test in "$suite"/{semantics_{sizes,truncate,write,names},tools_{text,archive,fio},faults_{disk,busy,signals}}.sh; do
+    for test in "$suite"/{semantics_{sizes,truncate,write,names},tools_{text,archive,fio},faults_{disk,busy,signals},api_{json,control}}.sh; do
         name="$heap: $(basename "$test" .sh)"
         work=$disk/$heap-$(basename "$test" .sh)
         mkdir -m 700 "$work"

@@ -53,6 +53,12 @@ if ((EUID == 0)); then
         setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs
     no_mount 'a container without /dev/fuse' '/dev/fuse' "$DMABUFFS" exec -- sh -c 'mount -t tmpfs none /dev && exec "$@"' -
     check 'where exec can not be used either' grep -qE "^warn +exec +.*can't be used: /dev/fuse" "$T/out"
+    if ! json_has 'any(.checks[]; .name == "container" and (.detail | contains("chroot")))'; then
+        "$DMABUFFS" exec -- sh -c 'mount -t tmpfs none /run && : >/run/.containerenv && mount -t tmpfs none /dev && exec "$@"' - \
+            "$DMABUFFS" doctor --json >"$T/json.container"
+        check 'a container without /dev/udmabuf: how it is given one, and no mknod' jq -e 'any(.checks[]; .name == "udmabuf" and
+            .fix == null and (.detail | contains("--device /dev/udmabuf")))' "$T/json.container"
+    fi
     closed=(unshare -m sh -c 'rm -f "$1" && mknod -m 600 "$1" c 10 229 && mount --bind "$1" /dev/fuse && shift &&
         exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' - "$T/fuse")
     no_mount 'a user where /dev/fuse is closed' '/dev/fuse: permission denied' "${closed[@]}"

@@ -5,6 +5,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -80,6 +81,17 @@ Check descriptors(const Machine& machine) {
           "echo '" + machine.user + " hard nofile 65536' >/etc/security/limits.d/dmabuffs.conf"};
 }
 
+/// No fix: no mount needs more, and who sets it takes memory from all.
+Check locked_memory(const Machine& machine) {
+  if (machine.memlock_limit == RLIM_INFINITY) return {"memlock", CheckState::Ok, "no limit", ""};
+  return {"memlock", CheckState::Ok,
+          size_text(machine.memlock_limit) +
+              " (ulimit -l): enough for a mount; a program that registers buffers with io_uring or RDMA may "
+              "need more: echo '" +
+              machine.user + " - memlock unlimited' >/etc/security/limits.d/memlock.conf",
+          ""};
+}
+
 Check memory(const Machine& machine) {
   const MemoryGauge gauge(machine.root);
   MemoryRoom room = gauge.room();
@@ -108,6 +120,7 @@ void check_memory(const Machine& machine, std::vector<Check>& checks) {
   checks.push_back(huge_pages(machine));
   checks.push_back(memory(machine));
   checks.push_back(descriptors(machine));
+  checks.push_back(locked_memory(machine));
   checks.push_back(io_uring(machine));
   disk_checks(machine, checks);
 }
@@ -192,7 +205,17 @@ Check mount(const Machine& machine, const std::vector<Check>& earlier) {
 
 Check private_mount(const Machine& machine) {
   const std::string use = "`dmabuffs exec` can't be used: ";
-  if (!machine.no_exec.empty()) return {"exec", CheckState::Warn, use + machine.no_exec, ""};
+  const bool confined =
+      !machine.may_mount &&
+      machine.number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").value_or(0) != 0;
+  // No fix: who restricts them does so for safety.
+  if (!machine.no_exec.empty())
+    return {"exec", CheckState::Warn,
+            use + machine.no_exec +
+                (confined ? "; AppArmor restricts user namespaces "
+                            "(kernel.apparmor_restrict_unprivileged_userns=1): use `dmabuffs mount`"
+                          : ""),
+            ""};
   return {"exec", CheckState::Ok, "private mounts can be made", ""};
 }
 
@@ -226,9 +249,29 @@ void check_fuse(const Machine& machine, std::vector<Check>& checks) {
 
 namespace {
 
+constexpr const char* kRules = "/lib/udev/rules.d/60-dmabuffs.rules";
+
 std::string group_name(gid_t gid) {
   const group* entry = ::getgrgid(gid);
   return entry != nullptr ? entry->gr_name : std::to_string(gid);
+}
+
+/// One whose devices are chosen from outside of it.
+bool is_container(const Machine& machine) {
+  return !machine.container.empty() && machine.container != "chroot";
+}
+
+/// Its owner and group have no number in this user namespace.
+bool is_of_nobody(const Machine& machine, const struct stat& node) {
+  return node.st_uid == machine.number("/proc/sys/kernel/overflowuid") &&
+         node.st_gid == machine.number("/proc/sys/kernel/overflowgid");
+}
+
+/// A line that calls `program`, after one that installs its Debian package where it lacks.
+std::string with_program(const Machine& machine, const std::string& program, const std::string& package,
+                         const std::string& line) {
+  const bool lacks = !machine.exists("/usr/bin/" + program) && !machine.exists("/bin/" + program);
+  return (lacks && machine.exists("/usr/bin/apt-get") ? "apt-get install -y " + package + " && " : "") + line;
 }
 
 }  // namespace
@@ -243,7 +286,14 @@ std::string ownership(const Machine& machine, const std::string& node) {
 
 Check absent_node(const Machine& machine, const std::string& name, const std::string& node,
                   const std::string& sysfs, const std::string& module, const std::string& option) {
-  // The kernel has the device, but this /dev (of a container) was made without it.
+  // A node that is made within a container can't be opened: the container's rules for devices are set
+  // outside.
+  if (is_container(machine) && node != "/dev/fuse")
+    return {name, CheckState::Missing,
+            node + " is not in this container: start it with the device (docker, podman: --device " + node +
+                "), which the host has after `modprobe " + module + "`, if it is a module there",
+            ""};
+  // The kernel has the device, but this /dev was made without it.
   if (auto number = machine.text("/sys/class/" + sysfs + "/dev")) {
     std::replace(number->begin(), number->end(), ':', ' ');
     const size_t slash = node.rfind('/');
@@ -264,8 +314,18 @@ Check denied_node(const Machine& machine, const std::string& name, const std::st
   Check check{name, CheckState::Missing, node + ": permission denied (" + ownership(machine, node) + ")", ""};
   const auto info = machine.attributes(node);
   if (!info) return check;
+  if (is_of_nobody(machine, *info)) {
+    check.detail +=
+        "; its group is none in this user namespace: keep the groups of who starts it (podman: --group-add "
+        "keep-groups)";
+    return check;
+  }
   if ((info->st_mode & 0060U) != 0060U || info->st_gid == 0) {
-    check.fix = "setfacl -m u:" + machine.user + ":rw " + node;
+    // udev gives it to the group that its rule names: made before the rule was there, it has none yet.
+    const bool ruled = machine.exists(kRules) && machine.exists("/run/udev/control");
+    check.fix = ruled
+                    ? "udevadm trigger --settle " + node
+                    : with_program(machine, "setfacl", "acl", "setfacl -m u:" + machine.user + ":rw " + node);
     return check;
   }
   if (std::find(machine.groups.begin(), machine.groups.end(), info->st_gid) != machine.groups.end())
@@ -337,6 +397,27 @@ void displays(const Machine& machine, const std::vector<HeapReport>& heaps, std:
   }
 }
 
+/// The heap of contiguous memory has another name on each board, and what a program opens is not always
+/// there.
+void contiguous(const Machine& machine, const std::string& cma, std::vector<Check>& checks) {
+  const std::vector<std::string> nodes = machine.names("/dev/dma_heap");
+  if (nodes.empty()) return;
+  const std::string kUsual = "linux,cma";
+  std::string detail;
+  if (!cma.empty())
+    detail = "heaps/cma is " + cma +
+             (cma == kUsual ? ""
+                            : "; a program that looks for the usual name needs a link: ln -s " + cma +
+                                  " /dev/dma_heap/" + kUsual);
+  else if (std::ranges::find(nodes, "cma") != nodes.end())
+    detail = "heaps/cma";
+  else
+    detail = std::string("no heap of contiguous memory, for devices that no IOMMU serves") +
+             (machine.names("/sys/class/iommu").empty() ? " (there is no IOMMU here)" : "") +
+             ": cma=256M at boot makes one, if the kernel has CONFIG_DMABUF_HEAPS_CMA";
+  checks.push_back({"contiguous", CheckState::Ok, detail, ""});
+}
+
 std::string node_of(const Heap& heap) {
   switch (heap.kind()) {
     case HeapKind::Udmabuf:
@@ -348,6 +429,69 @@ std::string node_of(const Heap& heap) {
     default:
       return "/dev/dma_heap/" + heap.name();
   }
+}
+
+/// Where DKMS keeps the key it signs modules with: Debian's, Ubuntu's.
+constexpr std::array kCertificates{"/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der"};
+const std::string kVariables = "/sys/firmware/efi/efivars/";
+
+/// Whether the kernel loads signed modules only.
+bool refuses_unsigned(const Machine& machine) {
+  const std::string lockdown = machine.text("/sys/kernel/security/lockdown").value_or("[none]");
+  if (lockdown.find("[none]") == std::string::npos) return true;
+  if (machine.text("/sys/module/module/parameters/sig_enforce") == "Y") return true;
+  // Four bytes of attributes, then the value.
+  const auto boot = machine.text(kVariables + "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+  return boot && boot->size() == 5 && boot->back() == 1;
+}
+
+/// Of shim's, which keeps the keys that the machine's owner trusts.
+bool has_key(const Machine& machine, const std::string& variable, const std::string& key) {
+  const auto in = [&](const std::string& path) {
+    const auto keys = machine.text(path);
+    return keys && !key.empty() && keys->find(key) != std::string::npos;
+  };
+  return in(kVariables + variable + "-605dab50-e046-4300-abb6-3dd810dd8b23") ||
+         in("/sys/firmware/efi/mok-variables/" + variable);
+}
+
+/// A module that is built for this kernel, and not loaded.
+Check unloaded(const Machine& machine, const std::string& name, const std::string& use) {
+  Check check{name, CheckState::Warn, "dmabuf_file is not loaded: " + use, "modprobe dmabuf_file"};
+  if (!refuses_unsigned(machine)) return check;
+  const auto* const certificate = std::ranges::find_if(
+      kCertificates, [&](const std::string& path) { return machine.text(path).has_value(); });
+  if (certificate == kCertificates.end()) {
+    check.detail += "; Secure Boot takes it only if it is signed (docs/kernel.md)";
+    return check;
+  }
+  const std::string key = *machine.text(*certificate);
+  if (has_key(machine, "MokListRT", key)) return check;
+  if (has_key(machine, "MokNew", key)) {
+    check.detail +=
+        "; Secure Boot refuses it until this machine is started again and its key enrolled (Enroll MOK)";
+    check.fix.clear();
+    return check;
+  }
+  check.detail +=
+      "; Secure Boot refuses it until the key that signed it is enrolled: the fix asks for a password, and "
+      "the next start for the same one (Enroll MOK)";
+  check.fix = with_program(machine, "mokutil", "mokutil", std::string("mokutil --import ") + *certificate);
+  return check;
+}
+
+/// A module that DKMS has the sources of, and that is not built for this kernel.
+Check unbuilt(const Machine& machine, const std::string& name, const std::string& use) {
+  const std::string why = "dmabuf_file is not built for kernel " + machine.kernel + ": " + use;
+  if (!machine.kernel_since(6, 12))
+    return {name, CheckState::Ok, why + " (it needs Linux 6.12 or later)", ""};
+  const std::string build = "dkms autoinstall -k " + machine.kernel;
+  if (machine.exists("/lib/modules/" + machine.kernel + "/build"))
+    return {name, CheckState::Warn, why, build};
+  const std::string headers = "linux-headers-" + machine.kernel;
+  if (!machine.exists("/usr/bin/apt-get"))
+    return {name, CheckState::Warn, why + "; install its headers, then: " + build, ""};
+  return {name, CheckState::Warn, why, "apt-get install -y " + headers + " && " + build};
 }
 
 /// Optional: what it makes better works without it.
@@ -362,13 +506,16 @@ void kernel_module(const Machine& machine, std::vector<Check>& checks) {
       check = {name, CheckState::Warn, module.why_not(), ""};
     checks.push_back(std::move(check));
   } else {
-    const bool built = machine.has_module("dmabuf_file");
-    checks.push_back({name, built ? CheckState::Warn : CheckState::Ok,
-                      built ? "dmabuf_file is not loaded: dma-heap buffers are copied by way of bounce memory"
-                            : "dmabuf_file is not installed, nor has it to be: dma-heap buffers are copied "
-                              "by way of bounce memory "
-                              "(docs/kernel.md tells how to build it)",
-                      built ? "modprobe dmabuf_file" : ""});
+    const std::string use = "dma-heap buffers are copied by way of bounce memory";
+    if (machine.has_module("dmabuf_file"))
+      checks.push_back(unloaded(machine, name, use));
+    else if (machine.exists("/var/lib/dkms/dmabuf_file"))
+      checks.push_back(unbuilt(machine, name, use));
+    else
+      checks.push_back({name, CheckState::Ok,
+                        "dmabuf_file is not installed, nor has it to be: " + use +
+                            " (docs/kernel.md tells how to build it)",
+                        ""});
   }
 }
 
@@ -388,13 +535,14 @@ bool module_knows(const Heap& heap, const Machine& machine) {
 }
 
 /// What the mount itself would find and say, so that the answers can't differ.
-std::vector<HeapReport> heaps(const Machine& machine) {
+std::vector<HeapReport> heaps(const Machine& machine, std::string& cma) {
   Budget budget({});
   auto registry = HeapRegistry::make(budget, {}, HeapPlaces{machine.root + "/dev", machine.root + "/sys"});
   std::vector<HeapReport> reports;
   const bool module = machine.exists(kModuleNode) && machine.can_open(machine.root + kModuleNode) &&
                       KernelModule(machine.root + kModuleNode).can_transfer();
   if (!registry) return reports;
+  cma = (*registry)->cma();
   for (const auto& heap : (*registry)->scan()) {
     HeapReport report{heap->name(), to_string(heap->kind()), heap->is_dmabuf(), true, "", ""};
     const std::string node = node_of(*heap);
@@ -422,7 +570,9 @@ std::vector<HeapReport> heaps(const Machine& machine) {
 void check_devices(const Machine& machine, Diagnosis& diagnosis) {
   udmabuf(machine, diagnosis.checks);
   dma_heaps(machine, diagnosis.checks);
-  diagnosis.heaps = heaps(machine);
+  std::string cma;
+  diagnosis.heaps = heaps(machine, cma);
+  contiguous(machine, cma, diagnosis.checks);
   displays(machine, diagnosis.heaps, diagnosis.checks);
   kernel_module(machine, diagnosis.checks);
 }

@@ -139,6 +139,7 @@ Machine this_machine(bool for_sudo_user) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   machine.descriptor_limit = limit.rlim_max;
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0) machine.memlock_limit = limit.rlim_cur;
   machine.io_uring = IoQueue(1).asynchronous();
   machine.io_uring_dmabufs = io_uring_takes_dmabufs();
   machine.can_open = [user, self](const std::string& path) {

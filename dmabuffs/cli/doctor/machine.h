@@ -22,8 +22,9 @@ struct Machine {
   int libfuse = 0;                ///< 317: version 3.17
   bool may_mount = false;         ///< has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
   uint64_t descriptor_limit = 0;  ///< hard limit of open files
-  bool io_uring = false;          ///< one can be made
-  bool io_uring_dmabufs = false;  ///< that takes dma-bufs as registered buffers
+  uint64_t memlock_limit = UINT64_MAX;  ///< bytes that a process may lock; RLIM_INFINITY: no limit
+  bool io_uring = false;                ///< one can be made
+  bool io_uring_dmabufs = false;        ///< that takes dma-bufs as registered buffers
   std::string no_mount,
       no_exec;  ///< why there can be no mount, or no private one; empty: there can, as far as is known
   std::string container;  ///< "docker", "chroot"...; empty: none that is known

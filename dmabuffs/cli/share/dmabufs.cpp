@@ -108,4 +108,19 @@ DmabufList find_dmabufs(std::optional<pid_t> only, const std::string& proc) {
   return list;
 }
 
+Json to_json(uint64_t inode, const Dmabuf& dmabuf) {
+  Json holders = Json::array();
+  for (const DmabufHolder& holder : dmabuf.holders)
+    holders.push_back({{"pid", holder.pid},
+                       {"command", holder.command},
+                       {"descriptors", holder.descriptors},
+                       {"mappings", holder.mappings}});
+  return {{"inode", inode},
+          {"size", dmabuf.size},
+          {"exporter", dmabuf.exporter},
+          {"name", dmabuf.name},
+          {"path", dmabuf.path.empty() ? Json() : Json(dmabuf.path)},
+          {"holders", std::move(holders)}};
+}
+
 }  // namespace dmabuffs::cli

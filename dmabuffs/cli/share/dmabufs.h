@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "dmabuffs/control/message.h"
+
 namespace dmabuffs::cli {
 
 struct DmabufHolder {
@@ -33,5 +35,8 @@ struct DmabufList {
 
 /// Of one process, or of all. `proc`: another directory only in tests.
 DmabufList find_dmabufs(std::optional<pid_t> only, const std::string& proc = "/proc");
+
+/// An element of `ps --json` (docs/json.md).
+Json to_json(uint64_t inode, const Dmabuf& dmabuf);
 
 }  // namespace dmabuffs::cli

@@ -85,21 +85,6 @@ void name_ours(DmabufList& list, bool also_unseen) {
   }
 }
 
-Json to_json(uint64_t inode, const Dmabuf& dmabuf) {
-  Json holders = Json::array();
-  for (const DmabufHolder& holder : dmabuf.holders)
-    holders.push_back({{"pid", holder.pid},
-                       {"command", holder.command},
-                       {"descriptors", holder.descriptors},
-                       {"mappings", holder.mappings}});
-  return {{"inode", inode},
-          {"size", dmabuf.size},
-          {"exporter", dmabuf.exporter},
-          {"name", dmabuf.name},
-          {"path", dmabuf.path.empty() ? Json() : Json(dmabuf.path)},
-          {"holders", std::move(holders)}};
-}
-
 /// "812 npu (fd 3, 2 mappings)".
 std::string description(const DmabufHolder& holder) {
   std::string text = std::to_string(holder.pid) + " " + escape_name(holder.command) + " (";

@@ -204,6 +204,105 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("doctor: what a container lacks it is given from outside, not by mknod") {
+  MadeUp made;
+  made.machine.container = "podman";
+  made.put("/sys/class/misc/udmabuf/dev", "10:125\n");
+  CHECK(made.check("udmabuf").fix.empty());
+  CHECK(contains(made.check("udmabuf").detail, "--device /dev/udmabuf"));
+  CHECK(contains(made.check("dma-heaps").detail, "--device /dev/dma_heap/system"));
+  made.machine.container = "chroot";
+  CHECK(made.check("udmabuf").fix == "mknod -m 0660 /dev/udmabuf c 10 125");
+}
+
+TEST_CASE("doctor: a module that Secure Boot refuses gets the line that enrolls its key") {
+  MadeUp made;
+  const std::string variables = "/sys/firmware/efi/efivars/";
+  const std::string secure_boot = variables + "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+  made.put("/lib/modules/6.12.1-amd64/modules.dep", "updates/dkms/dmabuf_file.ko.xz:\n");
+  made.put("/var/lib/dkms/mok.pub", "the key");
+  const auto check = [&] { return made.check("kernel-module"); };
+  made.put(secure_boot, std::string("\6\0\0\0\0", 5));
+  CHECK(check().fix == "modprobe dmabuf_file");
+  SECTION("locked down") {
+    made.put("/sys/kernel/security/lockdown", "none [integrity] confidentiality\n");
+  }
+  SECTION("told to take signed ones only") {
+    made.put("/sys/module/module/parameters/sig_enforce", "Y\n");
+  }
+  SECTION("Secure Boot") {
+    made.put(secure_boot, std::string("\6\0\0\0\1", 5));
+  }
+  SECTION("not installed: that first") {
+    made.put(secure_boot, std::string("\6\0\0\0\1", 5));
+    made.put("/usr/bin/apt-get");
+    CHECK(check().fix == "apt-get install -y mokutil && mokutil --import /var/lib/dkms/mok.pub");
+    made.put("/usr/bin/mokutil");
+  }
+  CHECK(check().state == CheckState::Warn);
+  CHECK(check().fix == "mokutil --import /var/lib/dkms/mok.pub");
+  CHECK(contains(check().detail, "Secure Boot refuses it"));
+  made.put(variables + "MokNew-605dab50-e046-4300-abb6-3dd810dd8b23", "....the key");
+  CHECK(check().fix.empty());
+  CHECK(contains(check().detail, "started again"));
+  made.put("/sys/firmware/efi/mok-variables/MokListRT", "other keys, the key, more");
+  CHECK(check().fix == "modprobe dmabuf_file");
+  made.remove("/sys/firmware/efi/mok-variables/MokListRT");
+  made.remove("/var/lib/dkms/mok.pub");
+  CHECK(contains(check().detail, "signed (docs/kernel.md)"));
+}
+
+TEST_CASE("doctor: a module whose sources are there, and which is not built for this kernel") {
+  MadeUp made;
+  made.put("/var/lib/dkms/dmabuf_file/0.1.0/source");
+  made.put("/usr/bin/apt-get");
+  const auto check = [&] { return made.check("kernel-module"); };
+  CHECK(check().state == CheckState::Warn);
+  CHECK(check().fix == "apt-get install -y linux-headers-6.12.1-amd64 && dkms autoinstall -k 6.12.1-amd64");
+  made.put("/lib/modules/6.12.1-amd64/build/Makefile");
+  CHECK(check().fix == "dkms autoinstall -k 6.12.1-amd64");
+  made.machine.kernel = "6.1.0-9-amd64";
+  CHECK(check().state == CheckState::Ok);
+  CHECK(check().fix.empty());
+  CHECK(contains(check().detail, "it needs Linux 6.12"));
+}
+
+TEST_CASE("doctor: the heap of contiguous memory, whatever it is called") {
+  MadeUp made;
+  made.put("/dev/dma_heap/system");
+  const auto detail = [&] { return made.check("contiguous").detail; };
+  CHECK(contains(detail(), "(there is no IOMMU here): cma=256M"));
+  made.put("/sys/class/iommu/dmar0/uevent");
+  CHECK(contains(detail(), "no IOMMU serves: cma=256M"));
+  made.put("/dev/dma_heap/reserved");
+  CHECK(contains(detail(), "heaps/cma is reserved"));
+  CHECK(contains(detail(), "ln -s reserved /dev/dma_heap/linux,cma"));
+  made.put("/dev/dma_heap/linux,cma");
+  CHECK(detail() == "heaps/cma is linux,cma");
+  made.put("/dev/dma_heap/cma");
+  CHECK(detail() == "heaps/cma");
+}
+
+TEST_CASE("doctor: the limit of locked memory, and who needs more") {
+  MadeUp made;
+  CHECK(made.check("memlock").detail == "no limit");
+  made.machine.memlock_limit = 8 << 20;
+  CHECK(made.check("memlock").state == CheckState::Ok);  // a mount locks none
+  CHECK(contains(made.check("memlock").detail, "8.0 MiB"));
+  CHECK(contains(made.check("memlock").detail, "'alice - memlock unlimited'"));
+}
+
+TEST_CASE("doctor: AppArmor's rule for user namespaces is named where exec fails, and left alone") {
+  MadeUp made;
+  made.put("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
+  CHECK(made.check("exec").state == CheckState::Ok);
+  made.machine.no_exec = "mount(2): Permission denied";
+  CHECK_FALSE(contains(made.check("exec").detail, "AppArmor"));  // root makes no user namespace
+  made.machine.may_mount = false;
+  CHECK(contains(made.check("exec").detail, "AppArmor restricts user namespaces"));
+  CHECK(made.check("exec").fix.empty());
+}
+
 TEST_CASE("doctor: a device that may not be opened gets the line that permits it") {
   MadeUp made;
   made.put("/dev/dma_heap/system");
@@ -213,6 +312,23 @@ TEST_CASE("doctor: a device that may not be opened gets the line that permits it
   CHECK_FALSE(diagnose(made.machine).direct);
   SECTION("no group has it: an access control list") {
     CHECK(made.check("dma-heap:system").fix == "setfacl -m u:alice:rw /dev/dma_heap/system");
+    made.put("/usr/bin/apt-get");
+    CHECK(made.check("dma-heap:system").fix ==
+          "apt-get install -y acl && setfacl -m u:alice:rw /dev/dma_heap/system");
+  }
+  SECTION("udev's rule came after the node: udev gives it to the rule's group") {
+    made.put("/lib/udev/rules.d/60-dmabuffs.rules");
+    made.put("/run/udev/control");
+    if (::geteuid() == 0)
+      CHECK(made.check("dma-heap:system").fix == "udevadm trigger --settle /dev/dma_heap/system");
+  }
+  SECTION("its group is none here: the container has to keep it") {
+    struct stat node {};
+    REQUIRE(::stat((made.machine.root + "/dev/dma_heap/system").c_str(), &node) == 0);
+    made.put("/proc/sys/kernel/overflowuid", std::to_string(node.st_uid) + "\n");
+    made.put("/proc/sys/kernel/overflowgid", std::to_string(node.st_gid) + "\n");
+    CHECK(made.check("dma-heap:system").fix.empty());
+    CHECK(contains(made.check("dma-heap:system").detail, "--group-add keep-groups"));
   }
   if (::geteuid() != 0) return;  // changing the group to an arbitrary one needs root
   made.put("/dev/dma_heap/system", "", 0660);

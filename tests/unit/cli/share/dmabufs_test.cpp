@@ -94,3 +94,12 @@ TEST_CASE("dma-bufs of processes that may not be looked into are not shown, and 
   REQUIRE(::chmod((proc.path + "/10/fd").c_str(), 0) == 0);
   CHECK(find_dmabufs(std::nullopt, proc.path).hidden == 1);
 }
+
+TEST_CASE("a dma-buf of ps --json has the promised members, and no others") {
+  Dmabuf dmabuf{8192, "udmabuf", "model", "/run/buf/heaps/udmabuf/model", {{812, "npu", {27}, 2}}};
+  CHECK(to_json(77, dmabuf).dump() ==
+        R"({"exporter":"udmabuf","holders":[{"command":"npu","descriptors":[27],"mappings":2,"pid":812}],)"
+        R"("inode":77,"name":"model","path":"/run/buf/heaps/udmabuf/model","size":8192})");
+  dmabuf.path.clear();
+  CHECK(to_json(77, dmabuf).at("path").is_null());
+}
