@@ -103,5 +103,15 @@ _dmabuffs() {
     esac
     compopt -o filenames 2>/dev/null
 }
-# default: a name typed with a backslash, which compgen does not find
-complete -o default -F _dmabuffs dmabuffs
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    # Run as a program, by the completions of zsh and fish, with the words typed after `dmabuffs`: prints what is offered for
+    # the last one. Those shells look for files themselves.
+    compopt() { :; }
+    compgen() { if [[ $1 == -W || $1 == -P ]]; then builtin compgen "$@"; fi; }
+    COMP_WORDS=(dmabuffs "$@") COMP_CWORD=$#
+    _dmabuffs
+    if ((${#COMPREPLY[@]})); then printf '%s\n' "${COMPREPLY[@]}"; fi
+else
+    # default: a name typed with a backslash, which compgen does not find
+    complete -o default -F _dmabuffs dmabuffs
+fi
