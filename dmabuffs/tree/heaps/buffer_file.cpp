@@ -182,8 +182,9 @@ Result<BufferFile::Use> BufferFile::opened() {
         return Use(std::move(self), buffer_);
       }
     }
-    // What was removed gives back its descriptors with its memory.
-    if (made.error().code != ENOSPC || waited || !context_.freeing.wait(std::chrono::seconds(10)))
+    // What was removed gives back its descriptors with its memory. ENOMEM: a cgroup has none for an inode.
+    const bool may_come = made.error().code == ENOSPC || made.error().code == ENOMEM;
+    if (!may_come || waited || !context_.freeing.wait(std::chrono::seconds(10)))
       return pass(std::move(made));
   }
 }
