@@ -2,7 +2,7 @@
 # Debian packages: `cmake --build DIR --target package` puts them into DIR/packages. A component of the install rules is a
 # package of the same name; debian/PACKAGE has its maintainer scripts.
 set(DMABUFFS_PACKAGE_REVISION 1 CACHE STRING "Which packages of this version: the number after the - in theirs")
-set(DMABUFFS_PACKAGE_CONTACT "The dmabuffs authors <dmabuffs@packages.debian.org>" CACHE STRING "Maintainer of the packages: NAME <ADDRESS>")
+set(DMABUFFS_PACKAGE_CONTACT "The dmabuffs authors <dmabuffs@dmabuffs.invalid>" CACHE STRING "Maintainer of the packages: NAME <ADDRESS>")
 
 set(packages dmabuffs libdmabuffs1 libdmabuffs-dev dmabuffs-dkms)
 set(CPACK_GENERATOR DEB)

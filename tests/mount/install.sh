@@ -23,6 +23,8 @@ for manager in system user; do
             grep -F "$unit" | grep -v FileDescriptorStorePreserve)" ''
     fi
 done
+run cpack --config "$T/build/CPackConfig.cmake" -B "$T/packages"
+says 'packages of another prefix than /usr are refused' 1 'configure it with -DCMAKE_INSTALL_PREFIX=/usr'
 run cmake --build "$T/build" --target uninstall
 says 'it is taken away' 0 ''
 is 'and nothing is left' "$(find "$T/usr" ! -type d)" ''

@@ -29,8 +29,9 @@ make_packages() { # PRESET REVISION DIRECTORY [COMMAND that runs it elsewhere]
 test_packages() { # SUITE PRESET [COMMAND that runs it there]
     local suite=$1 preset=$2 made=build/packages-$1 tree package
     shift 2
+    # The build directory is left as it is without a revision.
+    check 'they are built, with a higher revision' make_packages "$preset" 2 "$made/new" "$@" || exit 1
     check 'they are built' make_packages "$preset" 1 "$made/old" "$@" || exit 1
-    check 'they are built anew, with a higher revision' make_packages "$preset" 2 "$made/new" "$@" || exit 1
     for package in dmabuffs libdmabuffs1 libdmabuffs-dev dmabuffs-dkms; do
         check "lintian has no error and no warning for $package" \
             "$@" lintian --no-cfg --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$made/old/${package}"_*.deb
