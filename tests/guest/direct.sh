@@ -9,7 +9,7 @@ source "$(dirname "$0")/common.bash"
 size=$((256 << 20))
 make_disk
 make_source "$disk/x" $size
-head -c 12345 /dev/urandom >"$disk/odd"
+head -c 102457 /dev/urandom >"$disk/odd"
 sync
 echo 2048 >$size_limit
 
@@ -76,7 +76,7 @@ check 'and leaves no bytes' test ! -s "$mnt/heaps/system/refused"
 drop_caches
 run "$DMABUFFS" cp --json "$disk/odd" "$mnt/heaps/udmabuf/odd"
 equals 'a length that is no whole block goes direct but for its end' "$(jq -c .paths <<<"$out")" \
-    '{"bounce-direct":57,"pinned-direct":12288}'
+    '{"bounce-direct":57,"pinned-direct":102400}'
 check 'and is right' cmp "$disk/odd" "$mnt/heaps/udmabuf/odd"
 check 'the reason is told' quiet jq -e '.reasons[] | select(.path == "bounce-direct") | .why | contains("unaligned")' \
     <<<"$out"

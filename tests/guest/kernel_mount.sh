@@ -8,7 +8,7 @@ source "$(dirname "$0")/common.bash"
 size=$((64 << 20))
 make_disk
 make_source "$disk/x" $size
-head -c 12345 /dev/urandom >"$disk/odd"
+head -c 102457 /dev/urandom >"$disk/odd"
 sync
 mount_it --files d="$disk"
 check 'without the module there is no heap "direct"' test ! -e "$mnt/heaps/direct"
@@ -74,7 +74,7 @@ for heap in system direct; do
     drop_caches
     run "$DMABUFFS" cp --json "$disk/odd" "$dir/odd"
     # Heap direct is loaded to the file's end in one go.
-    declare -A odd=([system]='{"bounce-direct":57,"kernel-direct":12288}' [direct]='{"kernel-direct":12345}')
+    declare -A odd=([system]='{"bounce-direct":57,"kernel-direct":102400}' [direct]='{"kernel-direct":102457}')
     equals "$heap: an odd length goes by the kernel, but for its end" "$(jq -c .paths <<<"$out")" "${odd[$heap]}"
     check "$heap: and is right" cmp "$disk/odd" "$dir/odd"
     run rmmod dmabuf_file

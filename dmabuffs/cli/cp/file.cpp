@@ -204,7 +204,7 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   TRY(check_room(from, to));
   TRY(empty(to, from));
   if (!for_daemon) return by_itself(from, to, tally);
-  if (!worth_asking(from)) {
+  if (!worth_asking(from, to)) {
     tally.add_reason({"buffered", "a small file", static_cast<uint64_t>(from.st.st_size)});
     return by_itself(from, to, tally);
   }
@@ -213,12 +213,13 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   return by_itself(from, to, tally);
 }
 
-/// Of a small file the bytes are written before the daemon has been asked to fetch them. What tells of a
+/// Of a small new file the bytes are written before the daemon has been asked to fetch them. What tells of a
 /// picture goes by the daemon, which remembers.
-bool FileCopier::worth_asking(const Side& from) const {
+bool FileCopier::worth_asking(const Side& from, const Side& to) const {
   constexpr uint64_t kSmall = 64 * kKiB;
   const auto size = static_cast<uint64_t>(from.st.st_size);
-  return options_.require_direct || !S_ISREG(from.st.st_mode) || size > kSmall || guess_from(from.name, size);
+  return options_.require_direct || !to.created || !S_ISREG(from.st.st_mode) || size > kSmall ||
+         guess_from(from.name, size);
 }
 
 Result<Json> FileCopier::end_for(const MountEntry& mount, const Side& side, Passed& passed) {

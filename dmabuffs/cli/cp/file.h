@@ -85,7 +85,7 @@ class FileCopier {
   [[nodiscard]] bool goes_otherwise(int code) const;
   Result<void> check_direct(const MountEntry& mount, const Side& from, const Side& to);
   Result<bool> through_daemon(const MountEntry& mount, const Side& from, const Side& to, CopyTally& tally);
-  [[nodiscard]] bool worth_asking(const Side& from) const;
+  [[nodiscard]] bool worth_asking(const Side& from, const Side& to) const;
   Result<Json> end_for(const MountEntry& mount, const Side& side, Passed& passed);
   static Failure too_large(const Side& from, const Side& to);
   Result<void> by_itself(const Side& from, const Side& to, CopyTally& tally);

@@ -184,8 +184,7 @@ Result<BufferFile::Use> BufferFile::opened() {
     }
     // What was removed gives back its descriptors with its memory. ENOMEM: a cgroup has none for an inode.
     const bool may_come = made.error().code == ENOSPC || made.error().code == ENOMEM;
-    if (!may_come || waited || !context_.freeing.wait(std::chrono::seconds(10)))
-      return pass(std::move(made));
+    if (!may_come || waited || !context_.freeing.wait(std::chrono::seconds(10))) return pass(std::move(made));
   }
 }
 
