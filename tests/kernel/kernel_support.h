@@ -189,9 +189,11 @@ inline const std::vector<Exporter>& exporters() {
         {"udmabuf of huge pages", [](size_t length) { return udmabuf(length, true); }, how},
         {"the module's own", [](size_t length) { return own_dmabuf(length); }, DMABUF_FILE_HOW_OWN_PAGES},
     };
+#ifdef __x86_64__  // elsewhere its mappings pass by the cache (kernel/pages.c)
     // Which driver a dma-buf is of is not told by one that is built into the kernel.
     if (::access("/sys/module/vgem/initstate", F_OK) == 0)
       made.push_back({"vgem", [](size_t length) { return vgem_dmabuf(length); }, how});
+#endif
     return made;
   }();
   return all;

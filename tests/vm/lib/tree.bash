@@ -11,6 +11,17 @@ mirror_of() { # Debian|Debian-Security
             '($2 == release || $2 == release "-security") && $3 == "main" && $4 == label { print $1; exit }'
 }
 
+# The kernel runs programs for arm64 emulated, once it is told by what. systemd does so when qemu-user-static is installed;
+# where there is none, as in a container, this does. It lasts as long as the file system is mounted somewhere.
+know_arm64() {
+    local known=/proc/sys/fs/binfmt_misc
+    [[ -e $known/register ]] || mount -t binfmt_misc binfmt_misc $known ||
+        die 'this kernel has no binfmt_misc, by which it would run programs for arm64'
+    if ! grep -qsx 'magic 7f454c460201010000000000000000000200b700' $known/*; then
+        cat /usr/lib/binfmt.d/qemu-aarch64.conf >$known/register || die 'cannot run programs for arm64: run .ci/install-packages arm64'
+    fi
+}
+
 # Prints the path of the tree. What is in it follows from its stamp; its age does not matter.
 # MAKE is called with the name of a file of options for apt and the directory to make it in.
 cached_tree() { # NAME STAMP MAKE [ARGUMENT-OF-THE-SCRIPT...]
