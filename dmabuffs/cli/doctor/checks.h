@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /// What `doctor` makes of a machine.
-/// Device nodes that are not there, or that the user may not open: why, and the line that changes it.
 #pragma once
 #include <string>
 #include <vector>
@@ -36,22 +35,15 @@ struct Diagnosis {
       false;  ///< a mount can be made, and direct I/O moves bytes between files and a real dma-buf of it
 };
 
+/// Where the kernel module's device is.
+inline const std::string kModuleNode = "/dev/dmabuf_file";
+
 Diagnosis diagnose(const Machine& machine);
 
 // The parts; each appends what it finds.
 void check_fuse(const Machine& machine, std::vector<Check>& checks);
 void check_devices(const Machine& machine, Diagnosis& diagnosis);
+void check_module(const Machine& machine, std::vector<Check>& checks);
 void check_memory(const Machine& machine, std::vector<Check>& checks);
-
-/// A node that is not in /dev. `sysfs`: its directory below /sys/class, `module`: what could bring it,
-/// `option`: what the kernel would have to be built with.
-Check absent_node(const Machine& machine, const std::string& name, const std::string& node,
-                  const std::string& sysfs, const std::string& module, const std::string& option);
-
-/// A node that is there but that the user may not open.
-Check denied_node(const Machine& machine, const std::string& name, const std::string& node);
-
-/// "root:kvm, mode 0660"
-std::string ownership(const Machine& machine, const std::string& node);
 
 }  // namespace dmabuffs::cli

@@ -2,42 +2,23 @@
 #include "dmabuffs/cli/bench/environment.h"
 
 #include <sys/sysmacros.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "catch.h"
+#include "doctor_support.h"
 
 using namespace dmabuffs::cli;
 using namespace dmabuffs::cli::bench;
 
 namespace {
 
-namespace fs = std::filesystem;
-
-/// sysfs and /proc in a directory.
-class Fixture {
+class Fixture : public doctor_test::Files {
  public:
-  Fixture() {
-    std::string path = fs::canonical(fs::temp_directory_path()) / "bench.XXXXXX";
-    REQUIRE(::mkdtemp(path.data()) != nullptr);
-    machine.root = path;
-    machine.kernel = "6.12.1";
-  }
-  Fixture(const Fixture&) = delete;
-  Fixture& operator=(const Fixture&) = delete;
-  ~Fixture() { fs::remove_all(machine.root); }
-  void put(const std::string& path, const std::string& text) const {
-    fs::create_directories(fs::path(machine.root + path).parent_path());
-    std::ofstream(machine.root + path) << text;
-  }
+  Fixture() { machine.kernel = "6.12.1"; }
   [[nodiscard]] std::string fact(const std::string& name, dev_t device) const {
     for (const auto& [key, text] : environment(machine, device, {"0.1", "3.14", "", "loaded", "", "today"}))
       if (key == name) return text;
     return "no such fact";
   }
-  Machine machine;
 };
 
 }  // namespace

@@ -2,12 +2,11 @@
 #include "dmabuffs/cli/doctor/disk.h"
 
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "catch.h"
+#include "doctor_support.h"
 
 using namespace dmabuffs::cli;
 
@@ -16,12 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// An NVMe disk with a partition behind an IOMMU, and a device mapper on that.
-class Sysfs {
+class Sysfs : public doctor_test::Files {
  public:
   Sysfs() {
-    std::string path = fs::canonical(fs::temp_directory_path()) / "disk.XXXXXX";
-    REQUIRE(::mkdtemp(path.data()) != nullptr);
-    machine.root = path;
     put(kDisk + "/queue/rotational", "0\n");
     put(kDisk + "/queue/max_sectors_kb", "128\n");
     put(kDisk + "/queue/max_hw_sectors_kb", "128\n");
@@ -36,19 +32,7 @@ class Sysfs {
     link("/sys/dev/block/253:0", "/sys/devices/virtual/block/dm-0");
     link("/sys/block/dm-0", "/sys/devices/virtual/block/dm-0");
   }
-  Sysfs(const Sysfs&) = delete;
-  Sysfs& operator=(const Sysfs&) = delete;
-  ~Sysfs() { fs::remove_all(machine.root); }
-  void put(const std::string& path, const std::string& text) const {
-    fs::create_directories(fs::path(machine.root + path).parent_path());
-    std::ofstream(machine.root + path) << text;
-  }
-  void link(const std::string& path, const std::string& target) const {
-    fs::create_directories(fs::path(machine.root + path).parent_path());
-    fs::create_directory_symlink(machine.root + target, machine.root + path);
-  }
   const std::string kDisk = "/sys/devices/pci0000:00/0000:00:1d.0/nvme/nvme0/nvme0n1";
-  Machine machine;
 };
 
 }  // namespace

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "catch.h"
+#include "doctor_support.h"
+
+using namespace dmabuffs::cli;
+using namespace doctor_test;
+
+TEST_CASE("doctor: a dma-heap alone counts as direct, by way of bounce buffers, and says why") {
+  MadeUp made;
+  made.put("/dev/dma_heap/system");
+  CHECK(diagnose(made.machine).direct);
+  CHECK(made.heap("system").path == "bounce-direct");
+  CHECK_FALSE(made.heap("system").reason.empty());
+  CHECK(made.check("dma-heap:system").state == CheckState::Ok);
+}
+
+TEST_CASE(
+    "doctor: a display's node that may not be opened is only a warning, and one that makes no buffers is "
+    "none") {
+  MadeUp made;
+  made.put("/dev/dri/renderD128");
+  made.put("/dev/dri/card0");
+  made.put("/dev/dri/card1", "", 0660);
+  made.denied.insert("/dev/dri/card1");
+  CHECK(made.check("drm-card0").state == CheckState::Ok);
+  CHECK(contains(made.check("drm-card0").detail, "no dumb buffers: no heap"));
+  CHECK(made.check("drm-card1").state == CheckState::Warn);
+  CHECK(contains(made.check("drm-card1").detail, "/dev/dri/card1: permission denied"));
+  CHECK_FALSE(made.check("drm-card1").fix.empty());
+}
+
+TEST_CASE("doctor: the heap of contiguous memory, whatever it is called") {
+  MadeUp made;
+  made.put("/dev/dma_heap/system");
+  const auto detail = [&] { return made.check("contiguous").detail; };
+  CHECK(contains(detail(), "(there is no IOMMU here): cma=256M"));
+  made.put("/sys/class/iommu/dmar0/uevent");
+  CHECK(contains(detail(), "no IOMMU serves: cma=256M"));
+  made.put("/dev/dma_heap/reserved");
+  CHECK(contains(detail(), "heaps/cma is reserved"));
+  CHECK(contains(detail(), "ln -s reserved /dev/dma_heap/linux,cma"));
+  made.put("/dev/dma_heap/linux,cma");
+  CHECK(detail() == "heaps/cma is linux,cma");
+  made.put("/dev/dma_heap/cma");
+  CHECK(detail() == "heaps/cma");
+}
+
+TEST_CASE("doctor: udmabuf's limits are measured against half of RAM") {
+  MadeUp made;
+  made.udmabuf("64");
+  const Check size = made.check("udmabuf-size");
+  CHECK(size.state == CheckState::Warn);
+  CHECK(contains(size.detail, "64 MiB"));
+  CHECK(size.fix == "echo 4096 >/sys/module/udmabuf/parameters/size_limit_mb");
+  CHECK(made.check("udmabuf-list").state == CheckState::Ok);
+  made.put("/sys/module/udmabuf/parameters/list_limit", "8\n");
+  CHECK(made.check("udmabuf-list").state == CheckState::Warn);
+  made.udmabuf("4096");
+  CHECK(made.check("udmabuf-size").state == CheckState::Ok);
+}
