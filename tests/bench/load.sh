@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What `dmabuffs bench` does not measure: many files by one `cp`, and what is all in memory, against tmpfs.
+# What `dmabuffs bench` does not measure: a program between two others, many files, and what is all in memory.
 #
 #   tests/bench/load.sh [PART]...      RUNS=5 by default
 #
@@ -8,7 +8,9 @@
 #   opened buffers that the module makes regular files of, against tmpfs, in the Debian 13 guest (needs
 #          build/debian13 and `tests/vm/chroot tests/vm/module`)
 #   host   the memfd heap on this machine: 32 files against one, and against tmpfs
-#   passthrough  the same in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
+#   first  the memfd heap on this machine, from and to disk against fio, with and without huge pages (root)
+#   small  2000 files of 64 KiB on this machine (root)
+#   passthrough  what host measures in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
 # Runs of what is compared take turns, and medians are compared. "cp" is the whole process from fork to its end. Of the
 # caches, only the file's pages are dropped before each load. A guest is emulated where there is no KVM: its ratios mean
@@ -49,7 +51,7 @@ for part; do
         truncate -s 1M "$work/none"
         (export DMABUFFS=$root/build/debian13/dmabuffs &&
             in_guest 3072 "$work/none" "$here/load_opened.sh" --guest debian13) ;;
-    host) (export WORK=$work && "$here/load_host.sh") ;;
+    host | first | small) (export WORK=$work && "$here/load_$part.sh") ;;
     passthrough)
         "$root/tests/vm/chroot" env WORK="$work" RUNS="$RUNS" DMABUFFS="$root/build/debian13/dmabuffs" BENCH="$BENCH" \
             OUTSIDE_AIM=1.15 CAT_AIM=1.15 "$here/load_host.sh" ;;

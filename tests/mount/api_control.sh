@@ -67,6 +67,7 @@ part = {"op": "copy", "from": {"fd": 0, "offset": 1000, "name": "x"}, "to": {**t
 reply, _ = ask("copy", part, source)
 told("copy: length and offset", (reply["bytes"], open(heap + "/part", "rb").read()), (500, bytes(10) + text[1000:1500]))
 reply, _ = ask("copy", {"op": "copy", "from": ticket(heap + "/buffer"), "to": ticket(heap + "/whole", new)})
+told("copy: stat(2) of a new file knows of it at once", os.stat(heap + "/whole").st_size, len(text))
 told("copy: all there is, from ticket to ticket", open(heap + "/whole", "rb").read() == text, True)
 wrong = os.memfd_create("wrong")
 os.truncate(wrong, 4096)

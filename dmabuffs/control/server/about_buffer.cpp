@@ -93,9 +93,11 @@ Result<Answer> answer_about_buffer(std::string_view operation, const ControlScop
   auto named = TRY(named_file(scope, file == message.body.end() ? Json() : *file));
   Asked asked{std::move(named), std::move(message)};
   Answer answer = TRY(find_question(operation)->run(asked));
-  scope.context.changed_unasked(*asked.file.node);
   Json about = TRY(describe(*asked.file.node, scope.peer.caller()));
-  if (operation == "info") about = {{"info", std::move(about)}};
+  if (operation == "info")
+    about = {{"info", std::move(about)}};
+  else
+    scope.context.changed_unasked(*asked.file.node);
   about["ok"] = true;
   if (!answer.body.is_null()) about.update(answer.body);
   answer.body = std::move(about);
