@@ -26,7 +26,7 @@ load() { # never|advise
     mount_it "$WORK/mnt" --files d="$WORK" -o recycle=2G
     forget "$file"
     timed "$state: cp, first" cp "$mnt/files/d/x" "$buffer"
-    timed "$state: cat" cat "$buffer"
+    timed "$state: cat" cat "$buffer" 2>/dev/null
     timed "$state: cp to disk, a new file" cp "$buffer" "$mnt/files/d/out"
     timed "$state: cp to disk, over it" cp "$buffer" "$mnt/files/d/out"
     rm "$buffer" "$mnt/files/d/out"
@@ -49,7 +49,7 @@ for ((run = 0; run < RUNS; run++)); do
     add 'fio, write' "$(fio_ms write "$WORK/fio.out" --overwrite=1)"
     cat "$file" >/dev/null
     timed 'tmpfs: cp from outside, warm' cp "$file" "$memory/z"
-    timed 'tmpfs: cat' cat "$memory/z"
+    timed 'tmpfs: cat' cat "$memory/z" 2>/dev/null
     rm "$memory/z"
 done
 heading '1 GiB and the memfd heap; shmem_enabled is'
