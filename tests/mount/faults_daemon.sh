@@ -23,6 +23,13 @@ for way in '' '-o no_auto_unmount'; do
         check 'without auto_unmount the mount is still there' is_mounted "$mnt"
         run ls "$mnt"
         says 'and dead' 2 'not connected'
+        umount "$mnt" 2>/dev/null || fusermount3 -u "$mnt"
+        mount_it -o no_auto_unmount
+        mkdir -p "$T/many" && head -c 8M /dev/urandom | split -b 4096 - "$T/many/"
+        (sleep 0.3; kill -9 "$(daemon)") &
+        run "$DMABUFFS" cp -r "$T/many" "$heap/many"
+        is 'dmabuffs cp -r whose daemon is killed says once why the rest is not copied' \
+            "$status $(grep -c 'the mount.s daemon has died' <<<"$out")" '1 1'
     else
         for _ in {1..50}; do is_mounted "$mnt" || break; sleep 0.1; done
         check 'auto_unmount took the mount away' refuses is_mounted "$mnt"

@@ -39,6 +39,8 @@ class Cp {
   void copy_directory(const std::string& from, const std::string& to, const struct stat& st);
   void copy_link(const std::string& from, const std::string& to);
   void trouble(const std::string& message);
+  /// A signal came, or the mount's daemon has died: no file after this one can be copied.
+  [[nodiscard]] bool ends() const { return copier_.signal() != 0 || daemon_died_; }
   void print_file(const std::string& from, const std::string& to, const CopyTally& tally) const;
   void print_json(double seconds) const;
 
@@ -47,6 +49,7 @@ class Cp {
   Clients clients_;
   CopyTally tally_;
   uint64_t files_ = 0;
+  bool daemon_died_ = false;
   std::vector<std::string> errors_;
 };
 
@@ -133,6 +136,7 @@ void Cp::copy_file(const std::string& from, const std::string& to) {
   CopyTally tally;
   const auto copied = copier_.copy(from, to, tally);
   tally_.add(tally);
+  daemon_died_ = !copied && copied.error().code == ENOTCONN;
   if (!copied) return trouble(copied.error().message);
   if (!options_.picture.empty())
     if (const auto said = set_format(clients_, to, image::to_text(options_.picture)); !said)
@@ -169,7 +173,7 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   if (failed) return trouble(from + ": " + failed.message());
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
-    if (copier_.signal() != 0) return;
+    if (ends()) return;
     copy_one(fs::path(from) / name, fs::path(to) / name);
   }
   // Only now may a directory become one that its owner can't write.
@@ -209,8 +213,7 @@ int Cp::run() {
   if (options_.paths.size() > 2 && !into) {
     trouble("target '" + target + "': " + why_no_directory(target));
   } else {
-    for (auto source = options_.paths.begin(); source + 1 != options_.paths.end() && copier_.signal() == 0;
-         ++source)
+    for (auto source = options_.paths.begin(); source + 1 != options_.paths.end() && !ends(); ++source)
       copy_one(*source, into ? target + (target.back() == '/' ? "" : "/") + last_name(*source) : target);
   }
   if (options_.json) print_json(std::chrono::duration<double>(Clock::now() - start).count());
