@@ -74,6 +74,6 @@ echo "# systemd $(<"$T/version")"
 nsenter -t "$init" -m -p -C -- "$0" inside
 status=$?
 ((status == 0)) || tail -n 40 "$T/console" | sed 's/^/# /'
-kill "$box"
+kill -s KILL "$box" # Debian 13's unshare ignores SIGTERM while its child runs
 wait "$box"
 exit "$status"
