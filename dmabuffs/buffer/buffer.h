@@ -63,9 +63,10 @@ class Lease {
   [[nodiscard]] virtual std::span<std::byte> bytes() const = 0;
   /// True when O_DIRECT may target bytes().
   [[nodiscard]] virtual bool pinnable() const = 0;
-  /// True when pages may not be there yet: call populate() or, of a lease for reading, populate_for_reading()
-  /// (base/mapping.h) on a part before its I/O is issued.
-  [[nodiscard]] virtual bool needs_populate() const = 0;
+  /// Gives `part` of bytes() its pages, where they may not be there yet: to be called before its I/O is
+  /// issued, or the CPU touches it. ENOMEM: they can't be had. Several threads may ask for parts that don't
+  /// overlap.
+  virtual Result<void> populate(std::span<std::byte> part) const = 0;
   /// The dma-buf that the window lies in, where it exists already.
   [[nodiscard]] virtual DmabufRange dmabuf() const { return {}; }
   /// Access::Read, after it: EIO: its owner took the memory away meanwhile, so what was read are not its

@@ -286,7 +286,10 @@ class DmaLease final : public Lease {
 
   std::span<std::byte> bytes() const override { return bytes_; }
   bool pinnable() const override { return memory_.storage_->pinnable(); }
-  bool needs_populate() const override { return memory_.storage_->growable(); }
+  Result<void> populate(std::span<std::byte> part) const override {
+    if (!memory_.storage_->growable()) return {};
+    return exclusive_ ? dmabuffs::populate(part) : populate_for_reading(part);
+  }
   DmabufRange dmabuf() const override { return {memory_.storage_->dmabuf_fd(), window_.offset}; }
 
   Result<void> commit(uint64_t done) override {

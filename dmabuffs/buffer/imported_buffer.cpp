@@ -123,7 +123,7 @@ class ImportedLease final : public Lease {
 
   [[nodiscard]] std::span<std::byte> bytes() const override { return opened_.bytes; }
   [[nodiscard]] bool pinnable() const override { return false; }
-  [[nodiscard]] bool needs_populate() const override { return false; }
+  Result<void> populate(std::span<std::byte>) const override { return {}; }
   [[nodiscard]] DmabufRange dmabuf() const override {
     return {buffer_.storage_->dmabuf_fd(), window_.offset};
   }

@@ -44,6 +44,13 @@ Result<void> MemfdLease::begin(uint64_t expected_end) {
   return {};
 }
 
+Result<void> MemfdLease::populate(std::span<std::byte> part) const {
+  if (access_ == Access::Read) return populate_for_reading(part);
+  const uint64_t offset = window_.offset + static_cast<uint64_t>(part.data() - bytes_.data());
+  if (huge_pages_ && !make_huge(buffer_.memfd_.get(), offset, part)) huge_pages_ = false;
+  return dmabuffs::populate(part);
+}
+
 Result<void> MemfdLease::commit(uint64_t done) {
   if (access_ == Access::Read || done > window_.length) {
     return fail(EINVAL, buffer_.name() + ": a lease committed that is for reading, or shorter");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <span>
@@ -26,7 +27,7 @@ class MemfdLease final : public Lease {
   [[nodiscard]] std::span<std::byte> bytes() const override { return bytes_; }
   [[nodiscard]] bool pinnable() const override { return true; }
   /// For reading too: the memcpy of a hole that can't be had would be SIGBUS.
-  [[nodiscard]] bool needs_populate() const override { return true; }
+  Result<void> populate(std::span<std::byte> part) const override;
   Result<void> commit(uint64_t done) override;
 
  private:
@@ -54,6 +55,7 @@ class MemfdLease final : public Lease {
   Mapping mapping_;  // after the locks: gone before they are released
   std::span<std::byte> bytes_;
   bool extends_ = false, fixed_ = false;
+  mutable std::atomic<bool> huge_pages_{true};  // until the kernel has no more of them
 };
 
 }  // namespace dmabuffs

@@ -77,6 +77,11 @@ bool HugePages::in_memory_files() const {
   return false;
 }
 
+bool HugePages::by_collapse() const {
+  const auto text = read_file(transparent_ + "/shmem_enabled");
+  return text && text->find("[deny]") == std::string::npos;
+}
+
 uint64_t HugePages::overcommit_needed(uint64_t bytes) const {
   return count(on_demand_) + round_up(less(bytes, available()), kHugePage) / kHugePage;
 }

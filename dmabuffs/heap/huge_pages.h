@@ -28,6 +28,8 @@ class HugePages {
   [[nodiscard]] uint64_t overcommit_needed(uint64_t bytes) const;
   /// Whether a memfd gets pages larger than 4 KiB, for the asking or unasked; no reserve is needed for those.
   [[nodiscard]] bool in_memory_files() const;
+  /// Whether a memfd may be made of them by MADV_COLLAPSE: make_huge() (heap/memfd_heap.h).
+  [[nodiscard]] bool by_collapse() const;
 
  private:
   [[nodiscard]] uint64_t cgroup_room() const;

@@ -13,6 +13,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 namespace dmabuffs {
 
@@ -24,6 +27,17 @@ Result<UniqueFd> make_memfd(const std::string& name, PageSize pages) {
   if (fd < 0 && errno == EINVAL) fd = ::memfd_create(shown.c_str(), flags);
   if (fd < 0) return fail_system(errno, "memfd_create for " + name);
   return UniqueFd(fd);
+}
+
+bool make_huge(int memfd, uint64_t offset, std::span<std::byte> range) {
+  const Split split = split_aligned({offset, range.size()}, kHugePage);
+  if (split.body == 0) return true;
+  // Where there is no page at all the kernel takes the file for cut off. KEEP_SIZE: it may have been, by a
+  // client.
+  for (uint64_t at = 0; at < split.body; at += kHugePage)
+    if (fallocate_all(memfd, FALLOC_FL_KEEP_SIZE, {offset + split.head + at, kPage}) != 0) return false;
+  // EAGAIN: these pages are in use right now.
+  return ::madvise(range.data() + split.head, split.body, MADV_COLLAPSE) == 0 || errno == EAGAIN;
 }
 
 bool memfd_held_by_others(int memfd) {

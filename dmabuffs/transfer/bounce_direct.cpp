@@ -84,12 +84,10 @@ class BounceReader {
     if (slot.filled <= skip) return 0;
     const uint64_t length = std::min(slot.filled - skip, slot.wanted.length);
     const auto target = part_.memory.subspan(slot.wanted.offset, length);
-    if (part_.populate) {
-      // A page that can't be had would be a SIGBUS in the copy below.
-      if (auto there = populate(target); !there) {
-        chunks_.stop(slot.wanted.offset, there.error());
-        return 0;
-      }
+    // A page that can't be had would be a SIGBUS in the copy below.
+    if (auto there = part_.populate({slot.wanted.offset, length}); !there) {
+      chunks_.stop(slot.wanted.offset, there.error());
+      return 0;
     }
     std::memcpy(target.data(), loan_.unit(index).data() + skip, length);
     return length;
@@ -128,9 +126,7 @@ class BounceWriter {
     rest_[index] = *chunk;
     base_[index] = chunk->offset;
     const auto source = part_.memory.subspan(chunk->offset, chunk->length);
-    if (part_.populate) {
-      if (auto there = populate_for_reading(source); !there) chunks_.stop(chunk->offset, there.error());
-    }
+    if (auto there = part_.populate(*chunk); !there) chunks_.stop(chunk->offset, there.error());
     if (!chunks_.stopped_before(chunk->offset))
       std::memcpy(loan_.unit(index).data(), source.data(), source.size());
     while (queue_.in_flight() >= depth_) finish_one();

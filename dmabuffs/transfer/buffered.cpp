@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/transfer/file_part.h"
 
@@ -15,11 +14,7 @@ namespace {
 constexpr uint64_t kBufferedChunk = kHugePage;
 
 void read_chunk(const FilePart& part, Chunks& chunks, Range rest) {
-  if (part.populate) {
-    if (auto there = populate(part.memory.subspan(rest.offset, rest.length)); !there) {
-      return chunks.stop(rest.offset, there.error());
-    }
-  }
+  if (auto there = part.populate(rest); !there) return chunks.stop(rest.offset, there.error());
   while (rest.length > 0) {
     const ssize_t got = ::pread(part.file.fd(), part.memory.data() + rest.offset, rest.length,
                                 static_cast<off_t>(part.file_offset + rest.offset));

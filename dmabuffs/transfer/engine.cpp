@@ -74,7 +74,7 @@ FilePiece::Target target_of(const Buffer& buffer, const Lease& lease) {
   std::string why;
   if (!lease.pinnable()) why = buffer.heap().not_pinnable_reason();
   if (!lease.pinnable() && why.empty()) why = "the buffer's memory can't be pinned";
-  return {lease.bytes(), lease.needs_populate(), std::move(why), lease.dmabuf()};
+  return {lease.bytes(), &lease, std::move(why), lease.dmabuf()};
 }
 
 /// What was not read as it was is not stored.
@@ -271,9 +271,9 @@ Outcome Engine::State::copy_buffers(const Copy& copy, uint64_t length) {
   Lease& memory = **target;
   const auto bytes = (*source)->bytes().first(std::min<uint64_t>((*source)->bytes().size(), length));
   Outcome outcome;
-  outcome.add(copy_memory(shop, {bytes, (*source)->needs_populate()},
-                          {memory.bytes().first(bytes.size()), memory.needs_populate()}, copy.cancel),
-              Path::MemoryCopy);
+  outcome.add(
+      copy_memory(shop, {bytes, source->get()}, {memory.bytes().first(bytes.size()), &memory}, copy.cancel),
+      Path::MemoryCopy);
   outcome = intact(**source, std::move(outcome));
   return commit(memory, std::move(outcome));
 }

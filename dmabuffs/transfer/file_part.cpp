@@ -28,6 +28,14 @@ IoQueues::Loan IoQueues::borrow() {
           }};
 }
 
+Result<void> FilePart::populate(Range range) const {
+  return Memory{memory, lease}.populate(range);
+}
+
+Result<void> Memory::populate(Range range) const {
+  return lease == nullptr ? Result<void>{} : lease->populate(bytes.subspan(range.offset, range.length));
+}
+
 FilePart FilePart::slice(uint64_t offset, uint64_t length) const {
   FilePart slice = *this;
   slice.file_offset += offset;

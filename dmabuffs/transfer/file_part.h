@@ -44,10 +44,12 @@ struct FilePart {
   int direct_fd;  ///< of the file when the copy was planned: another copy may deny it meanwhile
   uint64_t file_offset;
   std::span<std::byte> memory;  ///< its size is the length
-  bool populate;                ///< pages may not be there yet
+  const Lease* lease;           ///< of the memory; nullptr: all its pages are there
   const CancelToken* cancel;
   DmabufRange dmabuf{};  ///< the dma-buf behind the memory, if there is one
 
+  /// Gives that part of the memory its pages: Lease::populate().
+  [[nodiscard]] Result<void> populate(Range range) const;
   /// `length` bytes of it from `offset` on.
   [[nodiscard]] FilePart slice(uint64_t offset, uint64_t length) const;
   /// How much of it, in whole units of direct writes, lies within the file as long as it is now: what lies
@@ -81,7 +83,9 @@ Moved write_buffered(Workshop& shop, const FilePart& part);
 /// One side of a memory-copy.
 struct Memory {
   std::span<std::byte> bytes;
-  bool populate;  ///< pages may not be there yet
+  const Lease* lease = nullptr;  ///< of the bytes; nullptr: all their pages are there
+
+  [[nodiscard]] Result<void> populate(Range range) const;
 };
 /// Memory to memory; the two don't overlap and have the same size.
 Moved copy_memory(Workshop& shop, const Memory& from, const Memory& to, const CancelToken* cancel);

@@ -160,7 +160,7 @@ Moved FilePiece::run_part(const Part& part) {
                        direct_fd_,
                        setting_.file_offset + outcome_.bytes,
                        target_.memory.subspan(outcome_.bytes, part.length),
-                       target_.populate,
+                       target_.lease,
                        setting_.cancel,
                        {target_.dmabuf.fd, target_.dmabuf.offset + outcome_.bytes}};
   const FilePath& way = file_path(part.path);

@@ -23,7 +23,7 @@ class FilePiece {
   };
   struct Target {
     std::span<std::byte> memory;
-    bool populate;
+    const Lease* lease;
     std::string not_pinnable_reason;  ///< empty: O_DIRECT may reach it
     DmabufRange dmabuf;               ///< behind the memory, if there is one
   };

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/transfer/file_part.h"
 
@@ -13,10 +12,8 @@ constexpr uint64_t kMemoryChunk = kHugePage;
 
 /// A page that can't be had would be a SIGBUS in the copy.
 Result<void> make_ready(const Memory& from, const Memory& to, const Range& chunk) {
-  Result<void> ready;
-  if (from.populate) ready = populate_for_reading(from.bytes.subspan(chunk.offset, chunk.length));
-  if (ready && to.populate) ready = populate(to.bytes.subspan(chunk.offset, chunk.length));
-  return ready;
+  TRY(from.populate(chunk));
+  return to.populate(chunk);
 }
 
 }  // namespace

@@ -43,12 +43,9 @@ class Mover {
   bool start_next() {
     const auto chunk = chunks_.take();
     if (!chunk) return false;
-    if (part_.populate) {
-      const auto memory = part_.memory.subspan(chunk->offset, chunk->length);
-      if (auto there = writing() ? populate_for_reading(memory) : populate(memory); !there) {
-        chunks_.stop(chunk->offset, there.error());
-        return false;
-      }
+    if (auto there = part_.populate(*chunk); !there) {
+      chunks_.stop(chunk->offset, there.error());
+      return false;
     }
     const auto slot =
         std::find_if(rest_.begin(), rest_.end(), [](const Range& rest) { return rest.length == 0; });

@@ -61,7 +61,7 @@ inline Result<void> load(Buffer& buffer, uint64_t offset, std::span<const std::b
                          uint64_t expected_end) {
   auto lease = buffer.lease({offset, from.size()}, Access::Write, expected_end);
   if (!lease) return pass(std::move(lease));
-  if ((*lease)->needs_populate()) REQUIRE(populate((*lease)->bytes()));
+  REQUIRE((*lease)->populate((*lease)->bytes()));
   std::ranges::copy(from, (*lease)->bytes().begin());
   return (*lease)->commit(done);
 }

@@ -23,12 +23,15 @@ Check huge_pages(const Machine& machine) {
   const uint64_t available = pages.available();
   if (pages.in_memory_files()) return {"huge-pages", CheckState::Ok, "memory files have them", ""};
   const bool udmabuf = machine.exists("/dev/udmabuf");
+  if (!udmabuf && pages.by_collapse())
+    return {"huge-pages", CheckState::Ok, "memfd buffers are made of them where whole ones are filled", ""};
   if (available > 0 && udmabuf)
     return {"huge-pages", CheckState::Ok, size_text(available) + " can be had for udmabuf", ""};
   const std::string why = pages.configured() && udmabuf ? "all in use or held back by the cgroup" : "off";
   constexpr const char* kSwitch = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
   return {"huge-pages", CheckState::Warn,
-          why + ": memfd and udmabuf buffers get 4 KiB pages, the first load into one is slower",
+          why + (pages.by_collapse() ? ": udmabuf buffers get" : ": memfd and udmabuf buffers get") +
+              " 4 KiB pages, the first load into one is slower",
           machine.exists(kSwitch)
               ? std::string("echo advise >") + kSwitch
               : "sysctl -w vm.nr_overcommit_hugepages=" + std::to_string(pages.overcommit_needed(ram / 2))};

@@ -30,7 +30,7 @@ void crowd(Bench& bench, const std::shared_ptr<Heap>& heap) {
       for (int round = 0; round < kRounds; ++round) {
         if (!buffer->write(stripe(writer), bytes)) ++wrong;
         const auto lease = buffer->lease({stripe(writer), kPiece}, Access::Write, 0);
-        if (!lease || ((*lease)->needs_populate() && !populate((*lease)->bytes()))) {
+        if (!lease || !(*lease)->populate((*lease)->bytes())) {
           ++wrong;
           continue;
         }

@@ -138,7 +138,7 @@ class Run {
       REQUIRE(refused(lease.error()));
       return;
     }
-    if ((*lease)->needs_populate()) REQUIRE(populate((*lease)->bytes()));
+    REQUIRE((*lease)->populate((*lease)->bytes()));
     // Below the size the window stays what it is behind `done`: there a transfer that stops leaves its
     // traces.
     std::copy_n(bytes.begin(), done, (*lease)->bytes().begin());

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// The memfd buffer, whose file clients may change past the daemon.
+#include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "buffer_support.h"
@@ -21,7 +25,44 @@ void client_writes(const Buffer& buffer, uint64_t offset, const Bytes& bytes) {
           static_cast<ssize_t>(bytes.size()));
 }
 
+/// Bytes of the mapping that begins at `address` which huge pages are mapped to (proc(5), smaps).
+uint64_t huge_bytes_at(const std::byte* address) {
+  std::ifstream maps("/proc/self/smaps");
+  const std::string start = fmt::format("{:x}-", reinterpret_cast<uintptr_t>(address));
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(" kB") == std::string::npos && line.find('-') < line.find(' '))
+      here = line.starts_with(start);
+    if (here && line.starts_with("ShmemPmdMapped:")) return std::stoull(line.substr(15)) * kKiB;
+  }
+  return 0;
+}
+
 }  // namespace
+
+TEST_CASE("what is loaded into a memfd gets huge pages where whole ones are filled, without a switch") {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+  std::string setting;
+  std::getline(file, setting);
+  const bool refused = setting.empty() || setting.find("[deny]") != std::string::npos;
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  const uint64_t length = 3 * kHugePage + 5000;
+  const Bytes bytes = filled(length, 3);
+  auto lease = buffer->lease({0, length}, Access::Write, length);
+  REQUIRE(lease);
+  const auto memory = (*lease)->bytes();
+  REQUIRE((*lease)->populate(memory));
+  CHECK(huge_bytes_at(memory.data()) == (refused ? 0 : 3 * kHugePage));
+  std::ranges::copy(bytes, memory.begin());
+  REQUIRE((*lease)->commit(length));
+  lease->reset();
+  CHECK(content(*buffer) == bytes);
+  struct stat held {};
+  REQUIRE(::fstat(buffer->passthrough_fd(), &held) == 0);
+  CHECK(static_cast<uint64_t>(held.st_blocks) * 512 ==
+        round_up(length, kPage));  // the tail did not grow by them
+}
 
 TEST_CASE("a memfd buffer's file is as long as the buffer at every moment") {
   Bench bench;
@@ -135,7 +176,7 @@ TEST_CASE("a memfd that is cut while a lease waits to extend it holds no more th
     bool filled_up = false;
     std::thread filler([&] {
       auto lease = buffer->lease({0, 48 * kMiB}, Access::Write, 48 * kMiB);
-      if (!lease || !populate((*lease)->bytes())) return;
+      if (!lease || !(*lease)->populate((*lease)->bytes())) return;
       filled_up = (*lease)->commit(48 * kMiB).has_value();
     });
     std::thread cutter([&] { (void)buffer->resize(4096); });

@@ -81,19 +81,17 @@ TEST_CASE("files: pages of a buffer that can't be had are an error, not a signal
   const auto buffer = buffers.make(Bytes(4 * kMiB));  // no hole, which would read as zeros without a page
   const auto lease = buffer->lease({0, 4 * kMiB}, Access::Read, 0);
   REQUIRE(lease);
-  REQUIRE((*lease)->needs_populate());
   REQUIRE(::ftruncate(buffer->info().pid_fd, 0) == 0);  // stands for memory that has run out
 
   Bytes target(4 * kMiB);
-  const Moved copied =
-      copy_memory(shop, {(*lease)->bytes(), (*lease)->needs_populate()}, {target, false}, nullptr);
+  const Moved copied = copy_memory(shop, {(*lease)->bytes(), lease->get()}, {target}, nullptr);
   REQUIRE(copied.error);
   CHECK(copied.error->code == ENOMEM);
   CHECK(copied.bytes == 0);
 
   const TestFile file(disk.path(), "file");
   const auto end = file.end();
-  const FilePart part{*end, end->direct_fd(), 0, (*lease)->bytes(), (*lease)->needs_populate(), nullptr};
+  const FilePart part{*end, end->direct_fd(), 0, (*lease)->bytes(), lease->get(), nullptr};
   for (const auto write : {write_bounced, write_pinned}) {
     const Moved written = write(shop, part);
     REQUIRE(written.error);

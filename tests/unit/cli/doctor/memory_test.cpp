@@ -21,7 +21,13 @@ TEST_CASE("doctor: huge pages that are off get the switch, or without one the sy
   made.put(reserve, "0\n");
   CHECK(made.check("huge-pages").state == CheckState::Warn);
   CHECK(made.check("huge-pages").fix == "sysctl -w vm.nr_overcommit_hugepages=2048");
+  made.put(memory_files, "always within_size advise never [deny] force\n");
+  CHECK(contains(made.check("huge-pages").detail, "memfd and udmabuf buffers get 4 KiB pages"));
+  CHECK(made.check("huge-pages").fix == "echo advise >" + memory_files);
   made.put(memory_files, "always within_size advise [never] deny force\n");
+  CHECK(made.check("huge-pages").state == CheckState::Ok);  // memfd needs no switch
+  made.udmabuf("64");
+  CHECK(contains(made.check("huge-pages").detail, ": udmabuf buffers get 4 KiB pages"));
   CHECK(made.check("huge-pages").fix == "echo advise >" + memory_files);
   SECTION("with the switch no reserve is needed") {
     made.put(memory_files, "always within_size [advise] never deny force\n");
@@ -29,8 +35,6 @@ TEST_CASE("doctor: huge pages that are off get the switch, or without one the sy
   }
   SECTION("a reserve is for udmabuf") {
     made.put(reserve, "100\n");
-    CHECK(made.check("huge-pages").state == CheckState::Warn);
-    made.udmabuf("64");
     CHECK(made.check("huge-pages").state == CheckState::Ok);
   }
 }
