@@ -9,7 +9,8 @@
 #          build/debian13 and `tests/vm/chroot tests/vm/module`)
 #   host   the memfd heap on this machine: 32 files against one, and against tmpfs
 #   first  the memfd heap on this machine, from and to disk against fio, with and without huge pages (root)
-#   small  2000 files of 64 KiB on this machine (root)
+#   small  2000 files of 64 KiB (FILES=10000: as many) on this machine (root)
+#   at_once  four files of 256 MiB beside each other on this machine, and one after the other
 #   passthrough  what host measures in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
 # Runs of what is compared take turns, and medians are compared. "cp" is the whole process from fork to its end. Of the
@@ -51,7 +52,7 @@ for part; do
         truncate -s 1M "$work/none"
         (export DMABUFFS=$root/build/debian13/dmabuffs &&
             in_guest 3072 "$work/none" "$here/load_opened.sh" --guest debian13) ;;
-    host | first | small) (export WORK=$work && "$here/load_$part.sh") ;;
+    host | first | small | at_once) (export WORK=$work && "$here/load_$part.sh") ;;
     passthrough)
         "$root/tests/vm/chroot" env WORK="$work" RUNS="$RUNS" DMABUFFS="$root/build/debian13/dmabuffs" BENCH="$BENCH" \
             OUTSIDE_AIM=1.15 CAT_AIM=1.15 "$here/load_host.sh" ;;

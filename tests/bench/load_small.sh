@@ -4,7 +4,7 @@
 # over inside the kernel.
 source "$(dirname "$0")/common.bash"
 
-files=2000
+files=${FILES:-2000}
 source=$(mktemp -d /dev/shm/bench.XXXXXX)
 mkdir "$WORK/tmpfs"
 mount -t tmpfs tmpfs "$WORK/tmpfs"
