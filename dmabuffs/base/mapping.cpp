@@ -70,7 +70,9 @@ Result<Mapping> Mapping::of_memfd(int fd, uint64_t offset, size_t length) {
   Mapping range = TRY(reserve(before + length, kHugePage));
   TRY(range.place(before, fd, offset, length, PROT_READ | PROT_WRITE));
   if (before > 0) ::munmap(range.data_, before);
-  return Mapping(std::exchange(range.data_, nullptr) + before, length);
+  Mapping mapping(std::exchange(range.data_, nullptr) + before, length);
+  prefer_huge_pages(mapping.bytes());
+  return mapping;
 }
 
 Result<Mapping> Mapping::reserve(size_t length, size_t alignment) {

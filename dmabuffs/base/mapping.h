@@ -19,8 +19,9 @@ class Mapping {
 
   /// A shared mapping of `length` bytes of `fd` from `offset`; `prot` as for mmap(2).
   static Result<Mapping> of_file(int fd, uint64_t offset, size_t length, int prot);
-  /// The same of a memfd that is to be filled, to be read and written; its addresses lie between huge pages
-  /// as its offsets do.
+  /// The same of a memfd that is to be filled, to be read and written. Its addresses lie between huge pages
+  /// as its offsets do, and where the kernel gives memory files huge pages for the asking, they are asked
+  /// for.
   static Result<Mapping> of_memfd(int fd, uint64_t offset, size_t length);
   /// Address space with nothing in it (PROT_NONE), its start a multiple of `alignment` (a power of two, >=
   /// 4096).

@@ -46,8 +46,7 @@ Result<void> MemfdLease::begin(uint64_t expected_end) {
 
 Result<void> MemfdLease::populate(std::span<std::byte> part) const {
   if (access_ == Access::Read) return populate_for_reading(part);
-  const uint64_t offset = window_.offset + static_cast<uint64_t>(part.data() - bytes_.data());
-  if (huge_pages_ && !make_huge(buffer_.memfd_.get(), offset, part)) huge_pages_ = false;
+  if (huge_pages_ && !make_huge(part)) huge_pages_ = false;
   return dmabuffs::populate(part);
 }
 

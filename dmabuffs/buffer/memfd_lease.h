@@ -26,7 +26,8 @@ class MemfdLease final : public Lease {
 
   [[nodiscard]] std::span<std::byte> bytes() const override { return bytes_; }
   [[nodiscard]] bool pinnable() const override { return true; }
-  /// For reading too: the memcpy of a hole that can't be had would be SIGBUS.
+  /// For writing: huge pages where `part` holds whole ones. For reading too there is something to do: the
+  /// memcpy of a hole that can't be had would be SIGBUS.
   Result<void> populate(std::span<std::byte> part) const override;
   Result<void> commit(uint64_t done) override;
 

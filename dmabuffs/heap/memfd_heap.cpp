@@ -29,15 +29,16 @@ Result<UniqueFd> make_memfd(const std::string& name, PageSize pages) {
   return UniqueFd(fd);
 }
 
-bool make_huge(int memfd, uint64_t offset, std::span<std::byte> range) {
-  const Split split = split_aligned({offset, range.size()}, kHugePage);
-  if (split.body == 0) return true;
-  // Where there is no page at all the kernel takes the file for cut off. KEEP_SIZE: it may have been, by a
-  // client.
-  for (uint64_t at = 0; at < split.body; at += kHugePage)
-    if (fallocate_all(memfd, FALLOC_FL_KEEP_SIZE, {offset + split.head + at, kPage}) != 0) return false;
+bool make_huge(std::span<std::byte> range) {
+  const Split split = split_aligned({reinterpret_cast<uintptr_t>(range.data()), range.size()}, kHugePage);
+  const auto whole = range.subspan(split.head, split.body);
+  if (whole.empty()) return true;
+  // Where there is no page at all the kernel takes the file for cut off. A touch adds none behind its end,
+  // where a client has cut it.
+  for (uint64_t at = 0; at < whole.size(); at += kHugePage)
+    if (!populate(whole.subspan(at, kPage))) return false;
   // EAGAIN: these pages are in use right now.
-  return ::madvise(range.data() + split.head, split.body, MADV_COLLAPSE) == 0 || errno == EAGAIN;
+  return ::madvise(whole.data(), whole.size(), MADV_COLLAPSE) == 0 || errno == EAGAIN;
 }
 
 bool memfd_held_by_others(int memfd) {

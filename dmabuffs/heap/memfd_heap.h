@@ -29,11 +29,11 @@ Result<UniqueFd> make_memfd(const std::string& name, PageSize pages);
 /// (fcntl(2), F_SETLEASE) is refused then; this program's first descriptor and its mappings don't count.
 bool memfd_held_by_others(int memfd);
 
-/// Makes huge pages of the whole ones in `range`, a memfd's Mapping::of_memfd() from `offset` on, quicker
-/// than as many of 4 KiB: by MADV_COLLAPSE (Linux 6.1; madvise(2)), which needs no switch, but is refused
-/// where /sys/kernel/mm/transparent_hugepage/shmem_enabled says "deny". False: there are no more, and to ask
-/// again would only cost time.
-bool make_huge(int memfd, uint64_t offset, std::span<std::byte> range);
+/// Makes huge pages of the whole ones in `range`, a part of a memfd's Mapping::of_memfd(), quicker than as
+/// many of 4 KiB: by MADV_COLLAPSE (Linux 6.1; madvise(2)), which needs no switch, but is refused where
+/// /sys/kernel/mm/transparent_hugepage/shmem_enabled says "deny". False: there are no more, and to ask again
+/// would only cost time.
+bool make_huge(std::span<std::byte> range);
 
 /// 0, or an errno.
 inline int fallocate_all(int fd, int mode, Range range) {

@@ -64,6 +64,19 @@ TEST_CASE("what is loaded into a memfd gets huge pages where whole ones are fill
         round_up(length, kPage));  // the tail did not grow by them
 }
 
+TEST_CASE("a memfd that is cut while it is filled holds nothing behind its end") {
+  Bench bench;
+  const auto buffer = memfd_buffer(bench);
+  REQUIRE(buffer->resize(4 * kHugePage));
+  const auto lease = buffer->lease({0, 4 * kHugePage}, Access::Write, 0);
+  REQUIRE(lease);
+  REQUIRE(::ftruncate(buffer->passthrough_fd(), 0) == 0);
+  CHECK((*lease)->populate((*lease)->bytes()).error().code == ENOMEM);
+  struct stat held {};
+  REQUIRE(::fstat(buffer->passthrough_fd(), &held) == 0);
+  CHECK(held.st_blocks == 0);
+}
+
 TEST_CASE("a memfd buffer's file is as long as the buffer at every moment") {
   Bench bench;
   const auto buffer = memfd_buffer(bench);
