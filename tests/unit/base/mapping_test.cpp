@@ -5,15 +5,14 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
 #include <new>
-#include <sstream>
 #include <string>
 
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/base/unique_fd.h"
 
 #include "catch.h"
+#include "smaps.h"
 
 using namespace dmabuffs;
 
@@ -34,24 +33,6 @@ TEST_CASE("parts: what finds no memory is an error once all parts are done, on w
   }
 }
 
-namespace {
-
-/// Whether the mapping that holds `address` has the flag "hg" (proc(5), smaps).
-bool asks_for_huge_pages(uintptr_t address) {
-  std::ifstream maps("/proc/self/smaps");
-  bool here = false;
-  for (std::string line; std::getline(maps, line);) {
-    uintptr_t start = 0, end = 0;
-    char dash = 0;
-    if (std::istringstream(line) >> std::hex >> start >> dash >> end && dash == '-')
-      here = start <= address && address < end;
-    if (here && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
-  }
-  return false;
-}
-
-}  // namespace
-
 TEST_CASE("a memfd's huge pages lie in a mapping as they do in the file") {
   const UniqueFd memfd(::memfd_create("test", MFD_CLOEXEC));
   REQUIRE(memfd);
@@ -62,7 +43,8 @@ TEST_CASE("a memfd's huge pages lie in a mapping as they do in the file") {
     REQUIRE(mapping);
     CHECK(mapping->size() == 2 * kHugePage);
     CHECK(reinterpret_cast<uintptr_t>(mapping->data()) % kHugePage == offset % kHugePage);
-    CHECK(asks_for_huge_pages(round_up(reinterpret_cast<uintptr_t>(mapping->data()), kHugePage)));
+    const size_t first_whole = (kHugePage - offset % kHugePage) % kHugePage;
+    CHECK(smaps_value(mapping->data() + first_whole, "VmFlags:").find(" hg") != std::string::npos);
     REQUIRE(populate(mapping->bytes()));
     mapping->bytes().front() = std::byte{7};
     mapping->bytes().back() = std::byte{9};

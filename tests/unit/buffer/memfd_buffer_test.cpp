@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /// The memfd buffer, whose file clients may change past the daemon.
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "buffer_support.h"
+#include "smaps.h"
 
 using namespace buffer_test;
 
@@ -25,17 +25,10 @@ void client_writes(const Buffer& buffer, uint64_t offset, const Bytes& bytes) {
           static_cast<ssize_t>(bytes.size()));
 }
 
-/// Bytes of the mapping that begins at `address` which huge pages are mapped to (proc(5), smaps).
+/// Bytes in huge pages of the mapping that holds `address`.
 uint64_t huge_bytes_at(const std::byte* address) {
-  std::ifstream maps("/proc/self/smaps");
-  const std::string start = fmt::format("{:x}-", reinterpret_cast<uintptr_t>(address));
-  bool here = false;
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find(" kB") == std::string::npos && line.find('-') < line.find(' '))
-      here = line.starts_with(start);
-    if (here && line.starts_with("ShmemPmdMapped:")) return std::stoull(line.substr(15)) * kKiB;
-  }
-  return 0;
+  const std::string kib = smaps_value(address, "ShmemPmdMapped:");
+  return kib.empty() ? 0 : std::stoull(kib) * kKiB;
 }
 
 }  // namespace
