@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <linux/fs.h>
+#include <pthread.h>
+
+#include <climits>
 
 #include "catch.h"
 #include "files_support.h"
@@ -295,7 +298,7 @@ TEST_CASE("a chain of nodes deeper than the stack lets go of itself") {
     const std::weak_ptr<Node> watched = at;
     pthread_attr_t small;
     REQUIRE(::pthread_attr_init(&small) == 0);
-    REQUIRE(::pthread_attr_setstacksize(&small, 64 << 10) == 0);
+    REQUIRE(::pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN + (64 << 10)) == 0);
     pthread_t thread;
     const auto let_go = [](void* node) -> void* {
       static_cast<NodePtr*>(node)->reset();
