@@ -288,7 +288,7 @@ class DmaLease final : public Lease {
   bool pinnable() const override { return memory_.storage_->pinnable(); }
   Result<void> populate(std::span<std::byte> part) const override {
     if (!memory_.storage_->growable()) return {};
-    return exclusive_ ? dmabuffs::populate(part) : populate_for_reading(part);
+    return exclusive_ ? memory_.storage_->populate(part) : populate_for_reading(part);
   }
   DmabufRange dmabuf() const override { return {memory_.storage_->dmabuf_fd(), window_.offset}; }
 

@@ -9,3 +9,7 @@
 #else
 #define DMABUFFS_HAS_PASSTHROUGH 0
 #endif
+
+/// Without HANDLE_KILLPRIV_V2, which libfuse 3.14 can't say, every write to a file that may have extended
+/// attributes, also to a buffer, asks for security.capability first.
+#define DMABUFFS_XATTR_IS_FREE DMABUFFS_HAS_PASSTHROUGH

@@ -107,9 +107,7 @@ Result<void> Session::create_fuse() {
 
   fuse_lowlevel_ops ops{};
   ops.init = op_init;
-  // With a getxattr callback every write, also to a buffer, asks for security.capability first (libfuse 3.14
-  // can't say HANDLE_KILLPRIV_V2), so it is there only where it is asked for.
-  add_name_operations(ops, settings.xattr || DMABUFFS_HAS_PASSTHROUGH != 0);
+  add_name_operations(ops, settings.xattr);
   add_directory_operations(ops);
   add_io_operations(ops);
   add_copy_operation(ops);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "dmabuffs/base/cancel.h"
+#include "dmabuffs/base/mapping.h"
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/base/result.h"
 #include "dmabuffs/base/unique_fd.h"
@@ -45,6 +46,9 @@ class Storage {
   virtual Result<void> publish(const std::string& name) = 0;
   /// The CPU's view of [0, capacity()), mapped on first use and valid until unmap() or resize(). Thread-safe.
   virtual Result<std::span<std::byte>> map() = 0;
+  /// Makes the pages of `part`, which lies in map(), as quickly as this memory can have them. Thread-safe.
+  /// ENOMEM.
+  virtual Result<void> populate(std::span<std::byte> part) { return dmabuffs::populate(part); }
   /// Drops the mapping (address space and page tables are the daemon's); the next map() makes it again.
   virtual void unmap() = 0;
   /// Of what is published: a descriptor for others.

@@ -286,10 +286,19 @@ Result<void> UdmabufStorage::map_parts() {
     refuse_huge_pages(small);
   } else {
     prefer_huge_pages(small);
-    asked_for_huge_ = source_.huge_pages.in_memory_files();
+    if (source_.huge_pages.in_memory_files()) asked_for_huge_ = true;
+    collapses_ = huge_.bytes == 0 && !source_.misleads_importers;
   }
   mapping_ = std::move(range);
   return placed;
+}
+
+Result<void> UdmabufStorage::populate(std::span<std::byte> part) {
+  if (collapses_ && part.size() >= kHugePage) {
+    collapses_ = make_huge(part);
+    if (collapses_) asked_for_huge_ = true;
+  }
+  return dmabuffs::populate(part);
 }
 
 void UdmabufStorage::unmap() {

@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -30,6 +31,9 @@ struct UdmabufSource {
   KernelNumber size_limit_file{"/sys/module/udmabuf/parameters/size_limit_mb"};
   HugePages huge_pages;
   HugeUse huge = HugeUse::Auto;
+  /// Before 7.3 vmap of a udmabuf takes the first page of a huge one for all of them
+  /// (drivers/dma-buf/udmabuf.c).
+  bool misleads_importers = !kernel_since(7, 3);
 
   /// The kernel's limit of one udmabuf in bytes, read anew; UINT64_MAX where there is none.
   [[nodiscard]] uint64_t size_limit() const;
@@ -59,6 +63,8 @@ class UdmabufStorage final : public Storage {
   /// memory readable and writable but not growable; publish() may be called again.
   Result<void> publish(const std::string& name) override;
   Result<std::span<std::byte>> map() override;
+  /// By huge pages where importers understand them and none are set aside.
+  Result<void> populate(std::span<std::byte> part) override;
   void unmap() override;
   /// What may be in huge pages: how many the kernel gave a memory file it does not tell.
   [[nodiscard]] uint64_t huge_bytes() const override;
@@ -96,7 +102,8 @@ class UdmabufStorage final : public Storage {
   Part small_;
   UniqueFd dmabuf_;
   bool frozen_ = false;
-  bool asked_for_huge_ = false;  ///< small_ may have got huge pages, too
+  std::atomic<bool> collapses_ = false;       ///< small_ is to be made of huge pages, until there are no more
+  std::atomic<bool> asked_for_huge_ = false;  ///< small_ may have got huge pages, too
   Mapping mapping_;
   mutable std::mutex mutex_;
 };
@@ -111,9 +118,7 @@ class UdmabufHeap final : public Heap {
   /// fit and 4 KiB pages behind them.
   [[nodiscard]] uint64_t capacity_for(uint64_t size) const override;
   Result<std::unique_ptr<Storage>> create(uint64_t size, uid_t uid) override;
-  /// Before 7.3 vmap of a udmabuf takes the first page of a huge one for all of them
-  /// (drivers/dma-buf/udmabuf.c).
-  [[nodiscard]] bool misleads_importers() const override { return !kernel_since(7, 3); }
+  [[nodiscard]] bool misleads_importers() const override { return source_.misleads_importers; }
   Result<std::unique_ptr<Storage>> create_for_all(uint64_t size, uid_t uid) override;
 
  private:

@@ -10,6 +10,7 @@
 #   host   the memfd heap on this machine: 32 files against one, and against tmpfs
 #   first  the memfd heap on this machine, from and to disk against fio, with and without huge pages (root)
 #   small  2000 files of 64 KiB (FILES=10000: as many) on this machine (root)
+#   flat   what a buffer costs beside 100 to 18,000 others on this machine; flat_guest: up to 100,000, in a guest
 #   at_once  four files of 256 MiB beside each other on this machine, and one after the other
 #   passthrough  what host measures in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
@@ -35,7 +36,7 @@ make_image() { # IMAGE SIZE, from $work/files
 }
 in_guest() { # MEMORY IMAGE SCRIPT [OPTION OF tests/vm/run]...
     "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" \
-        BENCH="$BENCH" MODULES="$root/build/kernel" "$3"
+        BENCH="$BENCH" WORK=/tmp MODULES="$root/build/kernel" "$3"
 }
 printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
     "$(findmnt -no FSTYPE -T "$work")" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(uname -r)" \
@@ -52,7 +53,10 @@ for part; do
         truncate -s 1M "$work/none"
         (export DMABUFFS=$root/build/debian13/dmabuffs &&
             in_guest 3072 "$work/none" "$here/load_opened.sh" --guest debian13) ;;
-    host | first | small | at_once) (export WORK=$work && "$here/load_$part.sh") ;;
+    flat_guest)
+        truncate -s 1M "$work/none"
+        in_guest 4096 "$work/none" "$here/load_flat.sh" ;;
+    host | first | small | flat | at_once) (export WORK=$work && "$here/load_$part.sh") ;;
     passthrough)
         "$root/tests/vm/chroot" env WORK="$work" RUNS="$RUNS" DMABUFFS="$root/build/debian13/dmabuffs" BENCH="$BENCH" \
             OUTSIDE_AIM=1.15 CAT_AIM=1.15 "$here/load_host.sh" ;;

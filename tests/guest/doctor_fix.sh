@@ -21,6 +21,7 @@ path_of() { "$DMABUFFS" doctor --json | jq -r --arg name "$1" '.heaps[] | select
 parameters=/sys/module/udmabuf/parameters
 echo 64 >$parameters/size_limit_mb
 echo 0 >/proc/sys/vm/nr_overcommit_hugepages
+echo deny >/sys/kernel/mm/transparent_hugepage/shmem_enabled # "never", the default, is no lack from 7.3 on
 doctor() { "$@" "$DMABUFFS" doctor >/dev/null; } # as whom, if not as root
 fix() { "$DMABUFFS" doctor --fix >/dev/null 2>&1; }
 check 'with real devices: exit 0' doctor

@@ -20,7 +20,15 @@ wait
 check 'the log tells of the writes' test "$(requests WRITE)" -ge 100
 check "but of no GETXATTR for each ($(requests GETXATTR))" test "$(requests GETXATTR)" -le 3
 
+mount_it -o no_xattr
+echo bytes >"$heap/buffer"
+run setfattr -n user.format -v XR24 "$heap/buffer"
+says 'with -o no_xattr a buffer takes none' 1 'not supported'
+is 'and status says so' "$(jq .settings.xattr "$mnt/status")" false
+"$DMABUFFS" umount "$mnt"
+
 debug_mount -o xattr
+is 'status says that there are some' "$(jq .settings.xattr "$mnt/status")" true
 echo bytes >"$heap/buffer"
 check 'with -o xattr a buffer takes an attribute' setfattr -n user.format -v XR24 "$heap/buffer"
 is 'and has it' "$(getfattr --only-values -n user.format "$heap/buffer" 2>/dev/null)" XR24

@@ -49,7 +49,7 @@ class MadeUp : public Files {
     machine.user = "alice";
     machine.kernel = "6.12.1-amd64";
     machine.libfuse = 317;
-    machine.may_mount = true;
+    machine.may_mount = machine.may_pass_through = true;
     machine.descriptor_limit = 1 << 20;
     machine.io_uring = true;
     machine.can_open = [this](const std::string& node) {
@@ -57,6 +57,7 @@ class MadeUp : public Files {
     };
     put("/dev/fuse");
     put("/usr/bin/fusermount3", "", 04755);
+    put("/etc/mtab");
     put("/proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 6291456 kB\n");
     put("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages", "2048\n");
   }

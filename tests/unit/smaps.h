@@ -22,3 +22,16 @@ inline std::string smaps_value(const std::byte* address, const std::string& name
   }
   return {};
 }
+
+/// Bytes in huge pages of shared memory in the mapping that holds `address`.
+inline uint64_t huge_bytes_at(const std::byte* address) {
+  const std::string kib = smaps_value(address, "ShmemPmdMapped:");
+  return kib.empty() ? 0 : std::stoull(kib) * 1024;
+}
+
+/// Whether this kernel makes huge pages of a memfd by MADV_COLLAPSE.
+inline bool memory_files_collapse() {
+  std::ifstream file("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
+  std::string setting;
+  return std::getline(file, setting) && setting.find("[deny]") == std::string::npos;
+}

@@ -26,10 +26,15 @@ Check helper(const Machine& machine) {
     const std::string path = std::string(directory) + "/fusermount3";
     const auto found = machine.attributes(path);
     if (!found) continue;
-    if ((found->st_mode & S_ISUID) != 0) return {"fusermount3", CheckState::Ok, path, ""};
-    if (machine.may_mount) return {"fusermount3", CheckState::Ok, path + " (not setuid: for root only)", ""};
-    return {"fusermount3", needed, std::string(path).append(" is not setuid root: ").append(purpose),
-            "chmod u+s " + path};
+    const bool setuid = (found->st_mode & S_ISUID) != 0;
+    if (!setuid && !machine.may_mount)
+      return {"fusermount3", needed, std::string(path).append(" is not setuid root: ").append(purpose),
+              "chmod u+s " + path};
+    if (!machine.exists("/etc/mtab"))
+      return {"fusermount3", CheckState::Warn,
+              path + " unmounts nothing without /etc/mtab: a mount whose daemon died stays",
+              "ln -s ../proc/self/mounts /etc/mtab"};
+    return {"fusermount3", CheckState::Ok, path + (setuid ? "" : " (not setuid: for root only)"), ""};
   }
   const bool debian = machine.exists("/usr/bin/apt-get");
   return {"fusermount3", needed, "not found: " + purpose, debian ? "apt-get install -y fuse3" : ""};
@@ -49,7 +54,7 @@ Check passthrough(const Machine& machine) {
     lack("libfuse 3.17 (this is " + std::to_string(machine.libfuse / 100) + "." +
          std::to_string(machine.libfuse % 100) + ")");
   if (!machine.kernel_since(6, 9)) lack("Linux 6.9");
-  if (!machine.may_mount) lack("CAP_SYS_ADMIN (root)");
+  if (!machine.may_pass_through) lack("CAP_SYS_ADMIN (root) outside of user namespaces");
   if (lacks.empty())
     return {"passthrough", CheckState::Ok,
             machine.exists("/dev/dmabuf_file")

@@ -77,6 +77,12 @@ bool has_admin_capability() {
          (sets[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
 }
 
+bool in_first_user_namespace() {
+  constexpr ino_t kFirst = 0xEFFFFFFD;  // linux/nsfs.h: USER_NS_INIT_INO
+  struct stat st {};
+  return ::stat("/proc/self/ns/user", &st) == 0 && st.st_ino == kFirst;
+}
+
 int libfuse_version() {
   int major = 0, minor = 0;
   std::sscanf(fuse_pkgversion(), "%d.%d", &major, &minor);
@@ -132,6 +138,7 @@ Machine this_machine(bool for_sudo_user) {
   machine.kernel = names.release;
   machine.libfuse = libfuse_version();
   machine.may_mount = self && has_admin_capability();
+  machine.may_pass_through = machine.may_mount && in_first_user_namespace();
   const auto as_user = [&] { return self || become(user); };
   machine.no_mount = machine.may_mount ? why_no_mount(as_user) : why_no_setuid("/usr/bin/fusermount3");
   machine.no_exec = why_no_private_mount(as_user);

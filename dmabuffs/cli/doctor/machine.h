@@ -20,7 +20,8 @@ struct Machine {
   std::vector<gid_t> groups;      ///< the user's, as the group database has them now
   std::string kernel;             ///< "6.12.117-amd64"
   int libfuse = 0;                ///< 317: version 3.17
-  bool may_mount = false;         ///< has CAP_SYS_ADMIN: mount(2) without fusermount3, passthrough
+  bool may_mount = false;         ///< has CAP_SYS_ADMIN here: mount(2) without fusermount3
+  bool may_pass_through = false;  ///< has it in the machine's own user namespace
   uint64_t descriptor_limit = 0;  ///< hard limit of open files
   uint64_t memlock_limit = UINT64_MAX;  ///< bytes that a process may lock; RLIM_INFINITY: no limit
   bool io_uring = false;                ///< one can be made

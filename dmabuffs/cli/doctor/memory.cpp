@@ -23,8 +23,12 @@ Check huge_pages(const Machine& machine) {
   const uint64_t available = pages.available();
   if (pages.in_memory_files()) return {"huge-pages", CheckState::Ok, "memory files have them", ""};
   const bool udmabuf = machine.exists("/dev/udmabuf");
-  if (!udmabuf && pages.by_collapse())
-    return {"huge-pages", CheckState::Ok, "memfd buffers are made of them where whole ones are filled", ""};
+  const bool made = machine.kernel_since(7, 3);  // for udmabuf, too: UdmabufSource::misleads_importers
+  if (pages.by_collapse() && (!udmabuf || made))
+    return {"huge-pages", CheckState::Ok,
+            std::string(udmabuf ? "memfd and udmabuf" : "memfd") +
+                " buffers are made of them where whole ones are filled",
+            ""};
   if (available > 0 && udmabuf)
     return {"huge-pages", CheckState::Ok, size_text(available) + " can be had for udmabuf", ""};
   const std::string why = pages.configured() && udmabuf ? "all in use or held back by the cgroup" : "off";

@@ -57,6 +57,13 @@ Result<void> mount_fuse() {
 
 std::string why_no_mount(const std::function<bool()>& become) {
   return message_of(become, []() -> Result<void> {
+    // A capability counts in the user namespace that the mount namespace belongs to: as it is now, not as a
+    // new one would be.
+    const UniqueFd context(::fsopen("fuse", FSOPEN_CLOEXEC));
+    if (!context && errno == EPERM)
+      return fail(EPERM,
+                  "this user namespace has no mount namespace of its own: `unshare --mount` as well "
+                  "makes one, `dmabuffs exec` has one");
     if (::unshare(CLONE_NEWNS) != 0 || !set_propagation(MS_PRIVATE)) return {};
     return mount_fuse();
   });

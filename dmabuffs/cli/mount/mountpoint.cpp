@@ -6,7 +6,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -16,6 +15,7 @@
 
 #include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/read_file.h"
+#include "dmabuffs/cli/mount/unmount.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/client.h"
 #include "dmabuffs/control/way.h"
@@ -26,13 +26,7 @@ namespace {
 
 /// Takes away a mount whose daemon is gone.
 void recover_stale(const std::string& mountpoint) {
-  if (::umount2(mountpoint.c_str(), MNT_DETACH) == 0) return;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint.c_str(), nullptr);
-    ::_exit(127);
-  }
-  ::waitpid(child, nullptr, 0);
+  if (::umount2(mountpoint.c_str(), MNT_DETACH) != 0) (void)unmount_as_user(mountpoint, /*lazy=*/true);
 }
 
 Failure in_use(const MountEntry& mount) {

@@ -11,6 +11,7 @@
 
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/control/way.h"
+#include "dmabuffs/fuse/fuse_version.h"
 
 namespace dmabuffs::cli {
 
@@ -224,6 +225,7 @@ Result<MountSettings> understand(const MountWords& given) {
   MountSettings settings;
   settings.require_direct = words.require_direct;
   settings.foreground = words.foreground;
+  settings.xattr = DMABUFFS_XATTR_IS_FREE != 0;
   settings.recycle = std::min(machine_memory() / 8, kMostRecycled);
   for (const std::string& text : given.options) {
     const auto options = TRY(split_options(text));

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 
@@ -16,6 +15,7 @@
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/mount/holders.h"
+#include "dmabuffs/cli/mount/unmount.h"
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/daemon.h"
 #include "dmabuffs/control/way.h"
@@ -60,35 +60,10 @@ Result<MountEntry> find_mount(const std::string& path) {
   return *found;
 }
 
-/// Runs fusermount3, which may unmount for its user what the user mounted.
-Result<void> fusermount(const std::string& path, bool lazy) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
-  auto child = ChildProcess::start(SIGTERM, [&] {
-    ::setenv("LC_ALL", "C", 1);
-    ::dup2(writer.get(), 2);
-    ::execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u", "--", path.c_str(), nullptr);
-    return 127;
-  });
-  writer.reset();
-  if (!child) return pass(std::move(child));
-  std::string said(1024, '\0');
-  const ssize_t got = ::read(reader.get(), said.data(), said.size());
-  said.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
-  const int status = shell_status(child->reap());
-  if (status == 0) return {};
-  if (status == 127) return fail(ENOENT, path + ": fusermount3 is missing; install it (package fuse3)");
-  while (!said.empty() && said.back() == '\n') said.pop_back();
-  std::replace(said.begin(), said.end(), '\n', ' ');
-  return fail(said.find("busy") != std::string::npos ? EBUSY : EPERM, path + ": " + said);
-}
-
 Result<void> unmount(const MountEntry& mount, bool lazy) {
   if (::umount2(mount.path.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) == 0) return {};
   if (errno != EPERM) return fail_errno(errno, mount.path);
-  if (mount.owner == ::geteuid()) return fusermount(mount.path, lazy);
+  if (mount.owner == ::geteuid()) return unmount_as_user(mount.path, lazy);
   const std::string owner = user_name(mount.owner);
   return fail(EPERM, mount.path + ": mounted by " + owner + "; only " + owner +
                          (mount.owner == 0 ? "" : " and root") + " may unmount it");

@@ -25,19 +25,9 @@ void client_writes(const Buffer& buffer, uint64_t offset, const Bytes& bytes) {
           static_cast<ssize_t>(bytes.size()));
 }
 
-/// Bytes in huge pages of the mapping that holds `address`.
-uint64_t huge_bytes_at(const std::byte* address) {
-  const std::string kib = smaps_value(address, "ShmemPmdMapped:");
-  return kib.empty() ? 0 : std::stoull(kib) * kKiB;
-}
-
 }  // namespace
 
 TEST_CASE("what is loaded into a memfd gets huge pages where whole ones are filled, without a switch") {
-  std::ifstream file("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
-  std::string setting;
-  std::getline(file, setting);
-  const bool refused = setting.empty() || setting.find("[deny]") != std::string::npos;
   Bench bench;
   const auto buffer = memfd_buffer(bench);
   const uint64_t length = 3 * kHugePage + 5000;
@@ -46,7 +36,7 @@ TEST_CASE("what is loaded into a memfd gets huge pages where whole ones are fill
   REQUIRE(lease);
   const auto memory = (*lease)->bytes();
   REQUIRE((*lease)->populate(memory));
-  CHECK(huge_bytes_at(memory.data()) == (refused ? 0 : 3 * kHugePage));
+  CHECK(huge_bytes_at(memory.data()) == (memory_files_collapse() ? 3 * kHugePage : 0));
   std::ranges::copy(bytes, memory.begin());
   REQUIRE((*lease)->commit(length));
   lease->reset();

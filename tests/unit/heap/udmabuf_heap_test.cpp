@@ -14,6 +14,7 @@
 #include "dmabuffs/base/range.h"
 #include "dmabuffs/heap/udmabuf_heap.h"
 #include "heap_support.h"
+#include "smaps.h"
 
 using namespace dmabuffs;
 using namespace heap_test;
@@ -151,6 +152,23 @@ TEST_CASE("every page of a udmabuf of huge and 4 KiB pages is the memory that wa
   CHECK(storage->capacity() == 6 * kMiB + 304 * 1024);
   CHECK(storage->huge_bytes() == 6 * kMiB);
   check_pages_reach_the_dmabuf(*storage);
+}
+
+TEST_CASE("a udmabuf gets huge pages that nobody set aside where its importers understand them") {
+  if (!have_device("/dev/udmabuf")) return;
+  Budget budget(generous());
+  const uint64_t capacity = 5 * kMiB + kPage;
+  for (const bool misread : {false, true}) {
+    UdmabufSource source;
+    source.misleads_importers = misread;
+    auto storage = UdmabufStorage::make(source, budget, ::getuid(), capacity).value();
+    const auto memory = storage->map().value();
+    REQUIRE(storage->populate(memory));
+    const uint64_t expected = !misread && memory_files_collapse() ? 4 * kMiB : 0;
+    CHECK(huge_bytes_at(memory.data()) == expected);
+    CHECK(storage->huge_bytes() == expected);
+    check_pages_reach_the_dmabuf(*storage);
+  }
 }
 
 TEST_CASE("where some huge pages are free, a udmabuf takes those and 4 KiB pages for the rest") {

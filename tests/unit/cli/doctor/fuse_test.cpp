@@ -67,12 +67,21 @@ TEST_CASE("doctor: AppArmor's rule for user namespaces is named where exec fails
   CHECK(made.check("exec").fix.empty());
 }
 
+TEST_CASE("doctor: where /etc/mtab is missing fusermount3 can't unmount") {
+  MadeUp made;
+  CHECK(made.check("fusermount3").state == CheckState::Ok);
+  made.remove("/etc/mtab");
+  CHECK(made.check("fusermount3").state == CheckState::Warn);
+  CHECK(made.check("fusermount3").fix == "ln -s ../proc/self/mounts /etc/mtab");
+  CHECK(made.check("mount").state == CheckState::Ok);
+}
+
 TEST_CASE("doctor: passthrough names each thing it lacks") {
   MadeUp made;
   CHECK(made.check("passthrough").state == CheckState::Ok);
   made.machine.libfuse = 314;
   made.machine.kernel = "6.1.0-9-amd64";
-  made.machine.may_mount = false;
+  made.machine.may_pass_through = false;  // root of a user namespace may mount all the same
   const std::string detail = made.check("passthrough").detail;
   CHECK(contains(detail, "libfuse 3.17 (this is 3.14)"));
   CHECK(contains(detail, "Linux 6.9"));

@@ -29,6 +29,10 @@ TEST_CASE("doctor: huge pages that are off get the switch, or without one the sy
   made.udmabuf("64");
   CHECK(contains(made.check("huge-pages").detail, ": udmabuf buffers get 4 KiB pages"));
   CHECK(made.check("huge-pages").fix == "echo advise >" + memory_files);
+  SECTION("from Linux 7.3 on udmabuf needs no switch either") {
+    made.machine.kernel = "7.3.0";
+    CHECK(made.check("huge-pages").state == CheckState::Ok);
+  }
   SECTION("with the switch no reserve is needed") {
     made.put(memory_files, "always within_size [advise] never deny force\n");
     CHECK(made.check("huge-pages").state == CheckState::Ok);
