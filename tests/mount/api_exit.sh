@@ -72,7 +72,10 @@ exits 127 exec "$heap/b" -- "$outside/none"
 exits 143 exec "$heap/b" -- sh -c 'kill $$'
 exits 0 help cp
 exits 0 --help
+says 'which tells of that of the commands' 0 'dmabuffs help COMMAND'
 exits 0 --version
+exits 0 help help
+exits 2 help nonsense
 exits 2 nonsense
 exits 2 --none
 
