@@ -194,6 +194,9 @@ void add_create(CLI::App& app, Action& action) {
       "As in: dmabuffs create --format NV12 --size 1920x1080 buf/heaps/system/frame\n"
       "       dmabuffs create --size 64M buf/heaps/udmabuf/capture");
   add_picture_words(*command, options->picture);
+  command->get_option("--size")
+      ->description("With --format its width and height in pixels: 1920x1080; without: so many bytes, 64M")
+      ->type_name("WxH|BYTES");
   command->add_option("FILE", options->files, "New names below a mount's heaps/")->required();
   command->callback([&action, options] { action = [options] { return run_create(*options); }; });
 }
