@@ -194,6 +194,9 @@ void add_create(CLI::App& app, Action& action) {
       "As in: dmabuffs create --format NV12 --size 1920x1080 buf/heaps/system/frame\n"
       "       dmabuffs create --size 64M buf/heaps/udmabuf/capture");
   add_picture_words(*command, options->picture);
+  command->get_option("--size")
+      ->description("With --format its width and height in pixels: 1920x1080; without: so many bytes, 64M")
+      ->type_name("WxH|BYTES");
   command->add_option("FILE", options->files, "New names below a mount's heaps/")->required();
   command->callback([&action, options] { action = [options] { return run_create(*options); }; });
 }
@@ -355,10 +358,6 @@ int run(int argc, char** argv) {
     words = from_mount_helper(argc, argv);
     if (words.empty()) return 0;
   }
-  if (!words.empty() && words.front() == "help") {
-    words.erase(words.begin());
-    words.emplace_back("--help");
-  }
   std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);
@@ -366,6 +365,7 @@ int run(int argc, char** argv) {
   CLI::App app("dma-bufs as files: cp, dd, cmp and tar work on them", "dmabuffs");
   app.set_version_flag("-V,--version", version());
   app.require_subcommand(0, 1);
+  app.footer("`dmabuffs help COMMAND`, or `dmabuffs COMMAND --help`, tells more of one of them.");
   app.failure_message(usage_hint);
   Action action;
   add_mount(app, action);
@@ -387,6 +387,12 @@ int run(int argc, char** argv) {
 
   for (CLI::App* each : app.get_subcommands({})) each->set_version_flag("-V,--version", version());
 
+  if (!words.empty() && words.front() == "help") {
+    while (!words.empty() && words.front() == "help") words.erase(words.begin());
+    const auto is_named = [&words](const CLI::App* each) { return each->check_name(words.front()); };
+    // What is no command is complained of.
+    if (words.empty() || !app.get_subcommands(is_named).empty()) words.emplace_back("--help");
+  }
   std::reverse(words.begin(), words.end());  // CLI11 takes a vector from its end
   try {
     app.parse(std::move(words));

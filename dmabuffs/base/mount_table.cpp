@@ -90,9 +90,13 @@ Result<std::string> resolve_mountpoint(const std::string& path) {
   while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
   const size_t slash = trimmed.rfind('/');
   const std::string name = slash == std::string::npos ? trimmed : trimmed.substr(slash + 1);
-  if (name == ".")
-    return slash == std::string::npos ? current_directory()
-                                      : resolve_mountpoint(trimmed.substr(0, slash + 1));
+  if (name == ".") {
+    if (slash != std::string::npos) return resolve_mountpoint(trimmed.substr(0, slash + 1));
+    std::string here = current_directory();
+    if (here.empty())
+      return fail(ENOENT, path + ": the directory you are in was removed or unmounted; cd to another");
+    return here;
+  }
   std::string parent = slash == std::string::npos ? "." : trimmed.substr(0, slash + 1);
   if (name == "..") parent += "/..";
   const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(parent.c_str(), nullptr), &std::free);

@@ -30,7 +30,7 @@ int guarded(Call&& call) noexcept {
   try {
     return call();
   } catch (const std::exception&) {
-    last_error.clear();
+    last_error = "no memory";  // so short that it takes none
     errno = ENOMEM;
     return -1;
   }
@@ -51,6 +51,10 @@ void fill(dmabuffs_info* info, const Json& from) {
   if (flag_of(from, "moved")) info->flags |= DMABUFFS_IS_MOVED;
   put(info->heap, text_of(from, "heap").value_or(""));
   put(info->exporter, text_of(from, "exporter").value_or(""));
+}
+
+int no_path(const char* function) {
+  return failed({EINVAL, std::string(function) + ": the path is NULL"});
 }
 
 int sync(int fd, unsigned int flags, uint64_t phase) {
@@ -77,6 +81,7 @@ int dmabuffs_open(const char* path, unsigned int flags, dmabuffs_info* info) {
   return guarded([&] {
     if ((flags & ~(DMABUFFS_REQUIRE_DMABUF | DMABUFFS_HUGE)) != 0)
       return failed({EINVAL, "dmabuffs_open: unknown flags"});
+    if (path == nullptr) return no_path("dmabuffs_open");
     Clients clients;
     auto handed = hand_out(clients, path, (flags & DMABUFFS_HUGE) != 0);
     if (!handed) return failed(handed.error());
@@ -90,6 +95,7 @@ int dmabuffs_open(const char* path, unsigned int flags, dmabuffs_info* info) {
 
 int dmabuffs_stat(const char* path, dmabuffs_info* info) {
   return guarded([&] {
+    if (path == nullptr) return no_path("dmabuffs_stat");
     Clients clients;
     const auto about = info_of(clients, path);
     if (!about) return failed(about.error());
@@ -101,6 +107,7 @@ int dmabuffs_stat(const char* path, dmabuffs_info* info) {
 int dmabuffs_import(int fd, const char* path, unsigned int flags, dmabuffs_info* info) {
   return guarded([&] {
     if ((flags & ~DMABUFFS_WRITABLE) != 0) return failed({EINVAL, "dmabuffs_import: unknown flags"});
+    if (path == nullptr) return no_path("dmabuffs_import");
     Clients clients;
     const auto about = import_dmabuf(clients, fd, path, (flags & DMABUFFS_WRITABLE) != 0);
     if (!about) return failed(about.error());

@@ -2,7 +2,7 @@
 /*
  * libdmabuffs: buffers of a dmabuffs mount by name, for any program that takes a dma-buf's file descriptor.
  *
- *   #include <dmabuffs.h>                         cc prog.c $(pkg-config --cflags --libs dmabuffs)
+ *   #include <dmabuffs.h>                         cc prog.c -ldmabuffs; pkg-config knows it as dmabuffs
  *
  *   struct dmabuffs_info info;
  *   int fd = dmabuffs_open("/mnt/buf/heaps/system/frame", 0, &info);

@@ -240,7 +240,7 @@ void op_copy_file_range(fuse_req_t request, fuse_ino_t, off_t from_start, fuse_f
     to_handle.piece = piece;
   }
   if (outcome.error) {
-    log_warning("copy: " + outcome.error->message);
+    log_warning(outcome.error->message, outcome.error->code);
     // What is stored counts; the caller's next request meets the error again.
     if (outcome.bytes == 0) return (void)fuse_reply_err(request, outcome.error->code);
   }

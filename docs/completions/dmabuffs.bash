@@ -2,7 +2,8 @@
 # bash completion for dmabuffs(1)
 
 _dmabuffs() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i typed
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i j typed
+    local words=() starts=() joins=''
     local commands='mount umount cp exec create format import info ps view diff hex status socket bench doctor help'
     local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
@@ -10,6 +11,13 @@ _dmabuffs() {
     local formats='XR24 AR24 XB24 AB24 RX24 RA24 BX24 BA24 RG24 BG24 RG16 XR30 XB30 NV12 NV21 NV16 NV61 NV24 P010 YU12 YV12 YU16
         YU24 YUYV YVYU UYVY VYUY R8 R10 R12 R16 RGGB BA81 GBRG GRBG RG10 BG10 GB10 BA10 RG12 BG12 GB12 BYR2 GB16 GR16'
     COMPREPLY=()
+    # Bash parts words at = and :, and what is offered takes the place of the last part. These are whole, and where they begin.
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        if [[ ${COMP_WORDS[i]} == [=:] ]]; then joins=yes words[-1]+=${COMP_WORDS[i]}; continue; fi
+        if [[ $joins ]]; then joins='' words[-1]+=${COMP_WORDS[i]}; continue; fi
+        words+=("${COMP_WORDS[i]}") starts+=("$i")
+    done
+    if [[ ${words[-2]-} == --files ]]; then prev=--files cur=${words[-1]#*=}; fi
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
         return
@@ -19,17 +27,29 @@ _dmabuffs() {
         return
     fi
     if [[ $command == exec ]]; then
-        # From the first word that is no option, or behind --, the words are another command's.
-        for ((i = 2; i <= COMP_CWORD; i++)); do
-            case ${COMP_WORDS[i]} in
+        # From the first word that is no option, or behind --, the words are another command's; or they are buffers, up to --.
+        for ((i = 2; i < ${#words[@]}; i++)); do
+            case ${words[i]} in
             --files | --heap | --heap-if-present | -o) ((++i)) ;;
-            --) if ((i < COMP_CWORD)); then i=$((i + 1)); break; fi ;;
+            --) if [[ ${words[i + 1]+x} ]]; then i=$((i + 1)); break; fi ;;
             -*) ;;
             *) break ;;
             esac
         done
-        if ((i <= COMP_CWORD)); then
-            if declare -F _command_offset >/dev/null; then _command_offset "$i"; fi
+        if ((i < ${#words[@]} - 1)) && ! type -P -- "${words[i]}" >/dev/null; then
+            for ((j = i; j < ${#words[@]} - 1; j++)); do
+                if [[ ${words[j]} == -- ]]; then i=$((j + 1)); break; fi
+            done
+        fi
+        if ((i == ${#words[@]} - 1)) && [[ ${words[i - 1]} != -- ]]; then
+            # The first: a path may be a buffer's, a word also a command's.
+            if [[ ${words[i]} != */* ]] && declare -F _command_offset >/dev/null; then _command_offset "${starts[i]}"; fi
+            mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "${words[i]#*=}")
+            compopt -o filenames
+            return
+        fi
+        if ((i < ${#words[@]})); then
+            if declare -F _command_offset >/dev/null; then _command_offset "${starts[i]}"; fi
             return
         fi
     fi
@@ -45,7 +65,10 @@ _dmabuffs() {
         mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W "$mount_options" -- "${cur##*,}")
         return ;;
     --heap | --heap-if-present)
-        mapfile -t COMPREPLY < <(compgen -W "memfd udmabuf direct $(ls /dev/dma_heap 2>/dev/null) $(ls /dev/dri 2>/dev/null | sed -n 's/^card[0-9]*$/drm-&/p')" -- "$cur")
+        typed=memfd
+        if [[ $prev == --heap-if-present || -e /dev/udmabuf ]]; then typed+=' udmabuf'; fi
+        if [[ $prev == --heap-if-present || -e /dev/dmabuf_file ]]; then typed+=' direct'; fi
+        mapfile -t COMPREPLY < <(compgen -W "$typed $(ls /dev/dma_heap 2>/dev/null) $(ls /dev/dri 2>/dev/null | sed -n 's/^card[0-9]*$/drm-&/p')" -- "$cur")
         return ;;
     --format)
         if [[ $cur == [a-z]* ]]; then formats=${formats,,}; fi
@@ -65,8 +88,8 @@ _dmabuffs() {
         mapfile -t COMPREPLY < <(compgen -W 'limited full' -- "$cur")
         return ;;
     --files)
-        mapfile -t COMPREPLY < <(compgen -d -- "${cur#*=}")
-        compopt -o filenames
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        compopt -o filenames -o dirnames +o default
         return ;;
     esac
     if [[ $cur == -* ]]; then

@@ -40,6 +40,7 @@ exits 2 info
 exits 1 import --fd 99 "$mnt/heaps/import/x"
 exits 2 import "$mnt/heaps/import/x"
 exits 0 ps
+if [[ $("$DMABUFFS" ps --json) == '[]' ]]; then says 'where there are no dma-bufs it says so' 0 'no dma-bufs; buffers of heaps/memfd are none'; fi
 exits 1 ps --pid 2147483647
 exits 2 ps --pid none
 exits 0 view -o picture.png one_4x4_nv12.yuv
@@ -72,7 +73,10 @@ exits 127 exec "$heap/b" -- "$outside/none"
 exits 143 exec "$heap/b" -- sh -c 'kill $$'
 exits 0 help cp
 exits 0 --help
+says 'which tells of that of the commands' 0 'dmabuffs help COMMAND'
 exits 0 --version
+exits 0 help help
+exits 2 help nonsense
 exits 2 nonsense
 exits 2 --none
 

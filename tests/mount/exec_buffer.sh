@@ -14,7 +14,7 @@ cp first "$buffer"
 hand() { "$DMABUFFS" exec "$@"; }
 
 check 'the program has the bytes as its descriptor 3' sh -c '"$0" exec "$1" -- head -c 300000 /dev/fd/3 2>err | cmp - first' "$DMABUFFS" "$buffer"
-is 'which is no dma-buf: that is said' "$(cat err)" "dmabuffs: exec: $buffer: a memfd, not a dma-buf (heap memfd)"
+is 'which is no dma-buf: that is said' "$(cat err)" "dmabuffs: exec: $buffer: handed over as a memfd, which programs can use and devices can't import"
 run hand --require-dmabuf "$buffer" -- true
 says '--require-dmabuf refuses it' 1 'a memfd, not a dma-buf; use another heap'
 cp second "$heap/other"
@@ -120,6 +120,8 @@ refused 'a directory' 1 'a directory; name a file in it' "$heap" -- true
 refused 'a word that is neither of a mount nor a program' 1 'first: not in a dmabuffs mount; the words before -- name buffers' first -- true
 refused 'nor there' 1 'none: not in a dmabuffs mount; the words before -- name buffers' none -- true
 refused 'a file of no mount' 1 'first: not in a dmabuffs mount' --fd first -- true
+refused 'no command, which stands behind the file' 2 'as in: dmabuffs exec FILE -- COMMAND' "$heap/other" --
+refused 'nor a file' 2 'as in: dmabuffs exec -- COMMAND' --
 refused 'the status file' 1 'ermission denied' "$mnt/status" -- true
 refused '--fd without a file' 2 'no buffer' --fd -- true
 refused 'a private mount, too' 2 'with buffers none is made' --heap memfd "$heap/other" -- true
@@ -141,6 +143,27 @@ says 'it says what the buffer is' 0 '300000 bytes of no dma-buf'
 is 'and has filled it' "$(tr -d x <"$heap/other" | wc -c)" 0
 run ./hold "$heap/empty"
 says 'an error is a sentence' 1 'empty, so it has no memory to hand out'
+sed -n '/^\.SH EXAMPLES/,/^\.fi/{/^\./!{s/\\-/-/g; p}}' "$here/docs/man/libdmabuffs.3" | sed "s,/run/buf/heaps/system/frame,$heap/other," >page.c
+cat >null.c <<'EOF'
+#include <dmabuffs.h>
+#include <errno.h>
+#include <stdio.h>
+int main(void)
+{
+	for (int i = 0; i < 3; i++) {
+		int done = i == 0 ? dmabuffs_open(NULL, 1, NULL) : i == 1 ? dmabuffs_stat(NULL, NULL) : dmabuffs_import(0, NULL, 0, NULL);
+		printf("%d %d %s\n", done, errno == EINVAL, dmabuffs_error());
+	}
+	return 0;
+}
+EOF
+for name in page null; do
+    check "$name.c compiles" cc -Wall -Wextra -Werror "${sanitizer[@]}" -I "$here/dmabuffs/control" -o $name $name.c \
+        -L "$DMABUFFS_BUILD" -ldmabuffs -Wl,-rpath,"$DMABUFFS_BUILD"
+done
+run ./page
+says 'the example of libdmabuffs(3) does what it says' 1 'a memfd, not a dma-buf'
+is 'no path is an error with a sentence' "$(./null)" "$(for name in open stat import; do echo "-1 1 dmabuffs_$name: the path is NULL"; done)"
 is 'the library exports its functions only' "$(nm -D --defined-only "$DMABUFFS_BUILD/libdmabuffs.so" | grep -c ' T ')" 7
 ldd "$DMABUFFS_BUILD/libdmabuffs.so" >needed
 check 'and needs no FUSE' refuses grep fuse needed

@@ -41,6 +41,9 @@ wrong 'no directory for files=' 2 "--files '': the directory is missing" -o file
 wrong 'no name for fsname=' 2 'the name is missing' -o fsname= "$place"
 wrong 'an unknown option, for which all are listed' 2 'allow_root' -o wrong "$place"
 wrong 'a mount point that is not there' 1 'mkdir -p' "$T/none"
+mkdir "$T/removed"
+run within 20 bash -c 'cd "$2" && rmdir "$2" && exec "$1" mount .' - "$DMABUFFS" "$T/removed"
+says 'a working directory that was removed' 1 '.: the directory you are in was removed or unmounted; cd to another'
 wrong 'a mount point that is a file' 1 'not a directory' "$T/file"
 
 wrong 'allow_other and allow_root' 2 'one of them' -o allow_other,allow_root "$place"

@@ -19,6 +19,10 @@ is 'has so many' "$(size_of "$heap/plain" "$heap/other" | xargs)" '65536 65536'
 is 'and no picture' "$(known "$heap/plain")" 'not known'
 run "$DMABUFFS" create --size 64K "$heap/plain"
 says 'not where something is' 1 'File exists'
+run "$DMABUFFS" create --help
+says 'the help says that a size may be bytes' 0 '--size WxH|BYTES'
+run "$DMABUFFS" format XR24 640x480 "$heap/plain"
+says 'a format in the place of a file: how it is meant' 2 'XR24: write --format XR24 --size WxH, then FILE'
 run "$DMABUFFS" create --size 0 "$heap/new"
 says 'not of no bytes' 2 '--size 0: a buffer has one byte or more'
 run "$DMABUFFS" create --size 1T "$heap/new"

@@ -70,3 +70,9 @@ for _ in {1..20}; do
     { rm -f "$heap/x"; head -c $((64 * mib)) /dev/zero; } >"$heap/x" || refused=$((refused + 1))
 done
 is 'nor is what follows the last close of a removed file' "$refused" 0
+
+"$DMABUFFS" umount "$mnt"
+"$DMABUFFS" mount -f -o size=1M --files data="$data" "$mnt" 2>"$T/log" &
+for _ in {1..50}; do is_mounted "$mnt" && break; sleep 0.1; done
+run cp "$files/bytes" "$heap/more"
+check 'the log has the file and the reason' grep -q "^dmabuffs: warning: more: [0-9.]* MiB more would exceed the mount's size" "$T/log"

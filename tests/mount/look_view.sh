@@ -62,6 +62,8 @@ check 'is another' refuses cmp -s 601.png 709.png
 cp frame_40x30_xr24.raw unknown.raw
 refused() { run view "${@:4}"; says "$1" "$2" "$3"; } # NAME STATUS SENTENCE ARGUMENT...
 refused 'nobody says which picture' 2 'unknown.raw: which picture? --format F --size WxH' unknown.raw -o none.png
+cp unknown.raw "$heap/unknown"
+refused 'of a buffer it can be said for all' 2 "; once for all: dmabuffs format --format F --size WxH $heap/unknown" "$heap/unknown" -o none.png
 refused 'no place to write to' 2 'where to? -o OUT.png, or -o - for standard output' unknown.raw --format XR24 --size 40x30
 refused 'a picture larger than the file' 1 'unknown.raw: XR24: plane 0 of 40x31' unknown.raw --format XR24 --size 40x31 -o none.png
 refused 'no format' 2 'NV99' unknown.raw --format NV99 --size 40x30 -o none.png

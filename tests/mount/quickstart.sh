@@ -9,6 +9,9 @@ check() { # NAME COMMAND...: the command must succeed
     shift
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
 }
+check '--help tells' bash -c 'docs/quickstart --help | grep -q "^  --guest"'
+check 'with exit status 0' docs/quickstart --help >"$T/usage"
+check 'which an unknown option has not' bash -c '! docs/quickstart --none 2>/dev/null'
 for words in '--size abc' '--size 0' '--size' '--size 1M'; do
     # shellcheck disable=SC2016
     check "$words: 2, and a sentence" bash -c '

@@ -9,6 +9,8 @@
 #include "dmabuffs/cli/look/colours.h"
 #include "dmabuffs/cli/look/source.h"
 #include "dmabuffs/cli/look/terminal.h"
+#include "dmabuffs/control/hand_out.h"
+#include "dmabuffs/control/way.h"
 
 namespace dmabuffs::cli {
 
@@ -33,6 +35,11 @@ Result<void> show(const Source& source, const image::Picture& picture, const ima
   return draw(terminal, picture, source.reader(offset), look);
 }
 
+bool is_buffer(const std::string& path) {
+  Clients clients;
+  return path != "-" && lies_in_mount(path) && info_of(clients, path);
+}
+
 }  // namespace
 
 int run_view(const ViewOptions& options) {
@@ -48,7 +55,11 @@ int run_view(const ViewOptions& options) {
   if (const auto taken = take_in(*source, options); !taken) return report(taken.error().message);
   const auto choice = choose_picture(*source, options.file, options.picture, false);
   if (!choice) return misuse("view", choice.error().message);
-  if (!*choice) return misuse("view", source->name() + ": which picture? --format F --size WxH");
+  if (!*choice)
+    return misuse("view", source->name() + ": which picture? --format F --size WxH" +
+                              (is_buffer(options.file)
+                                   ? "; once for all: dmabuffs format --format F --size WxH " + options.file
+                                   : ""));
   const image::Picture& picture = (*choice)->picture;
   const auto look = image::make_look(picture, options.colorspace, options.range, options.channel);
   if (!look) return misuse("view", look.error().message);

@@ -138,7 +138,9 @@ int execute(std::vector<std::string>& command) {
 }
 
 int run_exec(const ExecSettings& settings, std::vector<std::string> command) {
-  if (command.empty()) return misuse("exec", "no COMMAND; it stands last, as in: dmabuffs exec -- COMMAND");
+  if (command.empty())
+    return misuse("exec", std::string("no COMMAND; it stands last, as in: dmabuffs exec ") +
+                              (settings.buffers.empty() ? "" : "FILE ") + "-- COMMAND");
   if (settings.fd || !settings.buffers.empty()) return run_exec_with_buffers(settings, std::move(command));
   auto status = run_with_mount(settings, command);
   if (!status) return report("exec: " + status.error().message);

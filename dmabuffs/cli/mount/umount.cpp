@@ -83,12 +83,15 @@ State state_of(const std::string& path) {
   return State::Silent;
 }
 
+/// Who called this is within, as a shell may be.
+bool is_caller_within(const Holder& holder) {
+  return holder.pid == ::getppid() && holder.how == "working directory";
+}
+
 /// "17 bash (working directory)".
 std::string description(const Holder& holder) {
-  std::string text = std::to_string(holder.pid) + " " + holder.command + " (" + holder.how + ")";
-  if (holder.pid == ::getppid() && holder.how == "working directory")
-    text += ", who called this: cd out of it";
-  return text;
+  return std::to_string(holder.pid) + " " + holder.command + " (" +
+         (is_caller_within(holder) ? "the caller's " : "") + holder.how + ")";
 }
 
 /// A mount on a directory of this one.
@@ -120,10 +123,12 @@ Error busy(const MountEntry& mount, const MountDaemon& daemon, State state) {
   for (size_t i = 0; i < std::min(holders.size(), kHoldersShown); ++i)
     users += (i == 0 ? "" : ", ") + description(holders[i]);
   if (holders.size() > kHoldersShown) users += " and more";
-  return {EBUSY,
-          mount.path + ": busy; in use by " + users +
-              "; end that, or detach it now and let it end with its last user: dmabuffs umount --lazy " +
-              mount.path};
+  const char* remedy = !std::ranges::any_of(holders, is_caller_within) ? "end that"
+                       : holders.size() == 1                           ? "cd out of the mount"
+                                             : "cd out of the mount and end the others";
+  return {EBUSY, mount.path + ": busy; in use by " + users + "; " + remedy +
+                     ", or detach it now, and it ends with its last user: dmabuffs umount --lazy " +
+                     mount.path};
 }
 
 /// Whether the same file system is still mounted somewhere else (a bind mount): then its daemon stays.

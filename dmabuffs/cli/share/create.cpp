@@ -98,6 +98,9 @@ int run_format(const FormatOptions& options) {
     const auto picture = image::make_picture(options.picture, image::Padding::None);
     if (!picture) return misuse("format", picture.error().message);
   }
+  const std::string& first = options.files.front();
+  if (options.picture.empty() && image::format_named(first) && ::access(first.c_str(), F_OK) != 0)
+    return misuse("format", first + ": write --format " + first + " --size WxH, then FILE");
   return each("format", options, format);
 }
 

@@ -46,7 +46,7 @@ Result<UniqueFd> open_buffer(const std::string& path, const ExecSettings& settin
   UniqueFd fd(dmabuffs_open(path.c_str(), flags, &info));
   if (!fd) return fail(errno, dmabuffs_error());
   if ((info.flags & DMABUFFS_IS_DMABUF) == 0)
-    report("exec: " + path + ": a memfd, not a dma-buf (heap " + info.heap + ")");
+    report("exec: " + path + ": handed over as a memfd, which programs can use and devices can't import");
   if ((info.flags & DMABUFFS_IS_MOVED) != 0)
     report(
         "exec: " + path +

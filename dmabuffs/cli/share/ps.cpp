@@ -125,6 +125,8 @@ int run_ps(const PsOptions& options) {
     std::puts(to_text(all, 2).c_str());
   } else {
     print(list);
+    if (list.by_inode.empty())
+      std::fputs("dmabuffs: ps: no dma-bufs; buffers of heaps/memfd are none\n", stderr);
   }
   if (options.pid && list.hidden > 0)
     return report("ps: process " + std::to_string(*options.pid) + " is another's: root may look into it");
