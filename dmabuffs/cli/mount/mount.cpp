@@ -134,8 +134,8 @@ int run(MountSettings settings) {
   if (::chdir("/") != 0) log_warning(std::string("chdir /: ") + std::strerror(errno));
 
   const auto served = (*session)->serve([&] {
-    const std::string line = "mounted at " + context.settings.mountpoint + " (libfuse " + fuse_pkgversion() +
-                             ", passthrough " + ((*session)->passthrough().enabled() ? "on)" : "off)");
+    const std::string line =
+        "mounted at " + context.settings.mountpoint + " (libfuse " + fuse_pkgversion() + ")";
     context.settings.private_mount ? log_debug(line) : log_info(line);
     background.ready("mounted at " + context.settings.mountpoint);
   });
