@@ -79,7 +79,7 @@ std::string missing_heap(const std::string& name) {
   else if (!card.empty() && ::access(card.c_str(), F_OK) != 0)
     text += "; " + card + " is not there: no display's driver is loaded, or this /dev is without it";
   if (name.find(',') != std::string::npos) text += "; --heap names one heap, and may be given once more";
-  return text + "; --heap-if-present " + name + " shows it when it comes";
+  return text + "; --heap-if-present " + name + " (in fstab and -o: heap_if_present=) shows it when it comes";
 }
 
 /// Before the terminal is let go, so that a misspelt number is seen.
