@@ -43,6 +43,12 @@ std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
              : app->get_subcommands().empty() ? "there is no command "
                                               : "one word too many: ") +
             unknown.front();
+  if (!unknown.empty() && app->get_subcommands().empty() && !unknown.front().starts_with('-')) {
+    std::vector<std::string> commands{"help"};
+    for (const CLI::App* each : app->get_subcommands({})) commands.push_back(each->get_name());
+    if (const std::string meant = nearest(unknown.front(), commands); !meant.empty())
+      wrong += "; did you mean " + meant + "?";
+  }
   return place + wrong + "\nTry '" + help + " --help'.\n";
 }
 
@@ -288,7 +294,8 @@ void add_status(CLI::App& app, Action& action) {
   const auto json = std::make_shared<bool>(false);
   const auto path = std::make_shared<std::string>();
   command->add_flag("--json", *json, "Print the status file as it is (docs/json.md)");
-  command->add_option("MOUNTPOINT", *path, "The mount point, or any path in the mount")->required();
+  command->add_option("MOUNTPOINT", *path,
+                      "The mount point, or any path in the mount; without it, which there are");
   command->callback([&action, json, path] { action = [json, path] { return run_status(*path, *json); }; });
 }
 

@@ -147,6 +147,8 @@ std::vector<std::string> from_mount_helper(int argc, char** argv);
 /// `is_buffer`.
 std::vector<std::string> cut_command(std::vector<std::string>& words,
                                      const std::function<bool(const std::string&)>& is_buffer);
+/// The one of `known` that a mistyped `word` is likely to mean; empty: none.
+std::string nearest(const std::string& word, const std::vector<std::string>& known);
 /// For a call of `dmabuffs cp` with an option that only cp(1) has: what to do instead.
 std::optional<std::string> advice_on_cp(const std::vector<std::string>& words);
 /// Rewrites operands that CLI11 would misread, all of them paths: "-a" behind "--" becomes "./-a" (CLI11

@@ -135,9 +135,11 @@ void print_heaps(const Json& status) {
 }
 
 void print_buffers(const Json& status) {
+  constexpr size_t kMost = 64, kFirst = 30;  // whole names are in the JSON
   Rows rows{{"BUFFER", "SIZE", "HELD"}};
   for (const Json& buffer : list_in(status, "buffers"))
-    rows.push_back({text(buffer, "path"), rounded(buffer, "size"), rounded(buffer, "capacity")});
+    rows.push_back({shortened(text(buffer, "path"), kMost, kFirst), rounded(buffer, "size"),
+                    rounded(buffer, "capacity")});
   if (rows.size() > 1) std::printf("\n%s", table(rows, {1, 2}).c_str());
 }
 
@@ -166,7 +168,23 @@ void print_transfers(const Json& status) {
 
 }  // namespace
 
+namespace {
+
+/// For who names none: where there are mounts, and whose.
+std::string mounts_here() {
+  const auto mounts = dmabuffs_mounts();
+  std::string text;
+  if (mounts)
+    for (const MountEntry& mount : *mounts)
+      if (mount.root == "/")
+        text += (text.empty() ? "; there are " : ", ") + mount.path + " (" + user_name(mount.owner) + ")";
+  return text.empty() ? "; there is no dmabuffs mount here, `dmabuffs mount` makes one" : text;
+}
+
+}  // namespace
+
 int run_status(const std::string& path, bool json) {
+  if (path.empty()) return misuse("status", "MOUNTPOINT is required" + mounts_here());
   const auto mount = mount_of(path);
   if (!mount) return report(mount.error().message);
   const std::string name = mount->path + "/status";

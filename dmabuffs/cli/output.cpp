@@ -82,18 +82,43 @@ std::string human_seconds(uint64_t seconds) {
   return text;
 }
 
+namespace {
+
+/// Columns of the terminal, as far as a character takes one.
+size_t columns(const std::string& text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+/// Where in `text` the character number `index` begins.
+size_t place_of(const std::string& text, size_t index) {
+  size_t at = 0;
+  for (; at < text.size(); ++at)
+    if ((static_cast<unsigned char>(text[at]) & 0xc0) != 0x80 && index-- == 0) break;
+  return at;
+}
+
+}  // namespace
+
+std::string shortened(const std::string& text, size_t most, size_t first) {
+  const size_t all = columns(text);
+  if (all <= most || most <= first) return text;
+  return text.substr(0, place_of(text, first)) + "\u2026" +
+         text.substr(place_of(text, all - (most - first - 1)));
+}
+
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right) {
   std::vector<size_t> widths;
   for (const auto& row : rows)
     for (size_t i = 0; i < row.size(); ++i) {
       if (i == widths.size()) widths.push_back(0);
-      widths[i] = std::max(widths[i], row[i].size());
+      widths[i] = std::max(widths[i], columns(row[i]));
     }
   std::string text;
   for (const auto& row : rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      const std::string room(widths[i] - row[i].size(), ' ');
+      const std::string room(widths[i] - columns(row[i]), ' ');
       const bool to_right = std::find(right.begin(), right.end(), i) != right.end();
       line += (i == 0 ? "" : "  ") + (to_right ? room + row[i] : row[i] + room);
     }
@@ -146,8 +171,7 @@ std::string Progress::line(const std::string& label, uint64_t bytes, uint64_t to
   if (numbers.size() + 2 >= width) return numbers.substr(0, width);
   const size_t room = width - numbers.size() - 2;
   // Of a long name the end tells more than the beginning.
-  const std::string name = label.size() <= room ? label : label.substr(label.size() - room);
-  return name + "  " + numbers;
+  return shortened(label, room, 0) + "  " + numbers;
 }
 
 int die_by(int signal) {

@@ -23,6 +23,9 @@ std::string escape_name(const std::string& name);
 /// A sentence that may have names in it: the same, but backslashes stay single.
 std::string escape_controls(const std::string& text);
 
+/// At most `most` columns of `text`: of what is longer the `first` and the last, and between them "…".
+std::string shortened(const std::string& text, size_t most, size_t first);
+
 /// Columns as wide as their widest cell; the first row is the heading. `right`: columns (from 0) set to the
 /// right.
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right);

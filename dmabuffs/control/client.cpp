@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -52,12 +54,36 @@ int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
   return polled[0].revents ? socket : interrupt;
 }
 
+std::string user_text(uid_t user) {
+  std::array<char, 4096> room{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwuid_r(user, &entry, room.data(), room.size(), &found) == 0 && found != nullptr)
+    return std::string("user ") + entry.pw_name;
+  return "uid " + std::to_string(user);
+}
+
+/// Where the way to `path` ends at a mount that only another user may enter, root not excepted: that it does,
+/// and the remedy; else nothing. The mount is not asked.
+std::string closed_mount(const std::string& path) {
+  std::string text;
+  (void)follow(path, [&text](const MountEntry& mount, const UniqueFd&) -> Result<void> {
+    if (mount.owner == ::getuid() || ("," + mount.options + ",").find(",allow_other,") != std::string::npos)
+      return {};
+    text = "; the mount at " + mount.path + " is for " + user_text(mount.owner) +
+           " alone: mounted with -o allow_root it lets root in, with -o allow_other others, too";
+    return fail(EACCES, mount.path);
+  });
+  return text;
+}
+
 }  // namespace
 
 Failure path_error(int code, const std::string& path) {
   const std::string name = path.empty() ? "''" : path;
   if (code == ENOTCONN)
     return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
+  if (code == EACCES) return fail(code, fail_errno(code, name).value().message + closed_mount(path));
   return fail_errno(code, name);
 }
 

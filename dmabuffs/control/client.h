@@ -15,7 +15,8 @@
 
 namespace dmabuffs {
 
-/// What a system call on `path` reported ('' for an empty one); with the remedy where that was ENOTCONN.
+/// What a system call on `path` reported ('' for an empty one); with the remedy where that was ENOTCONN, or
+/// EACCES of another user's mount.
 Failure path_error(int code, const std::string& path);
 
 /// The mounts of type fuse.dmabuffs, whole ones before bind mounts of a part.

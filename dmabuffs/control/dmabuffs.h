@@ -27,7 +27,7 @@ extern "C" {
 /* What a buffer is. */
 struct dmabuffs_info {
   uint64_t size;     /* bytes of the file */
-  uint64_t capacity; /* bytes of the memory, at least the size, whole pages; as far as mmap(2) may go */
+  uint64_t capacity; /* bytes of the memory, whole pages, as far as mmap(2) may go; see below */
   uint64_t inode;    /* of the dma-buf, as in fdinfo and /sys/kernel/debug/dma_buf/bufinfo; 0 without one */
   uint32_t flags;    /* DMABUFFS_IS_... */
   uint32_t reserved_flags;
@@ -35,6 +35,11 @@ struct dmabuffs_info {
   char exporter[32]; /* who made the dma-buf: "udmabuf", "system"; empty without one */
   uint64_t reserved[16];
 };
+/*
+ * The capacity is at least the size where there is a descriptor, dmabuffs_open() and dmabuffs_import().
+ * dmabuffs_stat() may tell less, also 0: of a file that was only made longer (truncate(1)) the memory is made
+ * when it is written or opened so.
+ */
 
 /* The memory is a dma-buf. Without it (heap memfd): a memfd, which no device takes. */
 #define DMABUFFS_IS_DMABUF 1u

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/tree/passthrough.h"
 
+#include <sys/mman.h>
+
 #include "dmabuffs/base/log.h"
+#include "dmabuffs/base/unique_fd.h"
 
 namespace dmabuffs {
 
@@ -9,6 +12,16 @@ void Passthrough::enable(Kernel kernel) {
   const std::lock_guard lock(mutex_);
   kernel_ = std::move(kernel);
   enabled_ = true;
+}
+
+bool Passthrough::possible() {
+  const std::lock_guard lock(mutex_);
+  if (enabled_ && !tried_) {
+    const UniqueFd memory(::memfd_create("dmabuffs-passthrough", MFD_CLOEXEC));
+    const int id = memory ? register_backing(memory.get()) : 0;
+    if (id > 0) kernel_.close(id);
+  }
+  return enabled_;
 }
 
 int Passthrough::acquire(uint64_t node, int fd) {
@@ -26,12 +39,13 @@ int Passthrough::acquire(uint64_t node, int fd) {
 }
 
 int Passthrough::register_backing(int fd) {
+  tried_ = true;
   const auto id = kernel_.open(fd);
   if (id) return *id;
   // Without CAP_SYS_ADMIN in the first user namespace it is the same each time; anything else is about this
   // file, or this moment.
   if (id.error().code == EPERM && enabled_.exchange(false))
-    log_info("passthrough is not possible here; reads and writes go through the daemon");
+    log_debug("passthrough is not possible here; reads and writes go through the daemon");
   if (id.error().code != EPERM) log_debug(id.error().message);
   return 0;
 }

@@ -22,6 +22,9 @@ class Passthrough {
   /// Off until INIT has agreed on it.
   void enable(Kernel kernel);
   [[nodiscard]] bool enabled() const { return enabled_; }
+  /// The same, but the kernel is asked where no open has done so yet: INIT agrees to more than it gives a
+  /// daemon without rights. Not before the reply to INIT.
+  bool possible();
   /// The backing id for an open of `node`: the one that its other opens have, else made from `fd` (-1: this
   /// open may not be the first). 0: not possible, use the daemon.
   int acquire(uint64_t node, int fd);
@@ -36,6 +39,7 @@ class Passthrough {
   int register_backing(int fd);
 
   std::atomic<bool> enabled_{false};
+  bool tried_ = false;  // what enabled_ says is the kernel's own word
   Kernel kernel_;
   std::mutex mutex_;
   std::map<uint64_t, Backing> backings_;

@@ -275,7 +275,7 @@ std::string render_status(MountContext& context, HeapsRoot& heaps, const Caller&
             {"through_daemon",
              {{"read_bytes", context.read_bytes.load()}, {"written_bytes", context.written_bytes.load()}}},
             {"passthrough",
-             {{"state", context.passthrough.enabled() ? "on" : "off"},
+             {{"state", context.passthrough.possible() ? "on" : "off"},
               {"opens", context.passthrough_opens.load()},
               {"bytes", "not counted"}}}};
   for (size_t i = 0; i < kPathCount; ++i)

@@ -9,7 +9,7 @@
             memory[:4] = b"\\0\\0\\0\\xff"
 
 Needs Python 3.9 and nothing else. The file must be readable and writable, and not empty. pytest finds the fixture
-`dmabuffs_mount` where this file is named in `pytest_plugins`.
+`dmabuffs_mount` where this file is named in `pytest_plugins`; it has no asserts to explain (PYTEST_DONT_REWRITE).
 """
 
 import contextlib

@@ -76,7 +76,8 @@ as cp "$T/theirs/a" "$T/theirs/own/heaps/memfd/a"
 echo longer than nothing >"$heap/theirs/by-fuse"
 chown 65534:65534 "$heap/theirs/by-fuse"
 run as "$DMABUFFS" cp -v "$T/theirs/own/heaps/memfd/a" "$heap/theirs/by-fuse"
-says 'a file of the user'\''s own FUSE mount is read, and why' 0 'on a FUSE file system'
+says 'a file of the user'\''s own FUSE mount is read, and why' 0 "read and written: $T/theirs/own/heaps/memfd/a: on a FUSE file system"
+says 'which is no copy from file to file' 0 'by-fuse (buffered)'
 check 'with every byte' cmp "$T/theirs/a" "$heap/theirs/by-fuse"
 run as "$DMABUFFS" cp -v "$heap/theirs/a" "$T/theirs/own/heaps/memfd/a"
 says 'or written' 0 'on a FUSE file system'

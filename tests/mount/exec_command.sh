@@ -102,6 +102,10 @@ if ((EUID == 0)); then
         "${user[@]}" cp "$T/data/in" "$T/theirs/in"
         check 'an ordinary user may do it' "${user[@]}" "${run[@]}" --files "d=$T/theirs" -- sh -c '
             cp "$DMABUFFS_MOUNT/files/d/in" "$DMABUFFS_MOUNT/heaps/memfd/b" && cp "$DMABUFFS_MOUNT/heaps/memfd/b" "$DMABUFFS_MOUNT/files/d/out"'
+        is_silent() { [[ ! $("$@" 2>&1) ]]; }
+        check 'which says nothing of its own' is_silent "${user[@]}" "${run[@]}" -- sh -c 'echo 1 >"$DMABUFFS_MOUNT/heaps/memfd/b"'
+        check 'nor that passthrough is on, where it can never be' "${user[@]}" "${run[@]}" -- sh -c '
+            test "$(jq -r .passthrough.state "$DMABUFFS_MOUNT/status")" = off'
         check 'and keeps his ids' [ "$("${user[@]}" "${run[@]}" -- id -u)" == 65534 ]
         check 'and gets no capability by it' \
             [ "$("${user[@]}" "${run[@]}" -- sed -n 's/^CapEff:\t//p' /proc/self/status)" == 0000000000000000 ]

@@ -28,6 +28,7 @@ wrong '--heap with a setting that heap has not' 2 'unknown setting' --heap memfd
 wrong 'an empty mount point' 2 'empty' ''
 wrong 'a heap that is not there: which there are' 1 'there are memfd' --heap none-such "$place"
 wrong 'and what to say where a machine may lack it' 1 '--heap-if-present none-such' --heap none-such "$place"
+wrong 'in fstab, too' 1 'heap_if_present=' -o heap=none-such "$place"
 wrong 'so in fstab' 1 '--heap none,such: there is no such heap' -o 'heap=none\,such' "$place"
 [[ -e /dev/udmabuf ]] || wrong 'and the remedy that doctor knows' 1 "$("$DMABUFFS" doctor --json | jq -r '.checks[] | select(.name == "udmabuf").detail')" \
     --heap memfd --heap udmabuf "$place"
@@ -71,6 +72,12 @@ mount_it
 echo 1 >"$heap/one"
 check 'the summary comes first, then the buffers' bash -c '"$1" status "$2" | tail -n 1 | grep -q "^heaps/memfd/one "' - "$DMABUFFS" "$mnt"
 rm "$heap/one"
+long=$(printf 'n%.0s' {1..250})END
+: >"$heap/$long"
+run "$DMABUFFS" status "$mnt"
+says 'a long name is shortened in the table' 0 '…nnn'
+check 'which stays narrow' test "$(grep -a nnn <<<"$out" | wc -m)" -lt 100
+rm "$heap/$long"
 run bash -c '"$1" status "$2" >/dev/full' - "$DMABUFFS" "$mnt"
 says 'output that is lost is a failure' 1 'standard output'
 run "$DMABUFFS" mount "$mnt"
@@ -91,6 +98,14 @@ run "$DMABUFFS" cp "$T/file" "$mnt/heaps/"
 says 'nor into heaps/' 1 'buffers live below heaps/HEAP/'
 run "$DMABUFFS" nonsense
 says 'a command there is not: 2' 2 'no command nonsense'
+for typed in umont:umount hlep:help stats:status mnt:mount; do
+    run "$DMABUFFS" "${typed%:*}"
+    says "${typed%:*}: what was meant" 2 "no command ${typed%:*}; did you mean ${typed#*:}?"
+done
+check 'but nothing far-fetched is' test "$("$DMABUFFS" nonsense 2>&1 | grep -c 'did you mean')" = 0
+run "$DMABUFFS" status
+says 'status of nothing: 2, and which mounts there are' 2 "status: MOUNTPOINT is required; there are "
+says 'whose they are' 2 "$mnt ($(id -un))"
 run "$DMABUFFS" cp "$T/file"
 says 'cp with one operand: 2' 2 "cp: no destination behind '$T/file'"
 run "$DMABUFFS" unmount

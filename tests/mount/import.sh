@@ -38,11 +38,14 @@ refused() { # NAME SENTENCE IMPORT-ARGUMENT...
     check "$1: and no file is left" [ ! -e "$import/new" ]
 }
 refused 'a memfd' "import: $import/new: passed descriptor: /memfd:bytes (deleted) is no dma-buf" --pid "$pid" --fd 10
+says 'a memfd: it is copied instead' 1 "; copy it: \`dmabuffs cp /proc/$pid/fd/10 $mnt/heaps/memfd/new\`"
+check 'which works' "$DMABUFFS" cp "/proc/$pid/fd/10" "$mnt/heaps/memfd/copied"
 refused 'a socket' 'passed descriptor: socket:[' --pid "$pid" --fd 11
+is 'of which there is no copy' "${out/copy it/}" "$out"
 refused 'a pipe' 'passed descriptor: pipe:[' --pid "$pid" --fd 12
 refused 'an eventfd' 'passed descriptor: anon_inode:[eventfd] is no dma-buf' --pid "$pid" --fd 13
 refused 'a FUSE file' 'on FUSE is no dma-buf' --pid "$pid" --fd 14
-refused 'an ordinary file' "$T/file is no dma-buf" --pid "$pid" --fd 15
+refused 'an ordinary file' "$T/file is no dma-buf; copy it: " --pid "$pid" --fd 15
 refused 'a device' '/dev/null is no dma-buf' --pid "$pid" --fd 16
 refused 'a number that is not open' "process $pid: it has no descriptor 99" --pid "$pid" --fd 99
 refused 'a process that is none' 'process 999999999: there is none' --pid 999999999 --fd 3

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What cmake --install puts down it also lists, so that the target uninstall leaves nothing, no link either.
 source "$(dirname "$0")/lib.sh"
-cp -r "$(dirname "$0")/../../"{CMakeLists.txt,LICENSE,README.md,CHANGELOG.md,SECURITY.md,docs,kernel,dmabuffs} "$T"
+cp -r "$(dirname "$0")/../../"{CMakeLists.txt,LICENSE,README.md,CHANGELOG.md,CONTRIBUTING.md,SECURITY.md,docs,kernel,dmabuffs} "$T"
 run cmake -S "$T" -B "$T/build" -G Ninja -DCMAKE_INSTALL_PREFIX="$T/usr" -DDMABUFFS_TESTS=OFF
 says 'it is configured' 0 ''
 cp "$DMABUFFS" "$T/build/dmabuffs" # what would be built is there
@@ -13,6 +13,9 @@ is 'mount(8) finds the program' "$(readlink -f "$T/usr/sbin/mount.dmabuffs")" "$
 check 'the completion is where bash looks' test -r "$T/usr/share/bash-completion/completions/dmabuffs"
 is 'pkg-config finds the library' "$(PKG_CONFIG_PATH=$(dirname "$(find "$T/usr" -name dmabuffs.pc)") pkg-config --variable=includedir dmabuffs)" "$T/usr/include"
 check 'and its header is there' test -r "$T/usr/include/dmabuffs.h"
+mapfile -t papers < <(find "$T/usr/share/doc" -name '*.md')
+check 'the papers are there' test "${#papers[@]}" -gt 10
+is 'and no link of theirs leads nowhere' "$("$(dirname "$0")/../lib/dead-links" "${papers[@]}")" ''
 for manager in system user; do
     unit=$T/usr/lib/systemd/$manager/dmabuffs@.service
     is "the unit of systemd ($manager) runs what is installed" "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$unit")" "$T/usr/bin/dmabuffs"

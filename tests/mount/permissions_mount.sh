@@ -100,6 +100,12 @@ check 'fills a buffer' as $other sh -c "head -c 100001 /dev/zero >'$theirs/heaps
 check 'copies it directly' as $other cp "$theirs/heaps/memfd/a" "$theirs/files/data/a"
 is 'and the file is his' "$(stat -c '%u %s' "$T/mine/a")" "$other 100001"
 check 'root himself is not let in' refuses ls "$theirs/heaps"
+for words in "status $theirs" "info $theirs/heaps/memfd/a" "hex $theirs/heaps/memfd/a" "cp $theirs/heaps/memfd/a $T/taken"; do
+    read -ra words <<<"$words"
+    run "$DMABUFFS" "${words[@]}"
+    says "${words[0]} tells him whose mount it is" 1 "Permission denied; the mount at $theirs is for "
+    says "${words[0]}: and the remedy" 1 'mounted with -o allow_root it lets root in'
+done
 check 'nor a third' refuses as $third ls "$theirs/heaps"
 check 'he unmounts' as $other "$DMABUFFS" umount "$theirs"
 check 'and it is gone' refuses is_mounted "$theirs"

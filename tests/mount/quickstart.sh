@@ -19,6 +19,13 @@ for words in '--size abc' '--size 0' '--size' '--size 1M'; do
 done
 check '--dir of what is not there: 1, and a sentence' bash -c '
     docs/quickstart --dir "$1/none" >"$1/usage" 2>&1; [[ $? == 1 ]] && grep -q "not a directory" "$1/usage"' - "$T"
+mkdir -p "$T/elsewhere/docs"
+cp docs/quickstart "$T/elsewhere/docs"
+PATH=$DMABUFFS_BUILD:$PATH "$T/elsewhere/docs/quickstart" --demo-only --size 8 --dir "$T/elsewhere" >"$T/out" 2>&1
+status=$?
+# shellcheck disable=SC2016
+check 'where nothing is built the demo is of the program in $PATH' test "$status" = 0
+((status == 0)) || sed 's/^/# /' "$T/out"
 # It knows one build only.
 [[ $DMABUFFS_BUILD -ef build/release ]] || { echo 'skip - the demo uses build/release'; exit "$failed"; }
 

@@ -321,7 +321,9 @@ Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& 
                  [&](uint64_t done) { line.show(done, total); }};
   LocalBytes moved;
   auto done = copy_locally(copy, moved);
-  tally.add_path("file-copy", moved.file_copy);
+  // From one mount to another the kernel reads and writes, by way of the page cache.
+  const bool between = from.mount != to.mount;
+  tally.add_path(between ? "buffered" : "file-copy", moved.file_copy);
   tally.add_path("buffered", moved.buffered);
   tally.bytes += moved.file_copy + moved.buffered;
   if (!done && done.error().code == EFBIG && file_size_limit() != UINT64_MAX) return too_large(from, to);

@@ -87,7 +87,9 @@ void check_module(const Machine& machine, std::vector<Check>& checks) {
       check = {name, CheckState::Warn, module.why_not(), ""};
     checks.push_back(std::move(check));
   } else {
-    const std::string use = "dma-heap buffers are copied by way of bounce memory";
+    const std::string use = machine.exists("/dev/dma_heap")
+                                ? "dma-heap buffers are copied by way of bounce memory"
+                                : "it would add the heap direct; there are no dma-heaps here";
     if (machine.has_module("dmabuf_file"))
       checks.push_back(unloaded(machine, name, use));
     else if (machine.exists("/var/lib/dkms/dmabuf_file"))
@@ -95,7 +97,7 @@ void check_module(const Machine& machine, std::vector<Check>& checks) {
     else
       checks.push_back({name, CheckState::Ok,
                         "dmabuf_file is not installed, nor has it to be: " + use +
-                            " (docs/kernel.md tells how to build it)",
+                            " (package dmabuffs-dkms; docs/kernel.md)",
                         ""});
   }
 }

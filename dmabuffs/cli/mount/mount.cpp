@@ -79,7 +79,7 @@ std::string missing_heap(const std::string& name) {
   else if (!card.empty() && ::access(card.c_str(), F_OK) != 0)
     text += "; " + card + " is not there: no display's driver is loaded, or this /dev is without it";
   if (name.find(',') != std::string::npos) text += "; --heap names one heap, and may be given once more";
-  return text + "; --heap-if-present " + name + " shows it when it comes";
+  return text + "; --heap-if-present " + name + " (in fstab and -o: heap_if_present=) shows it when it comes";
 }
 
 /// Before the terminal is let go, so that a misspelt number is seen.
@@ -134,8 +134,8 @@ int run(MountSettings settings) {
   if (::chdir("/") != 0) log_warning(std::string("chdir /: ") + std::strerror(errno));
 
   const auto served = (*session)->serve([&] {
-    const std::string line = "mounted at " + context.settings.mountpoint + " (libfuse " + fuse_pkgversion() +
-                             ", passthrough " + ((*session)->passthrough().enabled() ? "on)" : "off)");
+    const std::string line =
+        "mounted at " + context.settings.mountpoint + " (libfuse " + fuse_pkgversion() + ")";
     context.settings.private_mount ? log_debug(line) : log_info(line);
     background.ready("mounted at " + context.settings.mountpoint);
   });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// `dmabuffs import [--rw] [--pid PID] --fd N FILE`: makes a file of a dma-buf that a program has.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,6 +39,17 @@ Result<UniqueFd> fetch(pid_t pid, int number) {
   }
 }
 
+/// Of a file that is no dma-buf: what has its bytes in a buffer all the same.
+std::string copy_instead(const ImportOptions& options) {
+  const std::string process = options.pid ? std::to_string(*options.pid) : "self";
+  const std::string below = "heaps/import/";
+  const size_t at = options.path.rfind(below);
+  const std::string to = at == std::string::npos ? "MOUNTPOINT/heaps/memfd/NAME"
+                                                 : options.path.substr(0, at) + "heaps/memfd/" +
+                                                       options.path.substr(at + below.size());
+  return "; copy it: `dmabuffs cp /proc/" + process + "/fd/" + std::to_string(options.fd) + " " + to + "`";
+}
+
 Result<void> import(const ImportOptions& options) {
   UniqueFd fetched;
   if (options.pid)
@@ -47,8 +59,14 @@ Result<void> import(const ImportOptions& options) {
   const std::string format = options.picture.empty() ? "" : image::to_text(options.picture);
   TRY(check_answers(options.path));
   Clients clients;
-  TRY(import_dmabuf(clients, fetched ? fetched.get() : options.fd, options.path, options.writable, format));
-  return {};
+  const int fd = fetched ? fetched.get() : options.fd;
+  const auto made = import_dmabuf(clients, fd, options.path, options.writable, format);
+  if (made) return {};
+  const Error& error = made.error();
+  struct stat st {};
+  const bool copies =
+      error.message.ends_with("is no dma-buf") && ::fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+  return fail(error.code, error.message + (copies ? copy_instead(options) : ""));
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ namespace {
 constexpr std::chrono::seconds kCheckPatience{10};
 constexpr timeval kSendLimit{5, 0};  // a client that reads nothing gets its connection closed
 constexpr size_t kMostKept = 512;
+constexpr size_t kMostOfName = 1024;
 constexpr int kNoRoomPauseMs = 100;
 constexpr const char* kReadIt = ", so it is read and written by the client";
 
@@ -41,34 +42,41 @@ bool passes_files(const Json& request) {
 }
 
 /// fstatfs(2) on FUSE is a request: its thread is left behind.
-Result<bool> asked_is_fuse(int fd) {
+Result<bool> asked_is_fuse(int fd, const std::string& name) {
   const auto fuse = std::make_shared<bool>();
   const auto ask = [fd, fuse] {
     struct statfs about {};
     *fuse = ::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC;
   };
   if (ends_within(kCheckPatience, ask)) return *fuse;
-  return fail(EOPNOTSUPP, std::string("passed descriptor: its file system does not answer") + kReadIt);
+  return fail(EOPNOTSUPP, name + ": its file system does not answer" + kReadIt);
+}
+
+/// What the client calls the file that it passes as descriptor `index` of the request.
+std::string passed_name(const Json& request, size_t index) {
+  for (const char* end : {"from", "to"}) {
+    const auto found = request.find(end);
+    if (found == request.end() || !found->is_object()) continue;
+    if (number_of(*found, "fd") != index && number_of(*found, "direct_fd") != index) continue;
+    if (const auto name = text_of(*found, "name")) return printable(name->substr(0, kMostOfName));
+  }
+  return "passed descriptor";
 }
 
 /// Why the daemon must not have it; asks the kernel only, where it can.
-Result<void> check(int fd, bool trusted, MountTypes& types) {
+Result<void> check(int fd, const std::string& name, bool trusted, MountTypes& types) {
   struct statx st {};
   // No attribute is wanted: FUSE gives none to who is not allowed there.
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) != 0)
-    return fail_errno(errno, "passed descriptor");
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) != 0) return fail_errno(errno, name);
   const std::string type = types.type_of(st.stx_mnt_id);
   if (type.empty() && !trusted)
-    return fail(EOPNOTSUPP,
-                std::string("passed descriptor: of a mount that the daemon does not see") + kReadIt);
-  auto fuse = TRY(type.empty() ? asked_is_fuse(fd) : Result<bool>(is_fuse(type)));
+    return fail(EOPNOTSUPP, name + ": of a mount that the daemon does not see" + kReadIt);
+  auto fuse = TRY(type.empty() ? asked_is_fuse(fd, name) : Result<bool>(is_fuse(type)));
   if (fuse)
-    return fail(EOPNOTSUPP,
-                std::string("passed descriptor: on a FUSE file system, whose server could hang the daemon") +
-                    kReadIt);
+    return fail(EOPNOTSUPP, name + ": on a FUSE file system, whose server could hang the daemon" + kReadIt);
   // A socket may have descriptors waiting in it, too.
   if (!S_ISREG(st.stx_mode) && !S_ISBLK(st.stx_mode))
-    return fail(EINVAL, "passed descriptor: neither a regular file nor a block device");
+    return fail(EINVAL, name + ": neither a regular file nor a block device");
   return {};
 }
 
@@ -141,7 +149,8 @@ class Service {
     const bool passes = imports || passes_files(*request);
     for (size_t i = before; passes && i < kept_.size(); ++i) {
       const int fd = kept_[i].get();
-      auto harmless = imports ? check_dmabuf(fd) : check(fd, trusted_, types_);
+      auto harmless =
+          imports ? check_dmabuf(fd) : check(fd, passed_name(*request, i - before), trusted_, types_);
       if (!harmless) return refuse(harmless.error());
       wanted.push_back(kept_[i].get());
     }

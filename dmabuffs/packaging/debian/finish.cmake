@@ -43,11 +43,18 @@ set(base ${CPACK_TEMPORARY_DIRECTORY}/dmabuffs/usr)
 set(development ${CPACK_TEMPORARY_DIRECTORY}/libdmabuffs-dev/usr)
 file(CREATE_LINK mount.dmabuffs.8.gz ${base}/share/man/man8/mount.fuse.dmabuffs.8.gz SYMBOLIC)
 file(REMOVE ${base}/share/doc/dmabuffs/LICENSE) # it is in copyright
-# Examples belong to their package, and what Python imports is where Python looks.
-file(RENAME ${development}/share/doc/dmabuffs/docs/examples ${development}/share/doc/libdmabuffs-dev/examples)
-file(REMOVE_RECURSE ${development}/share/doc/dmabuffs)
-file(MAKE_DIRECTORY ${development}/lib/python3/dist-packages)
-file(RENAME ${development}/share/doc/libdmabuffs-dev/examples/dmabuffs.py ${development}/lib/python3/dist-packages/dmabuffs.py)
+file(CREATE_LINK copyright ${base}/share/doc/dmabuffs/LICENSE SYMBOLIC)
+# Examples are where their package has them, too, and what Python imports is where Python looks.
+set(examples ${CPACK_DMABUFFS_SOURCE}/docs/examples)
+set(modes FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+file(COPY ${examples}/hold.c DESTINATION ${development}/share/doc/libdmabuffs-dev/examples ${modes})
+file(COPY ${examples}/dmabuffs.py DESTINATION ${development}/lib/python3/dist-packages ${modes})
+# man(1) is asked for a function by its name.
+file(READ ${CPACK_DMABUFFS_SOURCE}/dmabuffs/packaging/libdmabuffs.map map)
+string(REGEX MATCHALL "dmabuffs_[a-z_]+" functions "${map}")
+foreach(function ${functions})
+  file(CREATE_LINK libdmabuffs.3.gz ${development}/share/man/man3/${function}.3.gz SYMBOLIC)
+endforeach()
 # Loaded at every start where it is a package: a source install does not build it.
 set(module ${CPACK_TEMPORARY_DIRECTORY}/dmabuffs-dkms/usr/lib/modules-load.d)
 file(MAKE_DIRECTORY ${module})

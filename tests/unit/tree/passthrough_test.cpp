@@ -34,6 +34,31 @@ TEST_CASE("without the kernel's consent no open has passthrough") {
   CHECK(passthrough.acquire(10, kFile) == 0);
 }
 
+TEST_CASE("whether it is possible is asked of the kernel once, where no open has done so") {
+  Kernel kernel;
+  Passthrough passthrough;
+  CHECK(!passthrough.possible());
+  passthrough.enable(kernel.calls());
+  SECTION("it is") {
+    CHECK(passthrough.possible());
+    CHECK(kernel.open.empty());
+    CHECK(passthrough.possible());
+    CHECK(kernel.next == 2);
+  }
+  SECTION("it is not: before the first open, too") {
+    kernel.refuses = EPERM;
+    CHECK(passthrough.enabled());
+    CHECK(!passthrough.possible());
+    CHECK(!passthrough.enabled());
+    CHECK(passthrough.acquire(10, kFile) == 0);
+  }
+  SECTION("an open has asked") {
+    CHECK(passthrough.acquire(10, kFile) == 1);
+    CHECK(passthrough.possible());
+    CHECK(kernel.next == 2);
+  }
+}
+
 TEST_CASE("all opens of a node share one backing file, which goes with the last") {
   Kernel kernel;
   Passthrough passthrough;

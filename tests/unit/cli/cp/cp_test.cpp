@@ -84,6 +84,10 @@ TEST_CASE("sizes and times are written for people") {
   CHECK(human_seconds(3723) == "1:02:03");
   CHECK(table({{"A", "N"}, {"long", "7"}}, {1}) == "A     N\nlong  7\n");
   CHECK(table({{"x", ""}}, {}) == "x\n");
+  CHECK(table({{"\u00e4", "1"}, {"bc", "2"}}, {}) == "\u00e4   1\nbc  2\n");
+  CHECK(shortened("123456789", 9, 3) == "123456789");
+  CHECK(shortened("1234567890", 9, 3) == "123\u202667890");
+  CHECK(shortened("\u00e41\u00e42\u00e43\u00e44", 5, 2) == "\u00e41\u2026\u00e44");
 }
 
 TEST_CASE("names with control characters are written for people as ls -b would") {
@@ -100,7 +104,8 @@ TEST_CASE("names with control characters are written for people as ls -b would")
 TEST_CASE("the progress line fits the terminal and keeps the numbers") {
   const std::string name(200, 'n');
   const std::string line = Progress::line(name + "END", 50 << 20, 100 << 20, 2, 60);
-  CHECK(line.size() == 60);
+  CHECK(line.size() == 60 + 2);  // the three bytes of … are one column
+  CHECK(line.starts_with("\u2026nnn"));
   CHECK(line.find("END  50.0 MiB / 100.0 MiB  25.0 MiB/s  0:02 left") != std::string::npos);
   CHECK(Progress::line("x", 5, 0, 1, 80) == "x  5 B  5 B/s");  // a pipe: no total, no time left
   CHECK(Progress::line("x", 0, 100, 1, 80) == "x  0 B / 100 B  0 B/s");

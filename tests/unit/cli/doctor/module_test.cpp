@@ -8,6 +8,10 @@ using namespace doctor_test;
 TEST_CASE("doctor: the kernel module, which nothing else needs") {
   MadeUp made;
   CHECK(made.check("kernel-module").state == CheckState::Ok);
+  CHECK(contains(made.check("kernel-module").detail, "there are no dma-heaps here"));
+  CHECK(contains(made.check("kernel-module").detail, "package dmabuffs-dkms"));
+  made.put("/dev/dma_heap/system");
+  CHECK(contains(made.check("kernel-module").detail, "dma-heap buffers are copied by way of bounce memory"));
   made.put("/lib/modules/6.12.1-amd64/modules.dep", "updates/dkms/dmabuf_file.ko.xz:\n");
   CHECK(made.check("kernel-module").state == CheckState::Warn);  // or --fix would not run it
   CHECK(made.check("kernel-module").fix == "modprobe dmabuf_file");
