@@ -143,6 +143,25 @@ says 'for several files, too' 1 'no such directory; make it with mkdir'
 run cp "$outside/a" "$outside/plain/"
 says 'and a file meant as one' 1 "$outside/plain/: not a directory"
 check 'which stays' test "$(stat -c %s "$outside/plain")" = 5000001
+none=$mnt/heaps/none-such
+no_heap() { # NAME CP-ARGUMENT...
+    run cp "${@:2}"
+    says "a heap that is not there, $1: which there are" 1 'there is no heap none-such here'
+    check 'and how to get others' grep -q 'there are .*memfd.*doctor' <<<"$out"
+}
+no_heap 'as a file' "$outside/a" "$none"
+no_heap 'as a directory' "$outside/a" "$none/"
+no_heap 'for several files' "$outside/a" "$outside/plain" "$none"
+no_heap 'for a directory' -r "$outside/tree" "$none"
+no_heap 'a file in it' "$outside/a" "$none/x"
+no_heap 'deep in it' "$outside/a" "$none/x/y/"
+no_heap 'as the source' "$none/x" "$outside/x"
+mkdir "$T/unmounted"
+run cp "$outside/a" "$T/unmounted/heaps/memfd/"
+says 'where no mount is nothing is made with mkdir' 1 "nothing is mounted on $T/unmounted; dmabuffs mount $T/unmounted"
+run cp "$outside/a" "$outside/plain" "$T/unmounted/heaps/memfd"
+says 'nor for several files' 1 "nothing is mounted on $T/unmounted;"
+
 run cp '' "$outside/x"
 says 'an empty name is shown' 1 "'': No such file"
 run cp "$outside/a" ''

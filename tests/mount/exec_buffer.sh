@@ -121,6 +121,12 @@ refused 'a word that is neither of a mount nor a program' 1 'first: not in a dma
 refused 'nor there' 1 'none: not in a dmabuffs mount; the words before -- name buffers' none -- true
 refused 'a file of no mount' 1 'first: not in a dmabuffs mount' --fd first -- true
 refused 'the status file' 1 'ermission denied' "$mnt/status" -- true
+refused 'a heap that is not there' 1 "$mnt/heaps/none-such/x: there is no heap none-such here" "$mnt/heaps/none-such/x" -- true
+for command in 'create --size 1M' 'create --format XR24 --size 4x4' info format hex; do
+    read -ra words <<<"$command"
+    run "$DMABUFFS" "${words[@]}" "$mnt/heaps/none-such/x"
+    says "so to $command" 1 'there is no heap none-such here'
+done
 refused '--fd without a file' 2 'no buffer' --fd -- true
 refused 'a private mount, too' 2 'with buffers none is made' --heap memfd "$heap/other" -- true
 refused 'a name with a colon' 2 "can't hold ':'" "a:b=$heap/other" -- true

@@ -61,7 +61,7 @@ bool is_directory(const std::string& path) {
 std::string why_no_directory(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0) return "not a directory";
-  return errno == ENOENT ? "no such directory; make it with mkdir" : std::strerror(errno);
+  return errno == ENOENT ? why_missing(path, "no such directory; make it with mkdir") : std::strerror(errno);
 }
 
 std::string last_name(std::string path) {
@@ -162,7 +162,7 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   const std::string outer = fs::weakly_canonical(from, failed).string() + "/";
   if (inner.rfind(outer, 0) == 0) return trouble("'" + from + "': can't be copied into itself, '" + to + "'");
   const bool made = ::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) == 0;
-  if (!made && errno != EEXIST) return trouble(path_error(errno, to).value().message);
+  if (!made && errno != EEXIST) return trouble(not_created(errno, to).value().message);
   struct stat there {};
   // A symbolic link to a directory is none: what is copied would land wherever it leads.
   if (!made && (::lstat(to.c_str(), &there) != 0 || !S_ISDIR(there.st_mode)))
