@@ -66,6 +66,12 @@ mkdir "$outside/twice" && printf x >"$outside/twice/a"
 run cp "$outside/a" "$outside/twice/a" "$heap/several"
 says 'two files of one name do not overwrite each other' 1 'made by this very command'
 
+run cp "$outside/sparse" "$outside/sparse" "$heap/several"
+says 'a source that is named twice is copied once, with a warning' 0 "source '$outside/sparse' specified more than once"
+run cp -r "$outside/tree" "$outside/tree/" "$heap/several"
+is 'so is a directory, with one' "$status $out" "0 dmabuffs: cp: warning: source '$outside/tree/' specified more than once"
+check 'once each is there' diff -r "$outside/tree" "$heap/several/tree"
+
 for pair in "$heap/b|$heap/b" "$data/inside|$mnt/files/data/inside" "$mnt/files/data/inside|$data/inside" "$outside/a|$outside/a"; do
     run cp "${pair%|*}" "${pair#*|}"
     says "a file is not copied onto itself (${pair#"$T"/})" 1 'are the same file'
@@ -161,6 +167,8 @@ run cp "$outside/a" "$T/unmounted/heaps/memfd/"
 says 'where no mount is nothing is made with mkdir' 1 "nothing is mounted on $T/unmounted; dmabuffs mount $T/unmounted"
 run cp "$outside/a" "$outside/plain" "$T/unmounted/heaps/memfd"
 says 'nor for several files' 1 "nothing is mounted on $T/unmounted;"
+run cp - "$outside/x"
+says 'standard input has a name' 1 '-: No such file or directory; standard input is /dev/stdin'
 
 run cp '' "$outside/x"
 says 'an empty name is shown' 1 "'': No such file"
