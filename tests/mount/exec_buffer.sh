@@ -120,13 +120,15 @@ refused 'a directory' 1 'a directory; name a file in it' "$heap" -- true
 refused 'a word that is neither of a mount nor a program' 1 'first: not in a dmabuffs mount; the words before -- name buffers' first -- true
 refused 'nor there' 1 'none: not in a dmabuffs mount; the words before -- name buffers' none -- true
 refused 'a file of no mount' 1 'first: not in a dmabuffs mount' --fd first -- true
-refused 'the status file' 1 'ermission denied' "$mnt/status" -- true
+refused 'the status file' 1 "$mnt/status: not a buffer: those are the files below heaps/" "$mnt/status" -- true
 refused 'a heap that is not there' 1 "$mnt/heaps/none-such/x: there is no heap none-such here" "$mnt/heaps/none-such/x" -- true
 for command in 'create --size 1M' 'create --format XR24 --size 4x4' info format hex; do
     read -ra words <<<"$command"
     run "$DMABUFFS" "${words[@]}" "$mnt/heaps/none-such/x"
     says "so to $command" 1 'there is no heap none-such here'
 done
+run env -C "$heap" "$DMABUFFS" exec empty -- true
+says 'a buffer is named once' 1 'exec: empty: empty, so it has no memory'
 refused '--fd without a file' 2 'no buffer' --fd -- true
 refused 'a private mount, too' 2 'with buffers none is made' --heap memfd "$heap/other" -- true
 refused 'a name with a colon' 2 "can't hold ':'" "a:b=$heap/other" -- true
@@ -146,7 +148,9 @@ run ./hold "$heap/other" </dev/null
 says 'it says what the buffer is' 0 '300000 bytes of no dma-buf'
 is 'and has filled it' "$(tr -d x <"$heap/other" | wc -c)" 0
 run ./hold "$heap/empty"
-says 'an error is a sentence' 1 'empty, so it has no memory to hand out'
+says 'an error is a sentence' 1 "$heap/empty: empty, so it has no memory to hand out"
+run ./hold "$mnt/status"
+says 'the status file is no buffer' 1 'status: not a buffer'
 is 'the library exports its functions only' "$(nm -D --defined-only "$DMABUFFS_BUILD/libdmabuffs.so" | grep -c ' T ')" 7
 ldd "$DMABUFFS_BUILD/libdmabuffs.so" >needed
 check 'and needs no FUSE' refuses grep fuse needed
