@@ -174,5 +174,12 @@ before=$(descriptors)
 run env PYTHONPATH="$here/docs/examples" python3 use.py "$heap/other"
 says 'dmabuffs.py does what it says' 0 'memfd 300000 py!'
 says 'and its errors are the sentences of the daemon' 0 'empty, so it has no memory to hand out'
+run env PYTHONPATH="$here/docs/examples" python3 use.py "$PWD/first"
+says 'nor does it take a file of no mount for a mount' 1 "not in a dmabuffs mount: '$PWD/first'"
+# Files of another device than their directory, as on overlayfs.
+if unshare -rm true; then
+    run env PYTHONPATH="$here/docs/examples" unshare -rm sh -c 'mount --bind /proc/version first && exec python3 use.py "$PWD/first"'
+    says 'nor one that is of another device than its directory' 1 "not in a dmabuffs mount: '$PWD/first'"
+fi
 for _ in {1..50}; do (($(descriptors) <= before)) && break; sleep 0.1; done
 is '1000 hand-outs leave no descriptor' "$(descriptors)" "$before"
