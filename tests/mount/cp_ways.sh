@@ -182,4 +182,6 @@ run cp --wrong "$outside/a" "$heap/a"
 says 'cp knows no other options' 2 ''
 run cp -a "$outside/a" "$heap/a"
 says 'for one of cp(1) it says what to use' 2 'use -rp'
+run cp --preserve=mode "$outside/a" "$heap/a"
+says 'also for one that is known without a value' 2 '-p keeps mode, owner and times'
 ended=1
