@@ -94,13 +94,13 @@ void add_mount(CLI::App& app, Action& action) {
 }
 
 void add_umount(CLI::App& app, Action& action) {
-  auto path = std::make_shared<std::string>();
+  auto paths = std::make_shared<std::vector<std::string>>();
   auto lazy = std::make_shared<bool>(false);
-  CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemon to end");
+  CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemons to end");
   umount->alias("unmount");
   umount->add_flag("-l,--lazy", *lazy, "Detach a busy mount now; it ends with its last user");
-  umount->add_option("MOUNTPOINT", *path, "Where it is mounted")->required();
-  umount->callback([&action, path, lazy] { action = [path, lazy] { return run_umount(*path, *lazy); }; });
+  umount->add_option("MOUNTPOINT", *paths, "Where it is mounted; repeatable")->required();
+  umount->callback([&action, paths, lazy] { action = [paths, lazy] { return run_umount(*paths, *lazy); }; });
 }
 
 /// Lets a whole number from 0 to `most` through: CLI11 takes -1 for a large one, and says of a word only that
