@@ -2,6 +2,7 @@
 /// Parses the command line and hands over to one command.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <climits>
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dmabuffs/cli/commands.h"
@@ -43,6 +45,10 @@ std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
              : app->get_subcommands().empty() ? "there is no command "
                                               : "one word too many: ") +
             unknown.front();
+  constexpr std::array<std::string_view, 12> kPlain{"cat", "chmod", "cmp", "dd", "df",    "du",
+                                                    "ln",  "ls",    "mv",  "rm", "mkdir", "stat"};
+  if (app->get_subcommands().empty() && !unknown.empty() && std::ranges::count(kPlain, unknown.front()) != 0)
+    wrong += "; plain `" + unknown.front() + "` works on the mount";
   return place + wrong + "\nTry '" + help + " --help'.\n";
 }
 
@@ -141,6 +147,7 @@ void add_cp(CLI::App& app, Action& action) {
   add_picture_words(*command, options->picture);
   // No space: CLI11 2.4 refuses it in a name.
   command->add_option("SRC...DST", options->paths, "Files to copy, then where to: a file or a directory")
+      ->option_text(" ")
       ->required();
   command->callback([&action, options] { action = [options] { return run_cp(*options); }; });
 }
@@ -359,6 +366,7 @@ int run(int argc, char** argv) {
     words.erase(words.begin());
     words.emplace_back("--help");
   }
+  if (!words.empty() && words.front() == "version") words.front() = "--version";
   std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);

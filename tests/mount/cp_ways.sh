@@ -184,4 +184,6 @@ run cp -a "$outside/a" "$heap/a"
 says 'for one of cp(1) it says what to use' 2 'use -rp'
 run cp --preserve=mode "$outside/a" "$heap/a"
 says 'also for one that is known without a value' 2 '-p keeps mode, owner and times'
+run "$DMABUFFS" cp --help
+says 'its help is in plain words' 0 $'SRC...DST  '
 ended=1

@@ -88,6 +88,9 @@ run "$DMABUFFS" cp "$T/file" "$mnt/heaps/"
 says 'nor into heaps/' 1 'buffers live below heaps/HEAP/'
 run "$DMABUFFS" nonsense
 says 'a command there is not: 2' 2 'no command nonsense'
+run "$DMABUFFS" ls "$mnt"
+says 'plain ls is for the mount, too' 2 'there is no command ls; plain `ls` works on the mount'
+is 'version is --version' "$("$DMABUFFS" version)" "$("$DMABUFFS" --version)"
 run "$DMABUFFS" cp "$T/file"
 says 'cp with one operand: 2' 2 "cp: no destination behind '$T/file'"
 run "$DMABUFFS" unmount
