@@ -2,6 +2,7 @@
 /// Parses the command line and hands over to one command.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <climits>
@@ -12,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "dmabuffs/cli/commands.h"
@@ -44,9 +46,13 @@ std::string usage_hint(const CLI::App* app, const CLI::Error& error) {
                                               : "one word too many: ") +
             unknown.front();
   if (!unknown.empty() && app->get_subcommands().empty() && !unknown.front().starts_with('-')) {
+    constexpr std::array<std::string_view, 12> kPlain{"cat", "chmod", "cmp", "dd", "df",    "du",
+                                                      "ln",  "ls",    "mv",  "rm", "mkdir", "stat"};
     std::vector<std::string> commands{"help"};
     for (const CLI::App* each : app->get_subcommands({})) commands.push_back(each->get_name());
-    if (const std::string meant = nearest(unknown.front(), commands); !meant.empty())
+    if (std::ranges::count(kPlain, unknown.front()) != 0)
+      wrong += "; plain `" + unknown.front() + "` works on the mount";
+    else if (const std::string meant = nearest(unknown.front(), commands); !meant.empty())
       wrong += "; did you mean " + meant + "?";
   }
   return place + wrong + "\nTry '" + help + " --help'.\n";
@@ -100,13 +106,13 @@ void add_mount(CLI::App& app, Action& action) {
 }
 
 void add_umount(CLI::App& app, Action& action) {
-  auto path = std::make_shared<std::string>();
+  auto paths = std::make_shared<std::vector<std::string>>();
   auto lazy = std::make_shared<bool>(false);
-  CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemon to end");
+  CLI::App* umount = app.add_subcommand("umount", "Unmount, and wait for the daemons to end");
   umount->alias("unmount");
   umount->add_flag("-l,--lazy", *lazy, "Detach a busy mount now; it ends with its last user");
-  umount->add_option("MOUNTPOINT", *path, "Where it is mounted")->required();
-  umount->callback([&action, path, lazy] { action = [path, lazy] { return run_umount(*path, *lazy); }; });
+  umount->add_option("MOUNTPOINT", *paths, "Where it is mounted; repeatable")->required();
+  umount->callback([&action, paths, lazy] { action = [paths, lazy] { return run_umount(*paths, *lazy); }; });
 }
 
 /// Lets a whole number from 0 to `most` through: CLI11 takes -1 for a large one, and says of a word only that
@@ -147,6 +153,7 @@ void add_cp(CLI::App& app, Action& action) {
   add_picture_words(*command, options->picture);
   // No space: CLI11 2.4 refuses it in a name.
   command->add_option("SRC...DST", options->paths, "Files to copy, then where to: a file or a directory")
+      ->option_text(" ")
       ->required();
   command->callback([&action, options] { action = [options] { return run_cp(*options); }; });
 }
@@ -365,6 +372,7 @@ int run(int argc, char** argv) {
     words = from_mount_helper(argc, argv);
     if (words.empty()) return 0;
   }
+    if (!words.empty() && words.front() == "version") words.front() = "--version";
   std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);

@@ -17,7 +17,7 @@ inline constexpr int kUsageError = 2;
 
 int run_mount(const MountWords& words);
 /// `lazy`: detach a busy mount now.
-int run_umount(const std::string& path, bool lazy);
+int run_umount(const std::vector<std::string>& paths, bool lazy);
 
 struct CopyOptions {
   bool require_direct = false;

@@ -14,31 +14,48 @@ namespace {
 /// The options of `dmabuffs exec` whose value may be the next word.
 constexpr std::array<std::string_view, 4> kExecValues{"--files", "--heap", "--heap-if-present", "-o"};
 
+/// Whether plain cp is what to use, and direct between files/ and heaps/ with that option, too.
+enum class Plain { No, Yes, Direct };
+
 /// An option of cp(1) that `dmabuffs cp` lacks.
 struct CpOption {
   char letter;  ///< 0: it has none
   std::string_view name, instead;
-  bool plain = true;  ///< plain cp is what to use
+  Plain plain = Plain::Direct;
 };
-constexpr std::array<CpOption, 14> kOnlyInCp{{
+constexpr std::array<CpOption, 27> kOnlyInCp{{
     {'a', "--archive", "use -rp, which keeps modes, owners, times and symbolic links, or "},
     {'n', "--no-clobber", "a destination is overwritten; to keep it, use "},
     {'i', "--interactive", "a destination is overwritten; to be asked, use "},
     {'u', "--update", "a destination is overwritten, however new; to keep newer ones, use "},
-    {'t', "--target-directory", "name the directory last: dmabuffs cp SRC... DIR", false},
+    {'b', "--backup", "a destination is overwritten; to keep what it was, use "},
+    {'S', "--suffix", "a destination is overwritten; to keep what it was, use "},
+    {0, "--remove-destination", "a destination is overwritten; to make it anew, use "},
+    {'t', "--target-directory", "name the directory last: dmabuffs cp SRC... DIR", Plain::No},
     {'T', "--no-target-directory",
      "a destination that is a directory is copied into; for the other way use "},
-    {0, "--sparse", "holes become zeros; to keep them, use "},
+    {0, "--parents", "the directories that lead to a source are not made; for that use "},
+    {0, "--preserve=", "-p keeps mode, owner and times; for another choice use "},
+    {0, "--no-preserve", "-p keeps mode, owner and times; for another choice use "},
+    {0, "--sparse", "holes become zeros; to keep them, use ", Plain::Yes},
+    {0, "--reflink", "host files share blocks where they can; for another way use ", Plain::Yes},
     {'d', "--no-dereference", "symbolic links are copied with -r and followed without; for another way use "},
     {'P', "--no-dereference", "symbolic links are copied with -r and followed without; for another way use "},
     {'L', "--dereference", "symbolic links are copied with -r and followed without; for another way use "},
     {'H', "", "symbolic links are copied with -r and followed without; for another way use "},
-    {'l', "--link", "a buffer has one name; for host files use "},
-    {'s', "--symbolic-link", "a heap holds no symbolic links; for host files use "},
+    {'l', "--link", "a buffer has one name; for host files use ", Plain::Yes},
+    {'s', "--symbolic-link", "files are copied; for symbolic links, in a heap, too, use ", Plain::Yes},
     {'x', "--one-file-system", "use "},
+    {'Z', "--context", "use "},
+    {0, "--copy-contents", "use "},
+    {0, "--strip-trailing-slashes", "use "},
+    {0, "--attributes-only", "use ", Plain::Yes},
+    {0, "--keep-directory-symlink", "use ", Plain::Yes},
+    {0, "--debug", "-v tells the path that was taken", Plain::No},
 }};
 
 bool is_named(const CpOption& option, const std::string& word) {
+  if (option.name.ends_with('=')) return word.starts_with(option.name);
   if (word.starts_with("--")) return !option.name.empty() && word.substr(0, word.find('=')) == option.name;
   return word.starts_with("-") && option.letter != 0 && word.find(option.letter) != std::string::npos;
 }
@@ -46,8 +63,8 @@ bool is_named(const CpOption& option, const std::string& word) {
 std::string advice(const CpOption& option, const std::string& word) {
   const std::string shown = word.starts_with("--") ? word : std::string{'-', option.letter};
   std::string text = "there is no option " + shown + "; " + std::string(option.instead);
-  if (option.plain)
-    text += "plain `cp " + shown + "`, which is direct, too, between files/ and heaps/ of one mount";
+  if (option.plain != Plain::No) text += "plain `cp " + shown + "`";
+  if (option.plain == Plain::Direct) text += ", which is direct, too, between files/ and heaps/ of one mount";
   return text;
 }
 

@@ -84,6 +84,8 @@ Failure path_error(int code, const std::string& path) {
   if (code == ENOTCONN)
     return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
   if (code == EACCES) return fail(code, fail_errno(code, name).value().message + closed_mount(path));
+  if (code == ENOENT || code == EPERM)
+    return fail(code, name + ": " + why_missing(path, std::strerror(code)));
   return fail_errno(code, name);
 }
 

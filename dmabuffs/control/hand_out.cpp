@@ -20,7 +20,10 @@ Result<Message> ask(Clients& clients, const MountEntry& mount, const std::string
   if (!answer) return fail(answer.error().code, path + ": " + answer.error().message);
   if (flag_of(answer->body, "ok")) return answer;
   const Error error = error_of(answer->body);
-  return fail(error.code, path + ": " + error.message);
+  // The daemon may call it by its last name.
+  const std::string called = path.substr(path.rfind('/') + 1) + ": ";
+  return fail(error.code,
+              path + ": " + error.message.substr(error.message.starts_with(called) ? called.size() : 0));
 }
 
 std::string directory_of(const std::string& path) {
@@ -45,9 +48,13 @@ Result<HandedOut> hand_out(Clients& clients, const std::string& path, bool huge)
   const auto mount = TRY(mount_of(path));
   // O_APPEND: an open file that passes the daemon may keep others from having the memory at the same time.
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
-  if (!file && (errno == EACCES || errno == EROFS))
-    return fail(errno, path + ": " + std::strerror(errno) +
-                           "; a buffer's memory is for who may both read and write its file");
+  if (!file && (errno == EACCES || errno == EROFS)) {
+    const int code = errno;
+    if (auto info = info_of(clients, path); !info && info.error().code == EINVAL)
+      return pass(std::move(info));
+    return fail(code, path + ": " + std::strerror(code) +
+                          "; a buffer's memory is for who may both read and write its file");
+  }
   if (!file && errno == EISDIR) return fail(EINVAL, path + ": a directory; name a file in it");
   if (!file) return path_error(errno, path);
   auto answer = TRY(ask(clients, mount, path, file, {{"op", "descriptor"}, {"huge", huge}}));

@@ -6,11 +6,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
+#include <filesystem>
 #include <memory>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "dmabuffs/base/patience.h"
 #include "dmabuffs/control/client.h"
@@ -81,6 +84,35 @@ bool lies_in_mount(const std::string& path) {
     return fail(EEXIST, mount.path);
   });
   return lies;
+}
+
+std::string why_missing(const std::string& path, const std::string& otherwise) {
+  namespace fs = std::filesystem;
+  fs::path there = path.starts_with('/') ? path : "./" + path;  // as far as the way goes
+  std::string name;                                             // what is missing there
+  struct stat at {
+  }, heaps{};
+  while (::stat(there.c_str(), &at) != 0) {
+    if (errno != ENOENT || !there.has_relative_path()) return otherwise;
+    if (there.has_filename()) name = there.filename();
+    there = there.parent_path();
+  }
+  std::error_code failed;
+  const auto mounts = dmabuffs_mounts();
+  const MountEntry* mount = mounts ? mount_of_device(*mounts, at.st_dev) : nullptr;
+  if (mount == nullptr && name == "heaps" && fs::is_empty(there, failed))
+    return "nothing is mounted on " + there.lexically_normal().string() + "; dmabuffs mount " +
+           there.lexically_normal().string();
+  if (mount == nullptr || name.empty() || ::stat((mount->path + "/heaps").c_str(), &heaps) != 0 ||
+      heaps.st_ino != at.st_ino)
+    return otherwise;
+  std::vector<std::string> names;
+  for (fs::directory_iterator entry(there, failed), end; !failed && entry != end; entry.increment(failed))
+    names.push_back(entry->path().filename());
+  std::sort(names.begin(), names.end());
+  std::string text = "there is no heap " + name + " here, and buffers live below heaps/HEAP/; there are";
+  for (const std::string& each : names) text += (&each == &names.front() ? " " : ", ") + each;
+  return text + "; `dmabuffs doctor` tells what others need";
 }
 
 Result<void> check_answers(const std::string& path) {

@@ -17,6 +17,10 @@ Result<void> follow(const std::string& path,
 /// Whether the way to `path` leads into a dmabuffs mount, which is not asked.
 bool lies_in_mount(const std::string& path);
 
+/// Why `path` is not there, where a mount's heaps/ lacks that heap, or heaps/ itself is missing from a
+/// directory on which nothing is mounted; else `otherwise`.
+std::string why_missing(const std::string& path, const std::string& otherwise);
+
 /// Before something is done to `path` that could wait for ever: ETIMEDOUT where a dmabuffs mount on the way
 /// to it does not answer for ten seconds, naming its daemon and the remedy. (One that is stopped just then
 /// keeps its clients waiting all the same.)

@@ -8,7 +8,7 @@ namespace dmabuffs {
 
 Result<Json> describe(Node& node, const Caller& caller) {
   auto* named = dynamic_cast<BufferFile*>(&node);
-  if (!named) return fail(EINVAL, "not a buffer: info is about files below heaps/");
+  if (!named) return fail(EINVAL, "not a buffer: those are the files below heaps/");
   const auto st = TRY(node.getattr(caller, nullptr));
   const BufferInfo about = named->info();
   const auto picture = named->picture();

@@ -31,6 +31,8 @@ def mount_point(path):
     """The directory that the mount of `path` is on."""
     path = os.path.realpath(path)
     device = os.stat(path).st_dev
+    if not os.path.isdir(path):
+        path = os.path.dirname(path)  # overlayfs has files of another device than their directory
     while path != "/" and os.stat(os.path.dirname(path)).st_dev == device:
         path = os.path.dirname(path)
     return path
@@ -42,8 +44,12 @@ class Buffer:
 
     def __init__(self, path, huge=False):
         """`huge`: leave huge pages as they are (see dmabuffs-exec in dmabuffs(1))."""
-        with open(os.path.join(mount_point(path), "status"), encoding="utf-8") as status:
-            address = json.load(status)["socket"]
+        root = mount_point(path)
+        try:
+            with open(os.path.join(root, "status"), encoding="utf-8") as status:
+                address = json.load(status)["socket"]
+        except (FileNotFoundError, ValueError):
+            raise OSError(errno.ENODEV, "not in a dmabuffs mount", path) from None
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             ticket = fcntl.ioctl(file, TICKET, bytes(16)).hex()

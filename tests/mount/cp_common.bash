@@ -10,6 +10,9 @@ check() { # NAME COMMAND...
     shift
     if "$@"; then echo "ok - $name"; else echo "not ok - $name"; failed=1; fi
 }
+is() { # NAME SEEN WANTED
+    check "$1" test "$2" = "$3"
+}
 # Runs COMMAND, keeps its output in $out and its exit status in $status.
 out='' status=0
 run() { out=$("$@" 2>&1); status=$?; }

@@ -49,6 +49,13 @@ as "$DMABUFFS" cp -p "$T/theirs/setuid" "$T/theirs/kept" && as "$DMABUFFS" cp -p
 check 'cp -p of another'\''s setuid file makes none of his own' \
     test "$(stat -c '%u %a' "$T/theirs/kept" "$heap/theirs/kept" | xargs)" = '65534 755 65534 755'
 
+install -d -m 0 -o 65534 "$T/theirs/closed" && install -d -m 577 -o 65534 "$T/theirs/halfway"
+run as "$DMABUFFS" cp -r "$T/theirs/closed" "$T/theirs/halfway" "$heap/theirs"
+says 'a directory that he may not read is an error' 1 'closed: Permission denied'
+is_mode() { [[ $(stat -c %a "$1") == "$(printf %o "$2")" ]]; }
+check 'its copy has its mode all the same' is_mode "$heap/theirs/closed" 0
+check 'less the umask' is_mode "$heap/theirs/halfway" $((0577 & ~$(umask)))
+
 # What open(2) would not let through, the socket does not either.
 bare() { setpriv --inh-caps=-all --bounding-set=-all "$@"; }
 install -m 600 -o 65534 -g 65534 "$T/theirs/a" "$heap/private"

@@ -66,6 +66,12 @@ mkdir "$outside/twice" && printf x >"$outside/twice/a"
 run cp "$outside/a" "$outside/twice/a" "$heap/several"
 says 'two files of one name do not overwrite each other' 1 'made by this very command'
 
+run cp "$outside/sparse" "$outside/sparse" "$heap/several"
+says 'a source that is named twice is copied once, with a warning' 0 "source '$outside/sparse' specified more than once"
+run cp -r "$outside/tree" "$outside/tree/" "$heap/several"
+is 'so is a directory, with one' "$status $out" "0 dmabuffs: cp: warning: source '$outside/tree/' specified more than once"
+check 'once each is there' diff -r "$outside/tree" "$heap/several/tree"
+
 for pair in "$heap/b|$heap/b" "$data/inside|$mnt/files/data/inside" "$mnt/files/data/inside|$data/inside" "$outside/a|$outside/a"; do
     run cp "${pair%|*}" "${pair#*|}"
     says "a file is not copied onto itself (${pair#"$T"/})" 1 'are the same file'
@@ -143,6 +149,27 @@ says 'for several files, too' 1 'no such directory; make it with mkdir'
 run cp "$outside/a" "$outside/plain/"
 says 'and a file meant as one' 1 "$outside/plain/: not a directory"
 check 'which stays' test "$(stat -c %s "$outside/plain")" = 5000001
+none=$mnt/heaps/none-such
+no_heap() { # NAME CP-ARGUMENT...
+    run cp "${@:2}"
+    says "a heap that is not there, $1: which there are" 1 'there is no heap none-such here'
+    check 'and how to get others' grep -q 'there are .*memfd.*doctor' <<<"$out"
+}
+no_heap 'as a file' "$outside/a" "$none"
+no_heap 'as a directory' "$outside/a" "$none/"
+no_heap 'for several files' "$outside/a" "$outside/plain" "$none"
+no_heap 'for a directory' -r "$outside/tree" "$none"
+no_heap 'a file in it' "$outside/a" "$none/x"
+no_heap 'deep in it' "$outside/a" "$none/x/y/"
+no_heap 'as the source' "$none/x" "$outside/x"
+mkdir "$T/unmounted"
+run cp "$outside/a" "$T/unmounted/heaps/memfd/"
+says 'where no mount is nothing is made with mkdir' 1 "nothing is mounted on $T/unmounted; dmabuffs mount $T/unmounted"
+run cp "$outside/a" "$outside/plain" "$T/unmounted/heaps/memfd"
+says 'nor for several files' 1 "nothing is mounted on $T/unmounted;"
+run cp - "$outside/x"
+says 'standard input has a name' 1 '-: No such file or directory; standard input is /dev/stdin'
+
 run cp '' "$outside/x"
 says 'an empty name is shown' 1 "'': No such file"
 run cp "$outside/a" ''
@@ -155,4 +182,8 @@ run cp --wrong "$outside/a" "$heap/a"
 says 'cp knows no other options' 2 ''
 run cp -a "$outside/a" "$heap/a"
 says 'for one of cp(1) it says what to use' 2 'use -rp'
+run cp --preserve=mode "$outside/a" "$heap/a"
+says 'also for one that is known without a value' 2 '-p keeps mode, owner and times'
+run "$DMABUFFS" cp --help
+says 'its help is in plain words' 0 $'SRC...DST  '
 ended=1

@@ -122,7 +122,15 @@ refused 'nor there' 1 'none: not in a dmabuffs mount; the words before -- name b
 refused 'a file of no mount' 1 'first: not in a dmabuffs mount' --fd first -- true
 refused 'no command, which stands behind the file' 2 'as in: dmabuffs exec FILE -- COMMAND' "$heap/other" --
 refused 'nor a file' 2 'as in: dmabuffs exec -- COMMAND' --
-refused 'the status file' 1 'ermission denied' "$mnt/status" -- true
+refused 'the status file' 1 "$mnt/status: not a buffer: those are the files below heaps/" "$mnt/status" -- true
+refused 'a heap that is not there' 1 "$mnt/heaps/none-such/x: there is no heap none-such here" "$mnt/heaps/none-such/x" -- true
+for command in 'create --size 1M' 'create --format XR24 --size 4x4' info format hex; do
+    read -ra words <<<"$command"
+    run "$DMABUFFS" "${words[@]}" "$mnt/heaps/none-such/x"
+    says "so to $command" 1 'there is no heap none-such here'
+done
+run env -C "$heap" "$DMABUFFS" exec empty -- true
+says 'a buffer is named once' 1 'exec: empty: empty, so it has no memory'
 refused '--fd without a file' 2 'no buffer' --fd -- true
 refused 'a private mount, too' 2 'with buffers none is made' --heap memfd "$heap/other" -- true
 refused 'a name with a colon' 2 "can't hold ':'" "a:b=$heap/other" -- true
@@ -142,7 +150,9 @@ run ./hold "$heap/other" </dev/null
 says 'it says what the buffer is' 0 '300000 bytes of no dma-buf'
 is 'and has filled it' "$(tr -d x <"$heap/other" | wc -c)" 0
 run ./hold "$heap/empty"
-says 'an error is a sentence' 1 'empty, so it has no memory to hand out'
+says 'an error is a sentence' 1 "$heap/empty: empty, so it has no memory to hand out"
+run ./hold "$mnt/status"
+says 'the status file is no buffer' 1 'status: not a buffer'
 sed -n '/^\.SH EXAMPLES/,/^\.fi/{/^\./!{s/\\-/-/g; p}}' "$here/docs/man/libdmabuffs.3" | sed "s,/run/buf/heaps/system/frame,$heap/other," >page.c
 cat >null.c <<'EOF'
 #include <dmabuffs.h>
@@ -187,5 +197,12 @@ before=$(descriptors)
 run env PYTHONPATH="$here/docs/examples" python3 use.py "$heap/other"
 says 'dmabuffs.py does what it says' 0 'memfd 300000 py!'
 says 'and its errors are the sentences of the daemon' 0 'empty, so it has no memory to hand out'
+run env PYTHONPATH="$here/docs/examples" python3 use.py "$PWD/first"
+says 'nor does it take a file of no mount for a mount' 1 "not in a dmabuffs mount: '$PWD/first'"
+# Files of another device than their directory, as on overlayfs.
+if unshare -rm true; then
+    run env PYTHONPATH="$here/docs/examples" unshare -rm sh -c 'mount --bind /proc/version first && exec python3 use.py "$PWD/first"'
+    says 'nor one that is of another device than its directory' 1 "not in a dmabuffs mount: '$PWD/first'"
+fi
 for _ in {1..50}; do (($(descriptors) <= before)) && break; sleep 0.1; done
 is '1000 hand-outs leave no descriptor' "$(descriptors)" "$before"

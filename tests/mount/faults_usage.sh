@@ -106,6 +106,9 @@ check 'but nothing far-fetched is' test "$("$DMABUFFS" nonsense 2>&1 | grep -c '
 run "$DMABUFFS" status
 says 'status of nothing: 2, and which mounts there are' 2 "status: MOUNTPOINT is required; there are "
 says 'whose they are' 2 "$mnt ($(id -un))"
+run "$DMABUFFS" ls "$mnt"
+says 'plain ls is for the mount, too' 2 'there is no command ls; plain `ls` works on the mount'
+is 'version is --version' "$("$DMABUFFS" version)" "$("$DMABUFFS" --version)"
 run "$DMABUFFS" cp "$T/file"
 says 'cp with one operand: 2' 2 "cp: no destination behind '$T/file'"
 run "$DMABUFFS" unmount

@@ -76,6 +76,15 @@ if ((EUID == 0)) && mkdir "$mnt/heaps/memfd/inside" && mount -t tmpfs none "$mnt
     umount "$mnt/heaps/memfd/inside"
 fi
 check 'unmount is umount' "$DMABUFFS" unmount "$mnt"
+mkdir "$T/other"
+"$DMABUFFS" mount "$T/other"
+mount_it
+check 'several are taken, and one that is not there does not keep the others: 1' \
+    status_is 1 "$DMABUFFS" umount 'a mount' none other "$mnt" 2>err
+said=$(<err)
+check 'it alone is named' [ "$said" = "dmabuffs: umount: none: No such file or directory" ]
+check 'they are gone' gone
+check 'all of them' rmdir "$T/other"
 
 mount_it -o no_auto_unmount
 sleep 60 <"$mnt/status" &

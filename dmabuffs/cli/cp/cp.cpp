@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <set>
+#include <tuple>
 
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/cp/file.h"
@@ -34,6 +36,7 @@ class Cp {
 
  private:
   Result<void> check_picture(const std::string& from, const std::string& to) const;
+  void copy_given(const std::string& from, const std::string& to);
   void copy_one(const std::string& from, const std::string& to);
   void copy_file(const std::string& from, const std::string& to);
   void copy_directory(const std::string& from, const std::string& to, const struct stat& st);
@@ -44,10 +47,15 @@ class Cp {
   void print_file(const std::string& from, const std::string& to, const CopyTally& tally) const;
   void print_json(double seconds) const;
 
+  [[nodiscard]] int look(const std::string& from, struct stat& st) const {
+    return options_.recursive ? ::lstat(from.c_str(), &st) : ::stat(from.c_str(), &st);
+  }
+
   const CpOptions& options_;
   FileCopier copier_;
   Clients clients_;
   CopyTally tally_;
+  std::set<std::tuple<dev_t, ino_t, std::string>> given_;  ///< sources of the command line, and where to
   uint64_t files_ = 0;
   bool daemon_died_ = false;
   std::vector<std::string> errors_;
@@ -61,7 +69,7 @@ bool is_directory(const std::string& path) {
 std::string why_no_directory(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0) return "not a directory";
-  return errno == ENOENT ? "no such directory; make it with mkdir" : std::strerror(errno);
+  return errno == ENOENT ? why_missing(path, "no such directory; make it with mkdir") : std::strerror(errno);
 }
 
 std::string last_name(std::string path) {
@@ -162,15 +170,15 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   const std::string outer = fs::weakly_canonical(from, failed).string() + "/";
   if (inner.rfind(outer, 0) == 0) return trouble("'" + from + "': can't be copied into itself, '" + to + "'");
   const bool made = ::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) == 0;
-  if (!made && errno != EEXIST) return trouble(path_error(errno, to).value().message);
+  if (!made && errno != EEXIST) return trouble(not_created(errno, to).value().message);
   struct stat there {};
   // A symbolic link to a directory is none: what is copied would land wherever it leads.
-  if (!made && (::lstat(to.c_str(), &there) != 0 || !S_ISDIR(there.st_mode)))
+  if (::lstat(to.c_str(), &there) != 0 || !S_ISDIR(there.st_mode))
     return trouble(to + ": no directory; not overwriting it with the directory '" + from + "'");
   std::vector<std::string> names;
   for (fs::directory_iterator entry(from, failed), end; !failed && entry != end; entry.increment(failed))
     names.push_back(entry->path().filename().string());
-  if (failed) return trouble(from + ": " + failed.message());
+  if (failed) trouble(from + ": " + failed.message());
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     if (ends()) return;
@@ -180,13 +188,23 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   if (options_.copy.preserve) {
     if (auto kept = preserve_directory(to, st); !kept) trouble(kept.error().message);
   } else if (made && (st.st_mode & 0700) != 0700)
-    (void)::chmod(to.c_str(), st.st_mode & 0777);
+    (void)::chmod(to.c_str(), st.st_mode & there.st_mode & 0777);
+}
+
+/// As cp(1): what is named twice is copied once.
+void Cp::copy_given(const std::string& from, const std::string& to) {
+  struct stat st {};
+  if (look(from, st) == 0 && !given_.emplace(st.st_dev, st.st_ino, to).second)
+    report("cp: warning: source '" + from + "' specified more than once");
+  else
+    copy_one(from, to);
 }
 
 void Cp::copy_one(const std::string& from, const std::string& to) {
   struct stat st {};
-  const int asked = options_.recursive ? ::lstat(from.c_str(), &st) : ::stat(from.c_str(), &st);
-  if (asked != 0) return trouble(path_error(errno, from).value().message);
+  if (look(from, st) != 0)
+    return trouble(path_error(errno, from).value().message +
+                   (from == "-" ? "; standard input is /dev/stdin" : ""));
   if (S_ISDIR(st.st_mode) && !options_.recursive)
     return trouble("-r not given; omitting directory '" + from + "'");
   if (S_ISDIR(st.st_mode)) return copy_directory(from, to, st);
@@ -214,7 +232,7 @@ int Cp::run() {
     trouble("target '" + target + "': " + why_no_directory(target));
   } else {
     for (auto source = options_.paths.begin(); source + 1 != options_.paths.end() && !ends(); ++source)
-      copy_one(*source, into ? target + (target.back() == '/' ? "" : "/") + last_name(*source) : target);
+      copy_given(*source, into ? target + (target.back() == '/' ? "" : "/") + last_name(*source) : target);
   }
   if (options_.json) print_json(std::chrono::duration<double>(Clock::now() - start).count());
   if (copier_.signal() != 0) return die_by(copier_.signal());

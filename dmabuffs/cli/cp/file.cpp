@@ -8,6 +8,7 @@
 
 #include "dmabuffs/cli/cp/interrupt.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/control/way.h"
 #include "dmabuffs/heap/message.h"
 #include "dmabuffs/tree/files/held.h"
 #include "dmabuffs/tree/known_picture.h"
@@ -32,7 +33,10 @@ Failure no_directory(const std::string& name) {
   if (::stat(bare.c_str(), &there) == 0)
     return fail(ENOTDIR, name + ": not a directory; leave the / out to overwrite that file");
   if (errno != ENOENT) return path_error(errno, name);
-  return fail(ENOENT, name + ": no such directory; make it with mkdir, or leave the / out to copy to a file");
+  return fail(
+      ENOENT,
+      name + ": " +
+          why_missing(name, "no such directory; make it with mkdir, or leave the / out to copy to a file"));
 }
 
 /// The size that this process may give a file (ulimit -f). The kernel holds us to it, but not the daemon.
@@ -53,9 +57,11 @@ Failure not_created(int code, const std::string& name) {
   if (code == EPERM && mount_of(name.substr(0, name.rfind('/') + 1) + "."))
     return fail(
         code,
-        name +
-            ": nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
-            "import` makes files)");
+        name + ": " +
+            why_missing(
+                name,
+                "nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
+                "import` makes files)"));
   return path_error(code, name);
 }
 

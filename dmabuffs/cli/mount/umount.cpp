@@ -138,10 +138,7 @@ bool is_still_mounted(dev_t device) {
                               [device](const MountEntry& entry) { return entry.device == device; });
 }
 
-Result<void> take_away(const std::string& path, bool lazy) {
-  auto mount = TRY(find_mount(path));
-  // `umount .`: we must not be what keeps it busy.
-  (void)!::chdir("/");
+Result<void> take_away(const MountEntry& mount, bool lazy) {
   const MountDaemon daemon(mount);
   auto done = unmount(mount, lazy);
   if (!done && done.error().code == EBUSY) {
@@ -164,9 +161,23 @@ Result<void> take_away(const std::string& path, bool lazy) {
 
 }  // namespace
 
-int run_umount(const std::string& path, bool lazy) {
-  const auto done = take_away(path, lazy);
-  return done ? 0 : report("umount: " + done.error().message);
+int run_umount(const std::vector<std::string>& paths, bool lazy) {
+  int status = 0;
+  const auto failed = [&status](const Error& error) { status = report("umount: " + error.message); };
+  std::vector<MountEntry> mounts;
+  for (const std::string& path : paths) {
+    auto mount = find_mount(path);
+    const auto is_it = [&mount](const MountEntry& other) { return other.id == mount->id; };
+    if (!mount)
+      failed(mount.error());
+    else if (std::ranges::none_of(mounts, is_it))
+      mounts.push_back(std::move(*mount));
+  }
+  // `umount .`: we must not be what keeps it busy.
+  (void)!::chdir("/");
+  for (const MountEntry& mount : mounts)
+    if (const auto done = take_away(mount, lazy); !done) failed(done.error());
+  return status;
 }
 
 }  // namespace dmabuffs::cli

@@ -144,7 +144,20 @@ TEST_CASE("for an option that only cp(1) has there is advice") {
   CHECK(advice({"cp", "-rvn", "b", "c"}).find("plain `cp -n`") != std::string::npos);
   CHECK(advice({"cp", "b", "c", "--sparse=never"}).find("plain `cp --sparse=never`") != std::string::npos);
   CHECK(advice({"cp", "--target-directory=x", "b"}).find("SRC... DIR") != std::string::npos);
-  CHECK(advice({"cp", "-rRfpvh", "--require-direct", "--no-progress", "--json", "b", "c"}).empty());
+  CHECK(advice({"cp", "-s", "b", "c"}) ==
+        "there is no option -s; files are copied; for symbolic links, in a heap, too, use plain `cp -s`");
+  CHECK(advice({"cp", "--preserve=mode", "b", "c"}).find("plain `cp --preserve=mode`") != std::string::npos);
+  for (const char* direct :
+       {"-a", "-n", "-u", "-i", "-b", "-T", "-L", "--parents", "--backup=t", "--no-preserve=mode"})
+    CHECK(advice({"cp", direct, "b", "c"})
+              .ends_with("which is direct, too, between files/ and heaps/ of one mount"));
+  for (const char* other :
+       {"-l", "-s", "--sparse=always", "--reflink", "--attributes-only", "-t", "--debug"}) {
+    CHECK(advice({"cp", other, "b", "c"}).starts_with("there is no option "));
+    CHECK(advice({"cp", other, "b", "c"}).find("direct, too") == std::string::npos);
+  }
+  CHECK(advice({"cp", "-rRfpvh", "--preserve", "--require-direct", "--no-progress", "--json", "b", "c"})
+            .empty());
   CHECK(advice({"cp", "--", "-a", "c"}).empty());
   CHECK(advice({"info", "-a"}).empty());
 }
