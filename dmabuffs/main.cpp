@@ -372,7 +372,7 @@ int run(int argc, char** argv) {
     words = from_mount_helper(argc, argv);
     if (words.empty()) return 0;
   }
-    if (!words.empty() && words.front() == "version") words.front() = "--version";
+  if (!words.empty() && words.front() == "version") words.front() = "--version";
   std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);
