@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "dmabuffs/base/account.h"
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/output.h"

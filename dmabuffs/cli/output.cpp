@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/cli/output.h"
 
-#include <pwd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -58,11 +57,6 @@ std::string escape(const std::string& text, bool backslashes) {
 }
 
 }  // namespace
-
-std::string user_name(uid_t user) {
-  const passwd* entry = ::getpwuid(user);
-  return entry ? entry->pw_name : "uid " + std::to_string(user);
-}
 
 std::string escape_name(const std::string& name) {
   return escape(name, true);

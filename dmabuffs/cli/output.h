@@ -14,9 +14,6 @@ namespace dmabuffs::cli {
 /// "0:07", "1:02:03".
 std::string human_seconds(uint64_t seconds);
 
-/// The name of a user, "uid N" where there is none.
-std::string user_name(uid_t user);
-
 /// A name as `ls -b` shows it, but for spaces: "\n", "\033" for what would break the line or drive the
 /// terminal, also for what is no UTF-8.
 std::string escape_name(const std::string& name);

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -15,6 +14,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "dmabuffs/base/account.h"
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/control/address.h"
 #include "dmabuffs/control/daemon.h"
@@ -54,23 +54,13 @@ int wait_readable(int socket, int interrupt, std::chrono::milliseconds limit) {
   return polled[0].revents ? socket : interrupt;
 }
 
-std::string user_text(uid_t user) {
-  std::array<char, 4096> room{};
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(user, &entry, room.data(), room.size(), &found) == 0 && found != nullptr)
-    return std::string("user ") + entry.pw_name;
-  return "uid " + std::to_string(user);
-}
-
 /// Where the way to `path` ends at a mount that only another user may enter, root not excepted: that it does,
-/// and the remedy; else nothing. The mount is not asked.
+/// and the remedy; else nothing.
 std::string closed_mount(const std::string& path) {
   std::string text;
   (void)follow(path, [&text](const MountEntry& mount, const UniqueFd&) -> Result<void> {
-    if (mount.owner == ::getuid() || ("," + mount.options + ",").find(",allow_other,") != std::string::npos)
-      return {};
-    text = "; the mount at " + mount.path + " is for " + user_text(mount.owner) +
+    if (::access(mount.path.c_str(), X_OK) == 0 || errno != EACCES) return {};
+    text = "; the mount at " + mount.path + " is for " + user_name(mount.owner) +
            " alone: mounted with -o allow_root it lets root in, with -o allow_other others, too";
     return fail(EACCES, mount.path);
   });

@@ -12,27 +12,12 @@
 #include <cstdio>
 #include <vector>
 
+#include "dmabuffs/base/account.h"
 #include "dmabuffs/base/io.h"
 #include "dmabuffs/heap/message.h"
 
 namespace dmabuffs {
 namespace {
-
-std::string user_name(uid_t uid) {
-  std::vector<char> space(4096);
-  passwd entry{};
-  passwd* found = nullptr;
-  ::getpwuid_r(uid, &entry, space.data(), space.size(), &found);
-  return found != nullptr ? found->pw_name : std::to_string(uid);
-}
-
-std::string group_name(gid_t gid) {
-  std::vector<char> space(4096);
-  group entry{};
-  group* found = nullptr;
-  ::getgrgid_r(gid, &entry, space.data(), space.size(), &found);
-  return found != nullptr ? found->gr_name : std::to_string(gid);
-}
 
 /// A device node that can't be opened: says who may, and the remedy.
 Failure fail_node(int code, const std::string& node) {

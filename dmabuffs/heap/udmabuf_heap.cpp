@@ -249,7 +249,7 @@ Result<void> UdmabufStorage::set_small(uint64_t bytes) {
 /// all of the 4 KiB part reads zero then.
 Result<void> UdmabufStorage::move_small_to_huge(uint64_t at, uint64_t length) {
   auto to = TRY(Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE));
-  TRY(populate(to.bytes()));
+  TRY(dmabuffs::populate(to.bytes()));
   // pread, not a mapping: it reads holes without allocating them.
   const ssize_t got = pread_all(small_.memfd.get(), to.bytes().first(length), 0);
   if (got != static_cast<ssize_t>(length)) return fail_errno(got < 0 ? errno : EIO, "memfd");
@@ -261,7 +261,7 @@ Result<void> UdmabufStorage::move_small_to_huge(uint64_t at, uint64_t length) {
 Result<void> UdmabufStorage::move_huge_to_small(uint64_t at, uint64_t length) {
   auto from = TRY(Mapping::of_file(huge_.memfd.get(), at, kHugePage, PROT_READ | PROT_WRITE));
   auto to = TRY(Mapping::of_file(small_.memfd.get(), 0, length, PROT_READ | PROT_WRITE));
-  TRY(populate(to.bytes()));
+  TRY(dmabuffs::populate(to.bytes()));
   std::copy_n(from.data(), length, to.data());
   return {};
 }

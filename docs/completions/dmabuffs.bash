@@ -5,7 +5,7 @@ _dmabuffs() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-} options='' i j typed
     local words=() starts=() joins=''
     local commands='mount umount cp exec create format import info ps view diff hex status socket bench doctor help'
-    local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_passthrough
+    local mount_options='size= recycle= files= heap= heap_if_present= require_direct allow_other allow_root ro xattr no_xattr no_passthrough
         no_auto_unmount fsname= debug foreground noatime nosuid nodev noexec'
     local picture_options='--format --size --stride --offset --modifier'
     local formats='XR24 AR24 XB24 AB24 RX24 RA24 BX24 BA24 RG24 BG24 RG16 XR30 XB30 NV12 NV21 NV16 NV61 NV24 P010 YU12 YV12 YU16

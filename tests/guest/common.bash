@@ -50,6 +50,7 @@ mount_it() { # OPTION...
     "$DMABUFFS" mount "$@" "$mnt" || { echo "not ok - the mount for this test: $*"; exit 1; }
     daemon=$(jq .pid "$mnt/status")
 }
+kernel_since() { [[ $(printf '%s\n' "$1" "$(uname -r)" | sort -V | head -1) == "$1" ]]; } # VERSION
 unmount_it() { "$DMABUFFS" umount "$mnt"; }
 
 huge_pages() { # COUNT: of the pool; the kernel may need to be asked again while memory is moved

@@ -13,13 +13,15 @@ head -c 102457 /dev/urandom >"$disk/odd"
 sync
 echo 2048 >$size_limit
 
+mount_options=()
+
 # What a device would find in the dma-buf.
 same_bytes() { peek "$1" --same-as "$disk/x"; }
 same_on_disk() { "$tools/same-bytes" "$disk/x" "$1"; }
 
 both_ways() { # HEAP PATH NAME
     local heap=$mnt/heaps/$1 before after
-    mount_it --files d="$disk"
+    mount_it "${mount_options[@]}" --files d="$disk"
     drop_caches
     before=$(read_sectors)
     check "$3: cp from disk to dma-buf" cp "$mnt/files/d/x" "$heap/y"
@@ -51,7 +53,15 @@ equals 'all of a udmabuf is in huge pages when there are enough' "$(about "$mnt/
 unmount_it
 both_ways udmabuf pinned-direct 'udmabuf, huge pages'
 both_ways system bounce-direct 'system heap'
-check 'no huge pages from here on' huge_pages 0
+check 'no huge pages are set aside from here on' huge_pages 0
+if kernel_since 7.3; then
+    mount_it --files d="$disk"
+    cp "$mnt/files/d/x" "$mnt/heaps/udmabuf/y"
+    equals 'then all of a udmabuf is in huge pages that nobody set aside' "$(about "$mnt/heaps/udmabuf/y" huge_bytes)" $size
+    unmount_it
+    both_ways udmabuf pinned-direct 'udmabuf, huge pages made for it'
+fi
+mount_options=(--heap udmabuf:huge=never)
 both_ways udmabuf pinned-direct 'udmabuf, 4 KiB pages'
 
 # From outside of the mount, by the program itself.

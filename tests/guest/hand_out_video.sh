@@ -19,7 +19,7 @@ show() { "$DMABUFFS" exec "$@" -- "$tools/v4l2-frame" show 1280 720 "$input" 3 "
 sum() { sha256sum | cut -d' ' -f1; }
 # Before 7.3 udmabuf shows importers that go by the CPU wrong bytes of huge pages.
 fault=''
-[[ $(printf '%s\n' 7.3 "$(uname -r)" | sort -V | head -1) == 7.3 ]] || fault=1
+kernel_since 7.3 || fault=1
 
 load_module
 mount_it

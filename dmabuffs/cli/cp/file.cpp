@@ -294,8 +294,12 @@ Result<bool> FileCopier::through_daemon(const MountEntry& mount, const Side& fro
   signal_ = interrupt.take();
   if (signal_ == 0 && !answer && answer.error().code == EINTR) signal_ = SIGINT;
   const auto instead = [&](const std::string& why) {
-    tally.add_reason({"buffered", why, static_cast<uint64_t>(from.st.st_size)});
     tally.refusal = why;
+    // One reason for all files of a kind: without the name that it begins with.
+    std::string reason = why;
+    for (const Side* side : {&from, &to})
+      if (why.starts_with(side->name + ": ")) reason = why.substr(side->name.size() + 2);
+    tally.add_reason({"buffered", reason, static_cast<uint64_t>(from.st.st_size)});
     return false;
   };
   if (!answer && goes_otherwise(answer.error().code)) return instead(answer.error().message);

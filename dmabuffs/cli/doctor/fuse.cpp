@@ -33,7 +33,7 @@ Check helper(const Machine& machine) {
     if (!machine.exists("/etc/mtab"))
       return {"fusermount3", CheckState::Warn,
               path + " unmounts nothing without /etc/mtab: a mount whose daemon died stays",
-              "ln -s ../proc/self/mounts /etc/mtab"};
+              "ln -sf ../proc/self/mounts /etc/mtab"};
     return {"fusermount3", CheckState::Ok, path + (setuid ? "" : " (not setuid: for root only)"), ""};
   }
   const bool debian = machine.exists("/usr/bin/apt-get");

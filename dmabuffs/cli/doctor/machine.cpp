@@ -77,12 +77,6 @@ bool has_admin_capability() {
          (sets[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN)) != 0;
 }
 
-bool in_first_user_namespace() {
-  constexpr ino_t kFirst = 0xEFFFFFFD;  // linux/nsfs.h: USER_NS_INIT_INO
-  struct stat st {};
-  return ::stat("/proc/self/ns/user", &st) == 0 && st.st_ino == kFirst;
-}
-
 int libfuse_version() {
   int major = 0, minor = 0;
   std::sscanf(fuse_pkgversion(), "%d.%d", &major, &minor);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "dmabuffs/cli/doctor/node.h"
 
-#include <grp.h>
-
 #include <algorithm>
 #include <cstdio>
 
+#include "dmabuffs/base/account.h"
 #include "dmabuffs/cli/output.h"
 
 namespace dmabuffs::cli {
@@ -13,11 +12,6 @@ namespace dmabuffs::cli {
 namespace {
 
 constexpr const char* kRules = "/lib/udev/rules.d/60-dmabuffs.rules";
-
-std::string group_name(gid_t gid) {
-  const group* entry = ::getgrgid(gid);
-  return entry != nullptr ? entry->gr_name : std::to_string(gid);
-}
 
 /// One whose devices are chosen from outside of it.
 bool is_container(const Machine& machine) {

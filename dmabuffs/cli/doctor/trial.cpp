@@ -55,12 +55,18 @@ Result<void> mount_fuse() {
 
 }  // namespace
 
+bool in_first_user_namespace() {
+  constexpr ino_t kFirst = 0xEFFFFFFD;  // linux/nsfs.h: USER_NS_INIT_INO
+  struct stat st {};
+  return ::stat("/proc/self/ns/user", &st) == 0 && st.st_ino == kFirst;
+}
+
 std::string why_no_mount(const std::function<bool()>& become) {
   return message_of(become, []() -> Result<void> {
     // A capability counts in the user namespace that the mount namespace belongs to: as it is now, not as a
     // new one would be.
     const UniqueFd context(::fsopen("fuse", FSOPEN_CLOEXEC));
-    if (!context && errno == EPERM)
+    if (!context && errno == EPERM && !in_first_user_namespace())
       return fail(EPERM,
                   "this user namespace has no mount namespace of its own: `unshare --mount` as well "
                   "makes one, `dmabuffs exec` has one");

@@ -15,6 +15,9 @@ std::string why_no_private_mount(const std::function<bool()>& become);
 /// What keeps a set-user-ID program such as `helper` from mounting; not tried, since others would see it.
 std::string why_no_setuid(const std::string& helper);
 
+/// Whether this process is in the machine's own user namespace.
+bool in_first_user_namespace();
+
 /// "docker", "podman", "chroot"...; empty: none that is known.
 std::string container_here();
 

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <thread>
 
+#include "dmabuffs/base/account.h"
 #include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/read_file.h"
 #include "dmabuffs/cli/mount/unmount.h"

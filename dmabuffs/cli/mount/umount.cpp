@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "dmabuffs/base/account.h"
 #include "dmabuffs/base/child_process.h"
 #include "dmabuffs/base/mount_table.h"
 #include "dmabuffs/base/unique_fd.h"

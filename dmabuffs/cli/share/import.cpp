@@ -63,9 +63,11 @@ Result<void> import(const ImportOptions& options) {
   const auto made = import_dmabuf(clients, fd, options.path, options.writable, format);
   if (made) return {};
   const Error& error = made.error();
-  struct stat st {};
-  const bool copies =
-      error.message.ends_with("is no dma-buf") && ::fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+  struct statx st {
+  };  // of what the kernel knows: the descriptor may be of a file system that does not answer
+  const bool copies = error.message.ends_with("is no dma-buf") &&
+                      ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 &&
+                      S_ISREG(st.stx_mode);
   return fail(error.code, error.message + (copies ? copy_instead(options) : ""));
 }
 

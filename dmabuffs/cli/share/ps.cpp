@@ -125,7 +125,7 @@ int run_ps(const PsOptions& options) {
     std::puts(to_text(all, 2).c_str());
   } else {
     print(list);
-    if (list.by_inode.empty())
+    if (list.by_inode.empty() && list.hidden == 0)
       std::fputs("dmabuffs: ps: no dma-bufs; buffers of heaps/memfd are none\n", stderr);
   }
   if (options.pid && list.hidden > 0)

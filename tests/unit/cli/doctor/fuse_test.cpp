@@ -72,7 +72,7 @@ TEST_CASE("doctor: where /etc/mtab is missing fusermount3 can't unmount") {
   CHECK(made.check("fusermount3").state == CheckState::Ok);
   made.remove("/etc/mtab");
   CHECK(made.check("fusermount3").state == CheckState::Warn);
-  CHECK(made.check("fusermount3").fix == "ln -s ../proc/self/mounts /etc/mtab");
+  CHECK(made.check("fusermount3").fix == "ln -sf ../proc/self/mounts /etc/mtab");
   CHECK(made.check("mount").state == CheckState::Ok);
 }
 
