@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dmabuffs/base/edits.h"
 #include "dmabuffs/cli/commands.h"
 
 namespace dmabuffs::cli {
@@ -68,29 +69,13 @@ std::string advice(const CpOption& option, const std::string& word) {
   return text;
 }
 
-/// How many letters are wrong, missing, too many, or have changed places with the next.
-size_t mistakes(const std::string& a, const std::string& b) {
-  std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) {
-    for (size_t j = 0; j <= b.size(); ++j) {
-      cost[i][j] = i == 0 ? j : i;
-      if (i == 0 || j == 0) continue;
-      const size_t other = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-      cost[i][j] = std::min({other, cost[i - 1][j] + 1, cost[i][j - 1] + 1});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
-    }
-  }
-  return cost[a.size()][b.size()];
-}
-
 }  // namespace
 
 std::string nearest(const std::string& word, const std::vector<std::string>& known) {
   std::string best;
   size_t least = 3;
   for (const std::string& each : known) {
-    const size_t wrong = mistakes(word.substr(0, 32), each);
+    const size_t wrong = edits_between(word.substr(0, 32), each);
     // Of a short word, half of it may be wrong in another one.
     if (wrong >= least || wrong * 2 >= each.size()) continue;
     least = wrong;

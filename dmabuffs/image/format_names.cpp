@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <optional>
 #include <vector>
 
+#include "dmabuffs/base/edits.h"
 #include "dmabuffs/image/drm_names.h"
 #include "dmabuffs/image/format.h"
 #include "dmabuffs/image/words.h"
@@ -77,22 +77,6 @@ std::vector<Named> make_names() {
 const std::vector<Named>& all_names() {
   static const std::vector<Named> names = make_names();
   return names;
-}
-
-/// How many letters have to be put in, taken out or replaced to make one of the other, capitals or not.
-size_t edits_between(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() +
-                          1);  // the edits from the beginning of `a` so far to each beginning of `b`
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0]++;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (same_word(a.substr(i, 1), b.substr(j, 1)) ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 /// Nothing: no name is so near that it may have been meant.
