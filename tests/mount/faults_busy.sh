@@ -25,10 +25,6 @@ quickly() { # NAME COMMAND...: within a second
     check "$name ($took ms)" test "$took" -lt "$second"
 }
 # What was tried beside a copy that had not begun, or had ended, says nothing.
-begun() { # FILE: which the copy makes
-    # shellcheck disable=SC2016 # the shell's that is started
-    check "a copy has made ${1##*/}" within 20 sh -c 'until [ -e "$1" ]; do sleep 0.02; done' - "$1"
-}
 still_copying() { check "$1: the copy runs still" kill -0 "$copy"; } # WHEN
 # Quick to make, and with other bytes in each MiB. Allocated, because cp takes a sparse file apart: it would write the
 # holes and copy_file_range only what is between them.
@@ -46,7 +42,7 @@ echo small >"$heap/small" && echo other >"$heap/other"
 copies() { until [[ -e $T/enough ]]; do cp "$files/big" "$heap/big" || return; done; }
 copies &
 copy=$!
-begun "$heap/big"
+check 'the copy has begun' begun "$heap/big"
 sleep 0.2
 quickly 'ls beside a copy' ls -l "$heap"
 quickly 'rm beside a copy' rm -f "$heap/small"
@@ -66,7 +62,7 @@ for _ in 1 2 3; do
     # What a script starts in the background ignores SIGINT otherwise.
     env --default-signal=INT cp "$files/big" "$heap/big" &
     copy=$!
-    begun "$heap/big"
+    check 'the copy has begun' begun "$heap/big"
     sleep 0.2
     start=$(ms)
     kill -INT $copy
@@ -84,7 +80,7 @@ marked "$data/shrinks" $((big / 2))
 cp "$data/shrinks" "$outside/shrinks" # as it was
 cp "$files/shrinks" "$heap/shrunk" &
 copy=$!
-begun "$heap/shrunk"
+check 'the copy has begun' begun "$heap/shrunk"
 sleep 0.1
 still_copying 'before its source is cut'
 truncate -s $((5 * mib)) "$data/shrinks"

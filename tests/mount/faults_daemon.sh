@@ -14,7 +14,7 @@ for way in '' '-o no_auto_unmount'; do
     pid=$(daemon)
     cp "$files/big" "$heap/big" 2>/dev/null &
     copy=$!
-    sleep 0.5
+    begun "$heap/big"
     kill -9 "$pid"
     check "a cp whose daemon is killed ends ($way)" ended $copy
     wait $copy && miss 'and tells of it' || pass 'and tells of it'
@@ -26,7 +26,8 @@ for way in '' '-o no_auto_unmount'; do
         umount "$mnt" 2>/dev/null || fusermount3 -u "$mnt"
         mount_it -o no_auto_unmount
         mkdir -p "$T/many" && head -c 8M /dev/urandom | split -b 4096 - "$T/many/"
-        (sleep 0.3; kill -9 "$(daemon)") &
+        pid=$(daemon)
+        (begun "$heap/many"; kill -9 "$pid") &
         run "$DMABUFFS" cp -r "$T/many" "$heap/many"
         is 'dmabuffs cp -r whose daemon is killed says once why the rest is not copied' \
             "$status $(grep -c 'the mount.s daemon has died' <<<"$out")" '1 1'
@@ -101,7 +102,7 @@ check 'and it is' test -r "$mnt/status"
 is 'it stays the process that was started' "$(daemon)" $pid
 cp "$files/big" "$heap/big" 2>"$T/cp" &
 copy=$!
-for _ in {1..50}; do (($(jq .memory.used "$mnt/status") > 0)) && break; sleep 0.1; done
+begun "$heap/big"
 check 'a copy runs' kill -0 $copy
 start=$(date +%s%N)
 kill -TERM $pid

@@ -37,6 +37,11 @@ says() { # NAME STATUS TEXT: about the last run
 }
 refuses() { ! "$@" >/dev/null 2>&1; }
 within() { timeout --kill-after=5 "$@"; } # SECONDS COMMAND...
+# A copy has stored its first piece. It is asked by nothing that takes time to start: the other pieces may take 0.4 s.
+begun() { # FILE-OR-DIRECTORY
+    local end=$((SECONDS + 20))
+    until [[ -d $1 || -s $1 ]]; do ((SECONDS < end)) || return; done
+}
 random() { head -c "$1" /dev/urandom; }   # BYTES
 on_memfd() { [[ ${TEST_HEAP:-memfd} == memfd ]]; }  # for what only buffers without a dma-buf promise
 scaled() { if on_memfd; then echo "$1"; else echo "$2"; fi; } # HERE GUEST: a guest is emulated, and small
