@@ -320,7 +320,8 @@ void add_bench(CLI::App& app, Action& action) {
   command->footer(
       "As in: dmabuffs bench --create 1G --write /var/tmp/bench.data\n"
       "       dmabuffs bench --each 32M --rows 'udmabuf-*' --rows 'ours-*' --json FILE\n"
-      "FILE is only read. Exit status: 1 if a way failed, or moved wrong bytes.");
+      "FILE is only read, once it is there. As root more rows can run.\n"
+      "Exit status: 1 if a way failed, or moved wrong bytes.");
   const auto add = [&](const char* name, std::string& word, const char* text, const char* type) {
     command->add_option(name, word, text)->type_name(type);
   };
@@ -328,18 +329,23 @@ void add_bench(CLI::App& app, Action& action) {
   command->add_flag("--write", options->write, "Also measure the way back, into a scratch file beside FILE");
   command->add_option("--runs", options->runs, "Times that each way is run (default: 5)")->type_name("N");
   add_words(*command, "--heap", options->heaps,
-            "Ours with this heap (default: each that is here); repeatable", "NAME");
+            "Measure ours only with this heap (default: each that is here); repeatable", "NAME");
   add_words(*command, "--rows", options->rows, "Only rows like this, as ours-*; repeatable", "PATTERN");
-  command->add_flag("--list", options->list, "Name the rows, and why some can't run here");
+  command->add_flag("--list", options->list,
+                    "Name the rows, and why some can't run here; FILE may be left out");
   add("--baseline", options->baseline, "Row that speeds are compared with (default: the ceiling)", "ROW");
   add("--chunks", options->chunks, "FILE in pieces, into N buffers of SIZE each: 32x32M", "NxSIZE");
   add("--each", options->each, "The same, into as many as it takes", "SIZE");
-  command->add_flag("--keep-caches", options->keep_caches, "With FILE in the page cache");
+  command->add_flag("--keep-caches", options->keep_caches, "Leave FILE in the page cache");
   command->add_flag("--json", options->json, "Print JSON (docs/json.md)");
   command->add_flag("--markdown", options->markdown, "Print a table in markdown");
   add("--svg", options->svg, "Draw a chart, too", "OUT.svg");
-  command->add_option("FILE", options->file, "File of the disk to measure, 1 MiB at least")->required();
-  command->callback([&action, options] { action = [options] { return run_bench(*options); }; });
+  command->add_option("FILE", options->file, "File of the disk to measure, 1 MiB at least");
+  command->callback([&action, options] {
+    if (options->file.empty() && !options->list) throw CLI::RequiredError("FILE");
+    if (options->file.empty()) options->file = "/proc/self/exe";  // a list measures nothing
+    action = [options] { return run_bench(*options); };
+  });
 }
 
 void add_doctor(CLI::App& app, Action& action) {

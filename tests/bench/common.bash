@@ -24,9 +24,10 @@ row() { # NAME [BASELINE [TARGET]]
     local m ratio='' verdict=''
     m=$(median "$1")
     if [[ ${2-} ]]; then
-        ratio=$(awk -v a="$m" -v b="$(median "$2")" 'BEGIN { printf "%.2f", a / b }')
+        ratio=$(awk -v a="$m" -v b="$(median "$2")" 'BEGIN { printf "%.6f", a / b }')
         [[ ! ${3-} ]] || verdict=$(awk -v r="$ratio" -v t="$3" 'BEGIN { print (r <= t ? "kept" : "MISSED") }')
     fi
+    [[ ! $ratio ]] || ratio=$(printf %.2f "$ratio")
     printf '%-52s %9.1f %17s %7s %8s %s\n' "$1" "$m" "$(sorted "$1" | sed -n '1p;$p' | paste -sd-)" "$ratio" \
         "${3:+<= $3}" "$verdict"
 }

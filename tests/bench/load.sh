@@ -10,7 +10,8 @@
 #   host   the memfd heap on this machine: 32 files against one, and against tmpfs
 #   first  the memfd heap on this machine, from and to disk against fio, with and without huge pages (root)
 #   small  2000 files of 64 KiB (FILES=10000: as many) on this machine (root)
-#   flat   what a buffer costs beside 100 to 18,000 others on this machine; flat_guest: up to 100,000, in a guest
+#   flat   what a buffer costs beside 100 to 18,000 others on this machine (COUNTS='100 1000': beside so many);
+#          flat_guest: up to 100,000, in a guest
 #   at_once  four files of 256 MiB beside each other on this machine, and one after the other
 #   passthrough  what host measures in a Debian 13 tree, whose libfuse has it (needs a build in build/debian13)
 #
@@ -35,7 +36,7 @@ make_image() { # IMAGE SIZE, from $work/files
     rm -r "$work/files"
 }
 in_guest() { # MEMORY IMAGE SCRIPT [OPTION OF tests/vm/run]...
-    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" DMABUFFS="$DMABUFFS" \
+    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" COUNTS="${COUNTS-}" DMABUFFS="$DMABUFFS" \
         BENCH="$BENCH" WORK=/tmp MODULES="$root/build/kernel" "$3"
 }
 printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \

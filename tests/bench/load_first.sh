@@ -20,19 +20,18 @@ buffer=$WORK/mnt/heaps/memfd/x
 load() { # never|advise
     local state=$1
     echo "$state" >"$switch"
-    mount_it "$WORK/mnt" --files d="$WORK" -o recycle=2G
+    mount_it "$WORK/mnt" --files d="$WORK"
     cp "$mnt/files/d/x" "$buffer"
     "$DMABUFFS" umount "$mnt"
-    mount_it "$WORK/mnt" --files d="$WORK" -o recycle=2G
+    mount_it "$WORK/mnt" --files d="$WORK"
     forget "$file"
     timed "$state: cp, first" cp "$mnt/files/d/x" "$buffer"
     timed "$state: cat" cat "$buffer" 2>/dev/null
     timed "$state: cp to disk, a new file" cp "$buffer" "$mnt/files/d/out"
     timed "$state: cp to disk, over it" cp "$buffer" "$mnt/files/d/out"
     rm "$buffer" "$mnt/files/d/out"
-    sleep 1.5 # until the memory has come back
     forget "$file"
-    timed "$state: cp, recycled" cp "$mnt/files/d/x" "$buffer"
+    timed "$state: cp, again" cp "$mnt/files/d/x" "$buffer"
     rm "$buffer"
     "$DMABUFFS" umount "$mnt"
     mount_it "$WORK/mnt" -o recycle=0
@@ -56,7 +55,7 @@ heading '1 GiB and the memfd heap; shmem_enabled is'
 row 'fio, read'
 row 'never: cp, first' 'fio, read' 1.4
 row 'advise: cp, first' 'fio, read' 1.0
-for state in never advise; do row "$state: cp, recycled" 'fio, read' 1.0; done
+for state in never advise; do row "$state: cp, again" 'fio, read' 1.0; done
 row 'fio, write'
 for state in never advise; do
     row "$state: cp to disk, a new file" 'fio, write' 1.1

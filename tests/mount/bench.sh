@@ -12,6 +12,10 @@ private=$("$DMABUFFS" exec -- true 2>/dev/null && echo yes)
 direct=$([[ $(stat -f -c %T "$T") != tmpfs ]] && dd if=/dev/zero of="$T/probe" bs=4096 count=1 oflag=direct status=none 2>/dev/null && echo yes)
 mkdir "$T/work" && cd "$T/work" || exit
 
+run bench
+says 'without FILE' 2 'FILE is required'
+run bench --list
+says 'a list needs none' 0 'ours-memfd-first'
 run bench x
 says 'a file that is not there: how to make it' 1 'x: No such file or directory; --create SIZE makes it'
 bench --create 2M --heap memfd --write --runs 2 --svg chart.svg --json x >"$T/json" 2>"$T/err"
@@ -25,6 +29,9 @@ is 'their bytes were looked at' "$(shown '[.rows[] | select(.name | startswith("
 is 'what has no device here is named with the reason' \
     "$(shown '[.not_here[], .rows[]] | map(select(.name == "dmabuf-buffer-read")) | length')" 1
 check 'where it was measured' jq -e '.environment | .kernel and .cpu and .device and .versions and .machine' "$T/json" >/dev/null
+uring=$(python3 -c 'import ctypes; print("not allowed" if ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0 else "")')
+is 'whether io_uring is allowed is asked' "$(shown '.environment.io_uring' | grep -o 'not allowed')" "$uring"
+is 'no row claims memory that its heap does not keep' "$(shown '.not_here[] | select(.name == "ours-memfd-recycled").why')" 'no memory of this heap is kept'
 if [[ $direct ]]; then
     is 'the baseline is the ceiling, which ran twice a round' "$(shown '.baselines.read as $b | $b, (.rows[] | select(.name == $b).runs | length)' | xargs)" 'ceiling-read 4'
     is 'all began with the file out of the page cache' "$(shown '[.rows[].cold | select(. != null)] | all')" true

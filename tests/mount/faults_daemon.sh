@@ -14,7 +14,7 @@ for way in '' '-o no_auto_unmount'; do
     pid=$(daemon)
     cp "$files/big" "$heap/big" 2>/dev/null &
     copy=$!
-    begun "$heap/big"
+    check "a copy has begun ($way)" begun "$heap/big"
     kill -9 "$pid"
     check "a cp whose daemon is killed ends ($way)" ended $copy
     wait $copy && miss 'and tells of it' || pass 'and tells of it'
@@ -27,7 +27,7 @@ for way in '' '-o no_auto_unmount'; do
         mount_it -o no_auto_unmount
         mkdir -p "$T/many" && head -c 8M /dev/urandom | split -b 4096 - "$T/many/"
         pid=$(daemon)
-        (begun "$heap/many"; kill -9 "$pid") &
+        (begun "$heap/many" && kill -9 "$pid") &
         run "$DMABUFFS" cp -r "$T/many" "$heap/many"
         is 'dmabuffs cp -r whose daemon is killed says once why the rest is not copied' \
             "$status $(grep -c 'the mount.s daemon has died' <<<"$out")" '1 1'
@@ -102,8 +102,8 @@ check 'and it is' test -r "$mnt/status"
 is 'it stays the process that was started' "$(daemon)" $pid
 cp "$files/big" "$heap/big" 2>"$T/cp" &
 copy=$!
-begun "$heap/big"
-check 'a copy runs' kill -0 $copy
+check 'a copy has begun' begun "$heap/big"
+check 'and runs still' kill -0 $copy
 start=$(date +%s%N)
 kill -TERM $pid
 # A second for the piece that runs; the machine's other work gets another one.

@@ -37,7 +37,7 @@ says() { # NAME STATUS TEXT: about the last run
 }
 refuses() { ! "$@" >/dev/null 2>&1; }
 within() { timeout --kill-after=5 "$@"; } # SECONDS COMMAND...
-# A copy has stored its first piece. It is asked by nothing that takes time to start: the other pieces may take 0.4 s.
+# A copy has stored its first piece (64 MiB), or made its directory. Only builtins ask: what is left may take 0.4 s.
 begun() { # FILE-OR-DIRECTORY
     local end=$((SECONDS + 20))
     until [[ -d $1 || -s $1 ]]; do ((SECONDS < end)) || return; done

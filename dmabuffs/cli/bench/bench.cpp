@@ -17,6 +17,7 @@
 #include "dmabuffs/cli/output.h"
 #include "dmabuffs/control/way.h"
 #include "dmabuffs/fuse/fuse_version.h"
+#include "dmabuffs/transfer/uring.h"
 
 namespace dmabuffs::cli {
 
@@ -144,6 +145,8 @@ Environment Bench::where() const {
   ::uname(&names);
   Machine machine;
   machine.kernel = names.release;
+  machine.io_uring = IoQueue(1).asynchronous();
+  machine.io_uring_dmabufs = io_uring_takes_dmabufs();
   Programs programs{DMABUFFS_VERSION,  fuse_pkgversion(),      setting_.fio,
                     module_.why_not(), hypervisor_signature(), utc_now()};
   if (programs.module.empty()) programs.module = "loaded";

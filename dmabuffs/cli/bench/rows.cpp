@@ -141,7 +141,7 @@ void add_ours(const std::shared_ptr<Heap>& heap, const Setting& setting, std::ve
     const bool first = load == Load::First;
     Row row{"ours-" + heap->name() + (first ? "-first" : "-recycled"), "",
             first ? "our engine; new memory" : "our engine; memory of a removed buffer", kRead};
-    row.why_not = why;
+    row.why_not = why.empty() && !first && !heap->is_dmabuf() ? "no memory of this heap is kept" : why;
     row.make = [heap, load, &setting] {
       return by_engine(*setting.ours, heap, load, setting.reads, *setting.source, *setting.stop);
     };
