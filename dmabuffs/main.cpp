@@ -342,8 +342,9 @@ void add_bench(CLI::App& app, Action& action) {
   add("--svg", options->svg, "Draw a chart, too", "OUT.svg");
   command->add_option("FILE", options->file, "File of the disk to measure, 1 MiB at least");
   command->callback([&action, options] {
-    if (options->file.empty() && !options->list) throw CLI::RequiredError("FILE");
-    if (options->file.empty()) options->file = "/proc/self/exe";  // a list measures nothing
+    const bool any = options->list && options->chunks.empty();  // a list measures nothing
+    if (options->file.empty() && !any) throw CLI::RequiredError("FILE");
+    if (options->file.empty()) options->file = "/proc/self/exe";
     action = [options] { return run_bench(*options); };
   });
 }

@@ -36,8 +36,8 @@ make_image() { # IMAGE SIZE, from $work/files
     rm -r "$work/files"
 }
 in_guest() { # MEMORY IMAGE SCRIPT [OPTION OF tests/vm/run]...
-    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" COUNTS="${COUNTS-}" DMABUFFS="$DMABUFFS" \
-        BENCH="$BENCH" WORK=/tmp MODULES="$root/build/kernel" "$3"
+    "$root/tests/vm/run" --memory "$1" --disk "$2" --timeout 1200 "${@:4}" -- env RUNS="$RUNS" COUNTS="${COUNTS-}" \
+        DMABUFFS="$DMABUFFS" BENCH="$BENCH" WORK=/tmp MODULES="$root/build/kernel" "$3"
 }
 printf 'machine: %s, %s, %s MiB, kernel %s, load %s\n' "$(nproc) x $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
     "$(findmnt -no FSTYPE -T "$work")" "$(awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" "$(uname -r)" \

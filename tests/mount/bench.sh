@@ -14,6 +14,8 @@ mkdir "$T/work" && cd "$T/work" || exit
 
 run bench
 says 'without FILE' 2 'FILE is required'
+run bench --list --chunks 32x32M
+says 'what is cut into chunks is a FILE' 2 'FILE is required'
 run bench --list
 says 'a list needs none' 0 'ours-memfd-first'
 run bench x
