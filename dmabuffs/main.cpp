@@ -379,7 +379,6 @@ int run(int argc, char** argv) {
     words = from_mount_helper(argc, argv);
     if (words.empty()) return 0;
   }
-  if (!words.empty() && words.front() == "version") words.front() = "--version";
   std::vector<std::string> command = cut_command(words, names_buffer);
   if (const auto advice = advice_on_cp(words)) return misuse("cp", *advice);
   guard_operands(words);
@@ -415,6 +414,7 @@ int run(int argc, char** argv) {
     // What is no command is complained of.
     if (words.empty() || !app.get_subcommands(is_named).empty()) words.emplace_back("--help");
   }
+  if (!words.empty() && words.front() == "version") words.front() = "--version";
   std::reverse(words.begin(), words.end());  // CLI11 takes a vector from its end
   try {
     app.parse(std::move(words));

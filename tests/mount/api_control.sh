@@ -5,7 +5,7 @@
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/api/shape.bash"
 page=$(realpath "$(dirname "$0")/../../docs/control-socket.md")
-mount_it
+mount_it -o no_passthrough # a buffer that is open several times can be handed out
 cd "$T" || exit
 mkdir said
 random 300000 >"$outside/source"

@@ -108,6 +108,7 @@ says 'status of nothing: 2, and which mounts there are' 2 "status: MOUNTPOINT is
 says 'whose they are' 2 "$mnt ($(id -un))"
 run "$DMABUFFS" ls "$mnt"
 says 'plain ls is for the mount, too' 2 'there is no command ls; plain `ls` works on the mount'
+is 'so does help' "$("$DMABUFFS" help version)" "$("$DMABUFFS" --version)"
 is 'version is --version' "$("$DMABUFFS" version)" "$("$DMABUFFS" --version)"
 run "$DMABUFFS" cp "$T/file"
 says 'cp with one operand: 2' 2 "cp: no destination behind '$T/file'"

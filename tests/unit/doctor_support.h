@@ -3,9 +3,10 @@
 #pragma once
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <set>
+#include <map>
 #include <string>
 
 #include "catch.h"
@@ -52,8 +53,10 @@ class MadeUp : public Files {
     machine.may_mount = machine.may_pass_through = true;
     machine.descriptor_limit = 1 << 20;
     machine.io_uring = true;
-    machine.can_open = [this](const std::string& node) {
-      return denied.count(node.substr(machine.root.size())) == 0;
+    machine.open_error = [this](const std::string& node) {
+      if (!machine.exists(node.substr(machine.root.size()))) return ENOENT;
+      const auto found = refused.find(node.substr(machine.root.size()));
+      return found == refused.end() ? 0 : found->second;
     };
     put("/dev/fuse");
     put("/usr/bin/fusermount3", "", 04755);
@@ -80,7 +83,10 @@ class MadeUp : public Files {
     return {};
   }
 
-  std::set<std::string> denied;
+  void refuse(const std::string& node, int error = EACCES) { refused[node] = error; }
+
+ private:
+  std::map<std::string, int> refused;  // node: the errno of its open
 };
 
 inline bool contains(const std::string& text, const std::string& part) {

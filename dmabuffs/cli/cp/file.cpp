@@ -211,8 +211,12 @@ Result<void> FileCopier::move(Side& from, Side& to, CopyTally& tally) {
   TRY(empty(to, from));
   if (!for_daemon) return by_itself(from, to, tally);
   if (!worth_asking(from, to)) {
-    tally.add_reason({"buffered", "a small file", static_cast<uint64_t>(from.st.st_size)});
-    return by_itself(from, to, tally);
+    auto copied = by_itself(from, to, tally);
+    if (copied) tally.add_reason({"buffered", "a small file", static_cast<uint64_t>(from.st.st_size)});
+    if (copied || copied.error().code != EIO) return copied;
+    // Why a buffer can't be written the daemon says, when it is asked.
+    auto told = through_daemon(*mount, from, to, tally);
+    return told && !*told ? copied : pass(std::move(told));
   }
   auto done = TRY(through_daemon(*mount, from, to, tally));
   if (done) return {};

@@ -10,15 +10,6 @@ namespace dmabuffs::cli {
 
 namespace {
 
-Check device(const Machine& machine) {
-  constexpr const char* kNode = "/dev/fuse";
-  if (!machine.exists(kNode))
-    return absent_node(machine, "fuse", kNode, "misc/fuse", "fuse", "CONFIG_FUSE_FS");
-  if (machine.can_open(machine.root + kNode)) return {"fuse", CheckState::Ok, "/dev/fuse can be opened", ""};
-  return {"fuse", CheckState::Missing, "/dev/fuse: permission denied (" + ownership(machine, kNode) + ")",
-          "chmod 0666 /dev/fuse"};
-}
-
 Check helper(const Machine& machine) {
   const CheckState needed = machine.may_mount ? CheckState::Warn : CheckState::Missing;
   const std::string purpose = machine.may_mount ? "auto_unmount needs it" : "ordinary users mount with it";
@@ -96,7 +87,8 @@ Check private_mount(const Machine& machine) {
 void container(const Machine& machine, std::vector<Check>& checks) {
   if (machine.container.empty()) return;
   // Where /dev/fuse is there and only closed, a line above opens it.
-  const bool closed = machine.exists("/dev/fuse") && !machine.can_open(machine.root + "/dev/fuse");
+  const bool closed = std::ranges::any_of(
+      checks, [](const Check& check) { return check.name == "fuse" && !check.fix.empty(); });
   const bool can = closed || std::none_of(checks.begin(), checks.end(), [](const Check& check) {
                      return check.state == CheckState::Missing;
                    });
@@ -111,7 +103,7 @@ void container(const Machine& machine, std::vector<Check>& checks) {
 }  // namespace
 
 void check_fuse(const Machine& machine, std::vector<Check>& checks) {
-  checks.push_back(device(machine));
+  checks.push_back(device_check(machine, {"fuse", "/dev/fuse", "misc/fuse", "fuse", "CONFIG_FUSE_FS"}));
   checks.push_back(helper(machine));
   checks.push_back(allow_other(machine));
   checks.push_back(mount(machine, checks));

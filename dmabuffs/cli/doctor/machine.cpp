@@ -57,17 +57,17 @@ std::vector<gid_t> groups_of(const User& user) {
   return groups;
 }
 
-bool opens(const std::string& path) {
-  return UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).valid();
+int open_error(const std::string& path) {
+  return UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).valid() ? 0 : errno;
 }
 
 bool become(const User& user) {
   return ::initgroups(user.name.c_str(), user.gid) == 0 && ::setgid(user.gid) == 0 && ::setuid(user.uid) == 0;
 }
 
-bool opens_as(const User& user, const std::string& path) {
-  auto child = ChildProcess::start(SIGKILL, [&] { return become(user) && opens(path) ? 0 : 1; });
-  return child && shell_status(child->reap()) == 0;
+int open_error_as(const User& user, const std::string& path) {
+  auto child = ChildProcess::start(SIGKILL, [&] { return become(user) ? open_error(path) : EACCES; });
+  return child ? shell_status(child->reap()) : child.error().code;
 }
 
 bool has_admin_capability() {
@@ -143,8 +143,8 @@ Machine this_machine(bool for_sudo_user) {
   if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0) machine.memlock_limit = limit.rlim_cur;
   machine.io_uring = IoQueue(1).asynchronous();
   machine.io_uring_dmabufs = io_uring_takes_dmabufs();
-  machine.can_open = [user, self](const std::string& path) {
-    return self ? opens(path) : opens_as(user, path);
+  machine.open_error = [user, self](const std::string& path) {
+    return self ? open_error(path) : open_error_as(user, path);
   };
   return machine;
 }

@@ -29,8 +29,8 @@ struct Machine {
   std::string no_mount,
       no_exec;  ///< why there can be no mount, or no private one; empty: there can, as far as is known
   std::string container;  ///< "docker", "chroot"...; empty: none that is known
-  std::function<bool(const std::string& path)>
-      can_open;  ///< whether the user may open it for reading and writing
+  /// 0, or the errno with which the user can't open it for reading and writing. With root.
+  std::function<int(const std::string& path)> open_error;
 
   /// `path` without root. Text of a file, last newline cut; nullopt where it can't be read.
   [[nodiscard]] std::optional<std::string> text(const std::string& path) const;

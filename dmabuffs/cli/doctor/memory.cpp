@@ -61,11 +61,17 @@ void disk_checks(const Machine& machine, std::vector<Check>& checks) {
   }
 }
 
+/// A line that sets one of pam_limits' for the user, in a file that no other line of ours writes.
+std::string set_limit(const Machine& machine, const std::string& limit, const std::string& item) {
+  return "echo '" + machine.user + " " + limit + "' >/etc/security/limits.d/" + machine.user + "-" + item +
+         ".conf";
+}
+
 Check descriptors(const Machine& machine) {
   const std::string limit = "at most " + std::to_string(machine.descriptor_limit) + " open files";
   if (machine.descriptor_limit >= kEnoughDescriptors) return {"descriptors", CheckState::Ok, limit, ""};
   return {"descriptors", CheckState::Warn, limit + "; a buffer needs up to 2 (log in again after the fix)",
-          "echo '" + machine.user + " hard nofile 65536' >/etc/security/limits.d/dmabuffs.conf"};
+          set_limit(machine, "hard nofile 65536", "nofile")};
 }
 
 /// No fix: no mount needs more, and who sets it takes memory from all.
@@ -74,8 +80,8 @@ Check locked_memory(const Machine& machine) {
   return {"memlock", CheckState::Ok,
           size_text(machine.memlock_limit) +
               " (ulimit -l): enough for a mount; a program that registers buffers with io_uring or RDMA may "
-              "need more: echo '" +
-              machine.user + " - memlock unlimited' >/etc/security/limits.d/memlock.conf",
+              "need more: " +
+              set_limit(machine, "- memlock unlimited", "memlock"),
           ""};
 }
 

@@ -79,7 +79,7 @@ Check unbuilt(const Machine& machine, const std::string& name, const std::string
 void check_module(const Machine& machine, std::vector<Check>& checks) {
   const std::string name = "kernel-module";
   if (machine.exists(kModuleNode)) {
-    Check check = node_check(machine, name, kModuleNode);
+    Check check = device_check(machine, {name, kModuleNode, "misc/dmabuf_file", "dmabuf_file", ""});
     const KernelModule module(machine.root + kModuleNode);
     if (check.state == CheckState::Missing)
       check.state = CheckState::Warn;

@@ -2,7 +2,9 @@
 #include "dmabuffs/cli/doctor/node.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "dmabuffs/base/account.h"
 #include "dmabuffs/cli/output.h"
@@ -11,6 +13,7 @@ namespace dmabuffs::cli {
 
 namespace {
 
+constexpr const char* kFuse = "/dev/fuse";
 constexpr const char* kRules = "/lib/udev/rules.d/60-dmabuffs.rules";
 
 /// One whose devices are chosen from outside of it.
@@ -24,6 +27,88 @@ bool is_of_nobody(const Machine& machine, const struct stat& node) {
          node.st_gid == machine.number("/proc/sys/kernel/overflowgid");
 }
 
+/// Debian 12's own kernel has no dma-bufs to be had; its archive has one that does.
+std::string newer_kernel(const Machine& machine) {
+  const bool bookworm =
+      machine.text("/etc/os-release").value_or("").find("VERSION_CODENAME=bookworm") != std::string::npos;
+  if (!bookworm || machine.kernel_since(6, 2)) return "";
+  const size_t dash = machine.kernel.rfind('-');
+  return ": apt install linux-image-6.12" + (dash == std::string::npos ? "" : machine.kernel.substr(dash));
+}
+
+/// "root:kvm, mode 0660"
+std::string ownership(const struct stat& node) {
+  char mode[16];
+  std::snprintf(mode, sizeof mode, "%04o", node.st_mode & 07777U);
+  return user_name(node.st_uid) + ":" + group_name(node.st_gid) + ", mode " + mode;
+}
+
+Check missing(const Device& device, const std::string& detail, const std::string& fix = "") {
+  return {device.check, CheckState::Missing, device.node + detail, fix};
+}
+
+/// Of docker and podman.
+std::string start_with(const Device& device) {
+  return "start it with the device (docker, podman: --device " + device.node + ")";
+}
+
+/// The kernel has no such device, whether or not there is a node.
+Check driverless(const Machine& machine, const Device& device) {
+  if (is_container(machine))
+    return missing(device, " has no driver: load it on the host (modprobe " + device.module +
+                               "), if it is a module there");
+  const std::string what = machine.exists(device.node) ? " has no driver" : " is not there";
+  if (machine.has_module(device.module))
+    return missing(device, what + ": the module is not loaded", "modprobe " + device.module);
+  return missing(device, what + ": kernel " + machine.kernel + " is built without " + device.option +
+                             "; boot one that has it" + newer_kernel(machine));
+}
+
+Check absent(const Machine& machine, const Device& device) {
+  // A node that is made within a container can't be opened: the container's rules for devices are set
+  // outside.
+  if (is_container(machine) && device.node != kFuse)
+    return missing(device, " is not in this container: " + start_with(device) +
+                               ", which the host has after `modprobe " + device.module +
+                               "`, if it is a module there");
+  // The kernel has the device, but this /dev was made without it.
+  if (auto number = machine.text("/sys/class/" + device.sysfs + "/dev")) {
+    std::replace(number->begin(), number->end(), ':', ' ');
+    const size_t slash = device.node.rfind('/');
+    const std::string directory = slash > 4 ? "mkdir -p " + device.node.substr(0, slash) + " && " : "";
+    return missing(device, " is not in this /dev, though the kernel has the device",
+                   directory + "mknod -m 0660 " + device.node + " c " + *number);
+  }
+  return driverless(machine, device);
+}
+
+/// Its owner, group and mode keep the user out.
+Check forbidden(const Machine& machine, const Device& device) {
+  const auto node = machine.attributes(device.node);
+  if (!node) return missing(device, " is gone");
+  const std::string detail = ": permission denied (" + ownership(*node) + ")";
+  const bool everyone = (node->st_mode & 0006U) == 0006U;
+  if (!everyone && is_of_nobody(machine, *node))
+    return missing(device, detail +
+                               "; its group is none in this user namespace: keep the groups of who starts it "
+                               "(podman: --group-add keep-groups)");
+  if (everyone || machine.user == "root")
+    return missing(device, detail + ", not for its mode: its file system is mounted with nodev (findmnt -T " +
+                               device.node + "), or AppArmor or SELinux forbids it");
+  if (device.node == kFuse) return missing(device, detail, "chmod 0666 " + device.node);
+  if ((node->st_mode & 0060U) != 0060U || node->st_gid == 0) {
+    // udev gives it to the group that its rule names: made before the rule was there, it has none yet.
+    const bool ruled = machine.exists(kRules) && machine.exists("/run/udev/control");
+    return missing(device, detail,
+                   ruled ? "udevadm trigger --settle " + device.node
+                         : with_program(machine, "setfacl", "acl",
+                                        "setfacl -m u:" + machine.user + ":rw " + device.node));
+  }
+  if (std::find(machine.groups.begin(), machine.groups.end(), node->st_gid) != machine.groups.end())
+    return missing(device, detail + "; you joined that group after you logged in: log in again");
+  return missing(device, detail, "usermod -aG " + group_name(node->st_gid) + " " + machine.user);
+}
+
 }  // namespace
 
 std::string with_program(const Machine& machine, const std::string& program, const std::string& package,
@@ -32,68 +117,23 @@ std::string with_program(const Machine& machine, const std::string& program, con
   return (lacks && machine.exists("/usr/bin/apt-get") ? "apt-get install -y " + package + " && " : "") + line;
 }
 
-std::string ownership(const Machine& machine, const std::string& node) {
-  const auto info = machine.attributes(node);
-  if (!info) return "gone";
-  char mode[16];
-  std::snprintf(mode, sizeof mode, "%04o", info->st_mode & 07777U);
-  return user_name(info->st_uid) + ":" + group_name(info->st_gid) + ", mode " + mode;
-}
-
-Check absent_node(const Machine& machine, const std::string& name, const std::string& node,
-                  const std::string& sysfs, const std::string& module, const std::string& option) {
-  // A node that is made within a container can't be opened: the container's rules for devices are set
-  // outside.
-  if (is_container(machine) && node != "/dev/fuse")
-    return {name, CheckState::Missing,
-            node + " is not in this container: start it with the device (docker, podman: --device " + node +
-                "), which the host has after `modprobe " + module + "`, if it is a module there",
-            ""};
-  // The kernel has the device, but this /dev was made without it.
-  if (auto number = machine.text("/sys/class/" + sysfs + "/dev")) {
-    std::replace(number->begin(), number->end(), ':', ' ');
-    const size_t slash = node.rfind('/');
-    const std::string directory = slash > 4 ? "mkdir -p " + node.substr(0, slash) + " && " : "";
-    return {name, CheckState::Missing, node + " is not in this /dev, though the kernel has the device",
-            directory + "mknod -m 0660 " + node + " c " + *number};
+Check device_check(const Machine& machine, const Device& device) {
+  if (!machine.exists(device.node)) return absent(machine, device);
+  const int error = machine.open_error(machine.root + device.node);
+  switch (error) {
+    case 0:
+      return {device.check, CheckState::Ok, device.node + " can be opened", ""};
+    case EACCES:
+      return forbidden(machine, device);
+    case ENODEV:
+    case ENXIO:
+      return driverless(machine, device);
+    case EPERM:  // what the cgroup's rules for devices answer
+      return missing(device,
+                     ": refused to this container or service, whatever its mode: " + start_with(device));
+    default:
+      return missing(device, std::string(": ") + std::strerror(error));
   }
-  if (machine.has_module(module))
-    return {name, CheckState::Missing, node + " is not there: the module is not loaded",
-            "modprobe " + module};
-  return {name, CheckState::Missing,
-          node + " is not there: kernel " + machine.kernel + " is built without " + option +
-              "; boot one that has it",
-          ""};
-}
-
-Check denied_node(const Machine& machine, const std::string& name, const std::string& node) {
-  Check check{name, CheckState::Missing, node + ": permission denied (" + ownership(machine, node) + ")", ""};
-  const auto info = machine.attributes(node);
-  if (!info) return check;
-  if (is_of_nobody(machine, *info)) {
-    check.detail +=
-        "; its group is none in this user namespace: keep the groups of who starts it (podman: --group-add "
-        "keep-groups)";
-    return check;
-  }
-  if ((info->st_mode & 0060U) != 0060U || info->st_gid == 0) {
-    // udev gives it to the group that its rule names: made before the rule was there, it has none yet.
-    const bool ruled = machine.exists(kRules) && machine.exists("/run/udev/control");
-    check.fix = ruled
-                    ? "udevadm trigger --settle " + node
-                    : with_program(machine, "setfacl", "acl", "setfacl -m u:" + machine.user + ":rw " + node);
-    return check;
-  }
-  if (std::find(machine.groups.begin(), machine.groups.end(), info->st_gid) != machine.groups.end())
-    check.detail += "; you joined that group after you logged in: log in again";
-  else
-    check.fix = "usermod -aG " + group_name(info->st_gid) + " " + machine.user;
-  return check;
-}
-
-Check node_check(const Machine& machine, const std::string& name, const std::string& node) {
-  if (machine.can_open(machine.root + node)) return {name, CheckState::Ok, node + " can be opened", ""};
-  return denied_node(machine, name, node);
 }
 
 }  // namespace dmabuffs::cli

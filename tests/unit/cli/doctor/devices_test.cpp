@@ -21,7 +21,7 @@ TEST_CASE(
   made.put("/dev/dri/renderD128");
   made.put("/dev/dri/card0");
   made.put("/dev/dri/card1", "", 0660);
-  made.denied.insert("/dev/dri/card1");
+  made.refuse("/dev/dri/card1");
   CHECK(made.check("drm-card0").state == CheckState::Ok);
   CHECK(contains(made.check("drm-card0").detail, "no dumb buffers: no heap"));
   CHECK(made.check("drm-card1").state == CheckState::Warn);
@@ -39,10 +39,28 @@ TEST_CASE("doctor: the heap of contiguous memory, whatever it is called") {
   made.put("/dev/dma_heap/reserved");
   CHECK(contains(detail(), "heaps/cma is reserved"));
   CHECK(contains(detail(), "ln -s reserved /dev/dma_heap/linux,cma"));
+  made.put("/proc/meminfo", "MemTotal: 8388608 kB\nCmaTotal: 262144 kB\nCmaFree: 1024 kB\n");
+  CHECK(contains(detail(), "heaps/cma is reserved, 1.0 MiB of 256.0 MiB contiguous memory free; a program"));
+  made.put("/proc/meminfo", "MemTotal: 8388608 kB\n");
   made.put("/dev/dma_heap/linux,cma");
   CHECK(detail() == "heaps/cma is linux,cma");
   made.put("/dev/dma_heap/cma");
   CHECK(detail() == "heaps/cma");
+}
+
+TEST_CASE("doctor: a heap that is a module of its own gets its modprobe beside others that are there") {
+  MadeUp made;
+  made.put("/dev/dma_heap/secure");
+  made.put("/proc/meminfo", "MemTotal: 8388608 kB\nCmaTotal: 262144 kB\nCmaFree: 262144 kB\n");
+  CHECK(made.check("contiguous").state == CheckState::Ok);
+  CHECK(contains(made.check("contiguous").detail, "set 256.0 MiB aside, but has no CONFIG_DMABUF_HEAPS_CMA"));
+  made.put("/lib/modules/6.12.1-amd64/modules.dep",
+           "kernel/a/system_heap.ko.xz:\nkernel/a/cma_heap.ko.xz:\n");
+  CHECK(made.check("dma-heap:system").fix == "modprobe system_heap");
+  CHECK(made.check("contiguous").state == CheckState::Warn);
+  CHECK(made.check("contiguous").fix == "modprobe cma_heap");
+  made.put("/sys/module/cma_heap/uevent");
+  CHECK(made.check("contiguous").fix.empty());
 }
 
 TEST_CASE("doctor: udmabuf's limits are measured against half of RAM") {

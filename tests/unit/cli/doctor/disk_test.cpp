@@ -3,6 +3,7 @@
 
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "catch.h"
@@ -48,6 +49,18 @@ TEST_CASE("a file's disk is found below partitions and mappers", "[doctor]") {
     CHECK(disk->is_cut());
   }
   CHECK_FALSE(disk_of(sysfs.machine, makedev(1, 1)));
+}
+
+TEST_CASE("doctor: commands that are cut get the boot parameters that end it, and no fix: they protect",
+          "[doctor]") {
+  Sysfs sysfs;
+  std::vector<Check> checks;
+  check_memory(sysfs.machine, checks);
+  const auto disk = std::ranges::find(checks, std::string("disk"), &Check::name);
+  REQUIRE(disk != checks.end());
+  CHECK(disk->state == CheckState::Warn);
+  CHECK(disk->detail.ends_with("128 KiB; larger ones need iommu=pt, or iommu.passthrough=1, at boot"));
+  CHECK(disk->fix.empty());
 }
 
 TEST_CASE("disks are what has a device, and only a translating IOMMU cuts", "[doctor]") {

@@ -10,7 +10,7 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
   MadeUp made;
   made.udmabuf("64");
   SECTION("/dev/fuse may not be opened") {
-    made.denied.insert("/dev/fuse");
+    made.refuse("/dev/fuse");
     CHECK(made.check("fuse").fix == "chmod 0666 /dev/fuse");
     CHECK(made.check("mount").state == CheckState::Missing);
     CHECK(made.check("mount").fix == "chmod 0666 /dev/fuse");
@@ -18,6 +18,19 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
   SECTION("/dev/fuse is not there") {
     made.remove("/dev/fuse");
     CHECK(made.check("fuse").fix.empty());
+  }
+  SECTION("/dev/fuse lets everyone, and what it is of does not") {
+    made.put("/dev/fuse", "", 0666);
+    made.refuse("/dev/fuse");
+    CHECK(made.check("fuse").fix.empty());
+    CHECK(contains(made.check("fuse").detail, "nodev"));
+  }
+  SECTION("/dev/fuse has no driver: no mode helps") {
+    made.refuse("/dev/fuse", ENODEV);
+    made.machine.container = "chroot";
+    CHECK(contains(made.check("fuse").detail, "/dev/fuse has no driver: kernel"));
+    CHECK(made.check("fuse").fix.empty());
+    CHECK(made.check("container").state == CheckState::Warn);
   }
   SECTION("an ordinary user lacks fusermount3") {
     made.machine.may_mount = false;
@@ -31,7 +44,7 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
     CHECK(contains(made.check("container").detail, "--cap-add SYS_ADMIN"));
     CHECK(contains(diagnosis_text(made.machine, diagnose(made.machine), false),
                    "No mount can be made:           mount(2): Operation not permitted\n"));
-    made.machine.can_open = [](const std::string& path) { return !path.ends_with("/dev/fuse"); };
+    made.refuse("/dev/fuse");
     CHECK(made.check("fuse").fix == "chmod 0666 /dev/fuse");
     CHECK_FALSE(contains(made.check("container").detail, "--cap-add SYS_ADMIN"));
   }

@@ -11,7 +11,8 @@ TEST_CASE("doctor: the limit of locked memory, and who needs more") {
   made.machine.memlock_limit = 8 << 20;
   CHECK(made.check("memlock").state == CheckState::Ok);  // a mount locks none
   CHECK(contains(made.check("memlock").detail, "8.0 MiB"));
-  CHECK(contains(made.check("memlock").detail, "'alice - memlock unlimited'"));
+  CHECK(contains(made.check("memlock").detail,
+                 "echo 'alice - memlock unlimited' >/etc/security/limits.d/alice-memlock.conf"));
 }
 
 TEST_CASE("doctor: huge pages that are off get the switch, or without one the sysctl for half of RAM") {
@@ -66,4 +67,6 @@ TEST_CASE("doctor: a low limit of open files is a warning") {
   MadeUp made;
   made.machine.descriptor_limit = 1024;
   CHECK(made.check("descriptors").state == CheckState::Warn);
+  CHECK(made.check("descriptors").fix ==
+        "echo 'alice hard nofile 65536' >/etc/security/limits.d/alice-nofile.conf");
 }

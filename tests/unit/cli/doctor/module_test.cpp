@@ -19,7 +19,7 @@ TEST_CASE("doctor: the kernel module, which nothing else needs") {
   CHECK(made.check("kernel-module").state == CheckState::Warn);
   CHECK(contains(made.check("kernel-module").detail, "another version"));
   CHECK(made.check("kernel-module").fix.empty());
-  made.denied.insert("/dev/dmabuf_file");
+  made.refuse("/dev/dmabuf_file");
   CHECK(made.check("kernel-module").state == CheckState::Warn);
   CHECK(contains(made.check("kernel-module").detail, "permission denied"));
   CHECK(contains(made.check("kernel-module").fix, "setfacl"));

@@ -41,10 +41,48 @@ TEST_CASE("doctor: what a container lacks it is given from outside, not by mknod
   CHECK(made.check("udmabuf").fix == "mknod -m 0660 /dev/udmabuf c 10 125");
 }
 
+TEST_CASE(
+    "doctor: a device that is there and can't be opened: each reason has its own mend, and none is a guess") {
+  MadeUp made;
+  made.udmabuf("64");
+  SECTION("the rules for devices of a container") {
+    made.machine.container = "docker";
+    made.refuse("/dev/udmabuf", EPERM);
+    CHECK(contains(made.check("udmabuf").detail, "--device /dev/udmabuf"));
+    made.refuse("/dev/udmabuf", ENODEV);
+    CHECK(contains(made.check("udmabuf").detail, "load it on the host (modprobe udmabuf)"));
+  }
+  SECTION("nothing drives it") {
+    made.refuse("/dev/udmabuf", ENODEV);
+    CHECK(contains(made.check("udmabuf").detail,
+                   "/dev/udmabuf has no driver: kernel 6.12.1-amd64 is built without"));
+    CHECK_FALSE(contains(made.check("udmabuf").detail, "apt install"));
+  }
+  SECTION("its mode is not what keeps root out") {
+    made.machine.user = "root";
+    made.refuse("/dev/udmabuf");
+    CHECK(contains(made.check("udmabuf").detail, "nodev"));
+  }
+  SECTION("anything else is said as it is") {
+    made.refuse("/dev/udmabuf", EBUSY);
+    CHECK(made.check("udmabuf").detail == "/dev/udmabuf: Device or resource busy");
+  }
+  CHECK(made.check("udmabuf").state == CheckState::Missing);
+  CHECK(made.check("udmabuf").fix.empty());
+}
+
+TEST_CASE("doctor: Debian 12's own kernel has none; its archive has one that does") {
+  MadeUp made;
+  made.put("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
+  made.machine.kernel = "6.1.0-40-cloud-amd64";
+  CHECK(made.check("udmabuf").detail.ends_with("boot one that has it: apt install linux-image-6.12-amd64"));
+  CHECK(made.check("udmabuf").fix.empty());  // it takes a reboot
+}
+
 TEST_CASE("doctor: a device that may not be opened gets the line that permits it") {
   MadeUp made;
   made.put("/dev/dma_heap/system");
-  made.denied.insert("/dev/dma_heap/system");
+  made.refuse("/dev/dma_heap/system");
   CHECK_FALSE(made.heap("system").usable);
   CHECK(made.heap("system").path.empty());
   CHECK_FALSE(diagnose(made.machine).direct);

@@ -12,7 +12,7 @@ using namespace doctor_test;
 TEST_CASE("doctor --json has the promised members") {
   MadeUp made;
   made.udmabuf("64");
-  made.denied.insert("/dev/udmabuf");
+  made.refuse("/dev/udmabuf");
   const auto json = nlohmann::json::parse(diagnosis_json(diagnose(made.machine)));
   CHECK(json.at("direct") == false);
   for (const auto& check : json.at("checks"))
