@@ -15,7 +15,14 @@ node() { # NAME: that vivid gave the device
 webcam=$(node vivid-000-vid-cap) input=$(node vivid-001-vid-cap) output=$(node vivid-001-vid-out)
 frame() { "$tools/v4l2-frame" "$@"; }
 capture() { "$DMABUFFS" exec "$@" -- "$tools/v4l2-frame" capture 1920 1080 "$webcam" 3; } # [OPTION] BUFFER
-show() { "$DMABUFFS" exec "$@" -- "$tools/v4l2-frame" show 1280 720 "$input" 3 "$output" >"$T/seen"; }
+frame capture 1280 720 "$input" >"$T/own" # what it shows until it is connected, which vivid leaves to a work queue
+show() {
+    local _
+    for _ in {1..20}; do
+        "$DMABUFFS" exec "$@" -- "$tools/v4l2-frame" show 1280 720 "$input" 3 "$output" >"$T/seen" || return
+        cmp -s "$T/own" "$T/seen" || return 0
+    done
+}
 sum() { sha256sum | cut -d' ' -f1; }
 # Before 7.3 udmabuf shows importers that go by the CPU wrong bytes of huge pages.
 fault=''
