@@ -13,8 +13,9 @@ echo 1 >/proc/sys/vm/drop_caches
 mkdir -p "$T/demo/buf" && cd "$T/demo" || exit
 ln -s "$disk" data
 ln -s "$tools/v4l2-frame" camera
+trap '"$DMABUFFS" umount "$T/demo/buf" 2>/dev/null; umount "$disk"' EXIT
 export PATH="${DMABUFFS%/*}:$PATH" HOME=$T TERM=xterm
-"$demo/session" >"$T/out" 2>&1
+script -qec "$demo/session" /dev/null >"$T/out" 2>&1 </dev/null # on a terminal: view shows its picture there
 equals 'every line does what the next one needs' $? 0
 check 'and it comes to its end' test -e "$T/.whole"
 ((failed == 0)) || tail -n 20 "$T/out" | sed 's/^/# /'

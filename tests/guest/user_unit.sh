@@ -25,17 +25,20 @@ echo "# systemd $(<"$T/version")"
 mnt=$home/buf
 unit=dmabuffs@$(systemd-escape --path "$mnt").service
 property() { as_user systemctl --user show -P "$1" "$unit"; }
+check 'the unit is wanted' as_user systemctl --user add-wants basic.target "$unit"
 check 'the unit starts' as_user systemctl --user start "$unit"
 equals 'and says what it does' "$(property StatusText)" "mounted at $mnt"
 head -c 1000000 /dev/urandom >"$T/bytes"
 chmod 0644 "$T/bytes"
 check 'a file goes into a buffer' as_user cp "$T/bytes" "$mnt/heaps/memfd/copied"
 check 'the unit starts anew' as_user systemctl --user restart "$unit"
-check 'and the buffer is there' as_user cmp "$T/bytes" "$mnt/heaps/memfd/copied"
+if (($(grep -o '^[0-9]*' "$T/version") >= 254)); then # older ones store no descriptors of a unit that is stopped
+    check 'and the buffer is there' as_user cmp "$T/bytes" "$mnt/heaps/memfd/copied"
+fi
 check 'it stops' as_user systemctl --user stop "$unit"
 equals 'and nothing is mounted' "$(grep -c " $mnt " /proc/self/mounts)" 0
 ((failed == 0)) || tail -n 40 "$T/console" | sed 's/^/# /'
 as_user systemctl --user exit
 wait "$manager"
-rmdir "$cgroup/inner" "$cgroup" /run/systemd/system
+rmdir /run/systemd/system
 exit "$failed"
