@@ -87,8 +87,9 @@ Check private_mount(const Machine& machine) {
 void container(const Machine& machine, std::vector<Check>& checks) {
   if (machine.container.empty()) return;
   // Where /dev/fuse is there and only closed, a line above opens it.
-  const bool closed = std::ranges::any_of(
-      checks, [](const Check& check) { return check.name == "fuse" && !check.fix.empty(); });
+  const bool closed = machine.exists("/dev/fuse") && std::ranges::any_of(checks, [](const Check& check) {
+                        return check.name == "fuse" && !check.fix.empty();
+                      });
   const bool can = closed || std::none_of(checks.begin(), checks.end(), [](const Check& check) {
                      return check.state == CheckState::Missing;
                    });

@@ -54,12 +54,13 @@ std::string start_with(const Device& device) {
 
 /// The kernel has no such device, whether or not there is a node.
 Check driverless(const Machine& machine, const Device& device) {
-  if (is_container(machine))
-    return missing(device, " has no driver: load it on the host (modprobe " + device.module +
-                               "), if it is a module there");
   const std::string what = machine.exists(device.node) ? " has no driver" : " is not there";
+  if (is_container(machine) && !device.module.empty())
+    return missing(device,
+                   what + ": load it on the host (modprobe " + device.module + "), if it is a module there");
   if (machine.has_module(device.module))
     return missing(device, what + ": the module is not loaded", "modprobe " + device.module);
+  if (device.option.empty()) return missing(device, what);
   return missing(device, what + ": kernel " + machine.kernel + " is built without " + device.option +
                              "; boot one that has it" + newer_kernel(machine));
 }

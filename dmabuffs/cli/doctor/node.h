@@ -12,7 +12,7 @@ struct Device {
   std::string node;    ///< "/dev/udmabuf"
   std::string sysfs;   ///< its directory below /sys/class
   std::string module;  ///< what could bring it; empty: nothing known
-  std::string option;  ///< what the kernel would have to be built with
+  std::string option;  ///< what the kernel would have to be built with; empty: no option of its own
 };
 
 /// Whether the user can open it; if not, why.

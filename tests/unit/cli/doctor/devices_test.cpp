@@ -29,6 +29,18 @@ TEST_CASE(
   CHECK_FALSE(made.check("drm-card1").fix.empty());
 }
 
+TEST_CASE("doctor: a node that nothing drives and no option of the kernel's is known for") {
+  MadeUp made;
+  made.put("/dev/dri/card0");
+  made.refuse("/dev/dri/card0", ENXIO);
+  CHECK(made.check("drm-card0").detail == "/dev/dri/card0 has no driver");
+  made.put("/dev/dmabuf_file");
+  made.refuse("/dev/dmabuf_file", ENXIO);
+  CHECK(made.check("kernel-module").detail == "/dev/dmabuf_file has no driver");
+  made.put("/lib/modules/6.12.1-amd64/modules.dep", "updates/dmabuf_file.ko:\n");
+  CHECK(made.check("kernel-module").fix == "modprobe dmabuf_file");
+}
+
 TEST_CASE("doctor: the heap of contiguous memory, whatever it is called") {
   MadeUp made;
   made.put("/dev/dma_heap/system");

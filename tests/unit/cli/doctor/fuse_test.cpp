@@ -32,6 +32,12 @@ TEST_CASE("doctor: without a way to mount there is no direct path") {
     CHECK(made.check("fuse").fix.empty());
     CHECK(made.check("container").state == CheckState::Warn);
   }
+  SECTION("a container has none: what its kernel has is given to it from outside") {
+    made.remove("/dev/fuse");
+    made.put("/sys/class/misc/fuse/dev", "10:229\n");
+    made.machine.container = "docker";
+    CHECK(contains(made.check("container").detail, "--device /dev/fuse"));
+  }
   SECTION("an ordinary user lacks fusermount3") {
     made.machine.may_mount = false;
     made.remove("/usr/bin/fusermount3");
