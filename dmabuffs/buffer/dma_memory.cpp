@@ -31,14 +31,14 @@ void DmaMemory::set_name(const std::string& name_now) {
 }
 
 bool DmaMemory::would_block(Access access) const {
-  if (access == Access::Read ? !std::shared_lock(use_, std::try_to_lock)
-                             : !std::unique_lock(use_, std::try_to_lock))
-    return true;
+  std::shared_lock shared(use_, std::defer_lock);
+  std::unique_lock exclusive(use_, std::defer_lock);
+  if (!(access == Access::Read ? shared.try_lock() : exclusive.try_lock())) return true;
   // adopt() changes the facts before it frees memory: the descriptor is good under the mutex.
   const std::lock_guard lock(facts_mutex_);
   if (facts_.pid_fd < 0) return false;
   // An exporter may do at the first access what takes long for a large buffer (udmabuf: its list of pages).
-  return !accessed_ || fence_pending(facts_.pid_fd, access);
+  return (!accessed_ && devices_may_know()) || fence_pending(facts_.pid_fd, access);
 }
 
 void DmaMemory::idle() {
@@ -91,10 +91,11 @@ Error DmaMemory::busy() const {
 Result<CpuAccess> DmaMemory::begin_access(Access access) {
   const int fd = storage_ ? storage_->dmabuf_fd() : -1;
   if (fd < 0) return CpuAccess();
-  // Nobody else knows this memory yet, so there is nobody to wait for or to tell. Worth the question: at the
-  // first access udmabuf makes a list of all its pages, which takes longer than filling recycled memory from
-  // a fast disk.
-  if (phase_ == Phase::Filling && !fence_pending(fd, access)) return CpuAccess();
+  // Nobody else knows this memory yet, so there is nobody to wait for or to tell; and a device that is told
+  // of it later finds all that was written (dma_map_sgtable). Worth the question: at the first access udmabuf
+  // makes a list of all its pages, which takes longer than filling recycled memory from a fast disk; and on
+  // arm64 it cleans the caches of the whole buffer at each, whatever part is read.
+  if (!devices_may_know() && !fence_pending(fd, access)) return CpuAccess();
   std::atomic<bool>& enough = waited_enough_[access == Access::Read ? 0 : 1];
   if (enough && fence_pending(fd, access)) return Failure(fence_error(name(), fence_limit_));
   auto bracket = CpuAccess::begin(fd, access, name(), fence_limit_, &sync_mutex_);

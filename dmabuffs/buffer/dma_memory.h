@@ -81,6 +81,10 @@ class DmaMemory {
   [[nodiscard]] bool stays() const { return pinned_ || handed_out_; }
   /// Whether others may write to the memory without a call here.
   [[nodiscard]] bool others_may_write() const { return (phase_ == Phase::Published && stays()) || shown_; }
+  /// Whether a device may use the memory. A display's own is its device's from the start.
+  [[nodiscard]] bool devices_may_know() const {
+    return phase_ == Phase::Published && (stays() || heap_->kind() == HeapKind::Drm);
+  }
   /// Of what was handed out. Exclusive: it may drop the mapping, which would count.
   [[nodiscard]] bool held_by_others() const;
   /// Of memory that is Published and stays: the dma-buf for others.
@@ -92,8 +96,8 @@ class DmaMemory {
   [[nodiscard]] uint64_t capacity() const { return storage_ ? storage_->capacity() : 0; }
   [[nodiscard]] Error busy() const;
   [[nodiscard]] std::string name() const;
-  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf, or none that others
-  /// know.
+  /// The bracket round an access to storage_; brackets nothing while there is no dma-buf, or none that a
+  /// device may know.
   Result<CpuAccess> begin_access(Access access);
   /// False: it is that already.
   bool set_size(uint64_t size);

@@ -5,6 +5,8 @@
 # guest: debian12
 # timeout: 600
 source "$(dirname "$0")/common.bash"
+# Of itself podman tries overlay, which leaves a directory that it takes for a store the next time: the guest's root is one.
+export STORAGE_DRIVER=vfs
 root=$(mktemp -d /tmp/root.XXXX) share=/run/dmabuffs
 chmod 755 "$root"
 mkdir -p "$root"/{bin,etc,proc,sys,dev,tmp,run}
