@@ -6,7 +6,8 @@
 # timeout: 600
 source "$(dirname "$0")/common.bash"
 # Of itself podman tries overlay, which leaves a directory that it takes for a store the next time: the guest's root is one.
-export STORAGE_DRIVER=vfs
+printf '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' \
+    >/etc/containers/storage.conf
 root=$(mktemp -d /tmp/root.XXXX) share=/run/dmabuffs
 chmod 755 "$root"
 mkdir -p "$root"/{bin,etc,proc,sys,dev,tmp,run}
