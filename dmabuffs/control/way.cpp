@@ -10,8 +10,6 @@
 #include <chrono>
 #include <climits>
 #include <filesystem>
-#include <memory>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -117,17 +115,12 @@ std::string why_missing(const std::string& path, const std::string& otherwise) {
 
 Result<void> check_answers(const std::string& path) {
   return follow(path, [&path](const MountEntry& mount, const UniqueFd& at) -> Result<void> {
-    const auto asked = std::make_shared<UniqueFd>(::fcntl(at.get(), F_DUPFD_CLOEXEC, 0));
     // Forced: what the kernel remembers says nothing of the daemon.
-    const auto ask = [asked] {
+    const auto ask = [fd = at.get()] {
       struct statx ignored {};
-      (void)::statx(asked->get(), "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &ignored);
+      (void)::statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &ignored);
     };
-    try {
-      if (ends_within(kAnswerPatience, ask)) return {};
-    } catch (const std::system_error&) {
-      return {};  // no thread, which is no fault of the mount's
-    }
+    if (ends_within(kAnswerPatience, at.get(), ask)) return {};
     return fail(ETIMEDOUT, path + ": no answer; of the mount at " + mount.path + ": " +
                                silence_of(MountDaemon(mount).pid()));
   });

@@ -22,8 +22,8 @@ bool lies_in_mount(const std::string& path);
 std::string why_missing(const std::string& path, const std::string& otherwise);
 
 /// Before something is done to `path` that could wait for ever: ETIMEDOUT where a dmabuffs mount on the way
-/// to it does not answer for ten seconds, naming its daemon and the remedy. (One that is stopped just then
-/// keeps its clients waiting all the same.)
+/// to it does not answer for ten seconds, naming its daemon and the remedy. (One that is
+/// stopped after that keeps its clients waiting all the same.)
 Result<void> check_answers(const std::string& path);
 
 }  // namespace dmabuffs

@@ -71,12 +71,28 @@ done
 wait
 is 'of two mount commands at once one mounts' "$(grep -c "$T/a.040mount" /proc/self/mountinfo)" 1
 check 'and the other one is told' grep -q 'is there already' "$T/at once 1" "$T/at once 2"
+# A daemon that is stopped when it has taken a request and not answered it: nobody can kill who waits for that.
 pid=$(daemon)
+strace -f -p "$pid" -o "$T/trace" -e trace=read -e inject=read:delay_exit=4s 2>"$T/log" &
+tracing=$!
+traced() { grep -q 'TracerPid:.*[1-9]' /proc/"$pid"/task/*/status; }
+for _ in {1..100}; do traced && break; sleep 0.1; done
+within 30 "$DMABUFFS" socket "$mnt" >"$T/out" 2>&1 &
+asking=$!
+sleep 2
 kill -STOP "$pid"
-# A thread that is left behind in the kernel would keep the search for leaks waiting at the program's end.
-ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 run within 30 "$DMABUFFS" socket "$mnt"
+sleep 3
+kill "$tracing"
+wait "$asking"
+is 'who asks a daemon that is stopped in mid-request is told, and ends' \
+    "$? $(grep -c "(process $pid) is stopped" "$T/out")" '1 1'
+left=$(pgrep -f "^$DMABUFFS socket $mnt")
+is 'what it asked is left waiting' "$(wc -w <<<"$left")" 1
+run within 30 "$DMABUFFS" socket "$mnt"
+says 'and the next one is told, too' 1 "(process $pid) is stopped"
 kill -CONT "$pid"
-says 'a stopped daemon is told, not waited for' 1 "(process $pid) is stopped"
+check 'until the daemon goes on' ended "$left"
+check 'which answers again' within 30 "$DMABUFFS" socket "$mnt"
 "$DMABUFFS" umount "$mnt"
 
 mount_it -o no_auto_unmount

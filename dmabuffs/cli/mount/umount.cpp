@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
+#include <chrono>
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "dmabuffs/base/account.h"
-#include "dmabuffs/base/child_process.h"
 #include "dmabuffs/base/mount_table.h"
+#include "dmabuffs/base/patience.h"
 #include "dmabuffs/base/unique_fd.h"
 #include "dmabuffs/cli/commands.h"
 #include "dmabuffs/cli/mount/holders.h"
@@ -24,8 +25,8 @@
 namespace dmabuffs::cli {
 namespace {
 
-constexpr int kDaemonPatience = 10'000;  // milliseconds for the daemon to end
-constexpr int kHangingPatience = 1'000;  // for one that did not answer before
+constexpr int kDaemonPatience = 10'000;                       // milliseconds for the daemon to end
+constexpr std::chrono::milliseconds kHangingPatience{1'000};  // for one that did not answer before
 constexpr size_t kHoldersShown = 5;
 
 /// What a symbolic link leads to, which is not asked for anything: it may be a mount that hangs.
@@ -72,16 +73,15 @@ Result<void> unmount(const MountEntry& mount, bool lazy) {
 
 enum class State { Answers, Silent, Dead };
 
-/// Of the mount's daemon. Asks the mount, in a process that may be left hanging.
+/// Of the mount's daemon. Asks the mount.
 State state_of(const std::string& path) {
-  auto child = ChildProcess::start(SIGKILL, [&] {
+  const auto dead = std::make_shared<bool>();
+  const auto ask = [path, dead] {
     struct statfs ignored {};
-    return ::statfs(path.c_str(), &ignored) != 0 && errno == ENOTCONN ? 0 : 1;
-  });
-  if (!child) return State::Answers;
-  if (child->ended_within(1000)) return shell_status(child->reap()) == 0 ? State::Dead : State::Answers;
-  child->signal(SIGKILL);
-  return State::Silent;
+    *dead = ::statfs(path.c_str(), &ignored) != 0 && errno == ENOTCONN;
+  };
+  if (!ends_within(kHangingPatience, -1, ask)) return State::Silent;
+  return *dead ? State::Dead : State::Answers;
 }
 
 /// Who called this is within, as a shell may be.
@@ -149,7 +149,7 @@ Result<void> take_away(const MountEntry& mount, bool lazy) {
     done = unmount(mount, lazy);
   }
   if (!done) return done;
-  if (!daemon.answers() && !daemon.ended_within(kHangingPatience)) {
+  if (!daemon.answers() && !daemon.ended_within(kHangingPatience.count())) {
     report("umount: " + mount.path + ": unmounted, but " + silence_of(daemon.pid()));
     return {};
   }

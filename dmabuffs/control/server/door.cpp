@@ -41,14 +41,14 @@ bool passes_files(const Json& request) {
   return text_of(request, "op") == "copy" && (names_one("from") || names_one("to"));
 }
 
-/// fstatfs(2) on FUSE is a request: its thread is left behind.
+/// fstatfs(2) on FUSE is a request.
 Result<bool> asked_is_fuse(int fd, const std::string& name) {
-  const auto fuse = std::make_shared<bool>();
+  const auto fuse = std::make_shared<bool>(true);
   const auto ask = [fd, fuse] {
     struct statfs about {};
     *fuse = ::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC;
   };
-  if (ends_within(kCheckPatience, ask)) return *fuse;
+  if (ends_within(kCheckPatience, fd, ask)) return *fuse;
   return fail(EOPNOTSUPP, name + ": its file system does not answer" + kReadIt);
 }
 
