@@ -69,10 +69,14 @@ std::string closed_mount(const std::string& path) {
 
 }  // namespace
 
+bool is_of_dead_daemon(int code) {
+  return code == ENOTCONN || code == ECONNABORTED;
+}
+
 Failure path_error(int code, const std::string& path) {
   const std::string name = path.empty() ? "''" : path;
-  if (code == ENOTCONN)
-    return fail(code, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
+  if (is_of_dead_daemon(code))
+    return fail(ENOTCONN, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
   if (code == EACCES) return fail(code, fail_errno(code, name).value().message + closed_mount(path));
   if (code == ENOENT || code == EPERM)
     return fail(code, name + ": " + why_missing(path, std::strerror(code)));

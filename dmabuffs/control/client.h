@@ -15,8 +15,10 @@
 
 namespace dmabuffs {
 
-/// What a system call on `path` reported ('' for an empty one); with the remedy where that was ENOTCONN, or
-/// EACCES of another user's mount.
+/// ENOTCONN or, of a request that it had when it died, ECONNABORTED.
+bool is_of_dead_daemon(int code);
+/// What a system call on `path` reported ('' for an empty one); with the remedy where that tells of a dead
+/// daemon (then it is ENOTCONN), or EACCES of another user's mount.
 Failure path_error(int code, const std::string& path);
 
 /// The mounts of type fuse.dmabuffs, whole ones before bind mounts of a part.

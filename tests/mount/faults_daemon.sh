@@ -29,8 +29,8 @@ for way in '' '-o no_auto_unmount'; do
         pid=$(daemon)
         (begun "$heap/many" && kill -9 "$pid") &
         run "$DMABUFFS" cp -r "$T/many" "$heap/many"
-        is 'dmabuffs cp -r whose daemon is killed says once why the rest is not copied' \
-            "$status $(grep -c 'the mount.s daemon has died' <<<"$out")" '1 1'
+        says 'dmabuffs cp -r whose daemon is killed says why the rest is not copied' 1 "the mount's daemon has died"
+        is 'once' "$(wc -l <<<"$out")" 1
     else
         for _ in {1..50}; do is_mounted "$mnt" || break; sleep 0.1; done
         check 'auto_unmount took the mount away' refuses is_mounted "$mnt"
@@ -77,7 +77,8 @@ strace -f -p "$pid" -o "$T/trace" -e trace=read -e inject=read:delay_exit=4s 2>"
 tracing=$!
 traced() { grep -q 'TracerPid:.*[1-9]' /proc/"$pid"/task/*/status; }
 for _ in {1..100}; do traced && break; sleep 0.1; done
-within 30 "$DMABUFFS" socket "$mnt" >"$T/out" 2>&1 &
+# The search for leaks waits for the thread that waits for this.
+ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 within 30 "$DMABUFFS" socket "$mnt" >"$T/out" 2>&1 &
 asking=$!
 sleep 2
 kill -STOP "$pid"

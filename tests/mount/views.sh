@@ -117,7 +117,9 @@ before=$(awk '{ print $14 + $15 }' /proc/"$(daemon)"/stat)
 ls -l "$views/many" >listed
 after=$(awk '{ print $14 + $15 }' /proc/"$(daemon)"/stat)
 is 'a listing has all of them' "$(grep -c '\.png$' listed)" "$(find "$heap/many" -type f | wc -l)"
-check 'and renders nothing (half a second of the processor at most)' [ $((after - before)) -le 50 ]
+most=50 # hundredths of a second of the processor; to render them takes some four hundred
+if [[ ${DMABUFFS_SANITIZER-} ]]; then most=200; fi
+check 'and renders nothing' [ $((after - before)) -le $most ]
 rm -r "$heap/many"
 "$DMABUFFS" create --format XR24 --size 7680x4320 "$heap/8k"
 resident() { awk '/^RssAnon/ { print $2 }' "/proc/$(daemon)/status"; }

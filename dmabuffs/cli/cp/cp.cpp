@@ -41,7 +41,8 @@ class Cp {
   void copy_file(const std::string& from, const std::string& to);
   void copy_directory(const std::string& from, const std::string& to, const struct stat& st);
   void copy_link(const std::string& from, const std::string& to);
-  void trouble(const std::string& message);
+  void trouble(const Error& error);
+  void trouble(const std::string& message) { trouble(Error{EINVAL, message}); }
   /// A signal came, or the mount's daemon has died: no file after this one can be copied.
   [[nodiscard]] bool ends() const { return copier_.signal() != 0 || daemon_died_; }
   void print_file(const std::string& from, const std::string& to, const CopyTally& tally) const;
@@ -110,10 +111,11 @@ Result<void> preserve_directory(const std::string& path, const struct stat& from
   return {};
 }
 
-void Cp::trouble(const std::string& message) {
+void Cp::trouble(const Error& error) {
+  daemon_died_ |= error.code == ENOTCONN;
   // Who pressed Ctrl-C knows.
-  if (copier_.signal() == 0) report("cp: " + message);
-  errors_.push_back(message);
+  if (copier_.signal() == 0) report("cp: " + error.message);
+  errors_.push_back(error.message);
 }
 
 void Cp::print_file(const std::string& from, const std::string& to, const CopyTally& tally) const {
@@ -140,15 +142,14 @@ Result<void> Cp::check_picture(const std::string& from, const std::string& to) c
 }
 
 void Cp::copy_file(const std::string& from, const std::string& to) {
-  if (const auto fits = check_picture(from, to); !fits) return trouble(fits.error().message);
+  if (const auto fits = check_picture(from, to); !fits) return trouble(fits.error());
   CopyTally tally;
   const auto copied = copier_.copy(from, to, tally);
   tally_.add(tally);
-  daemon_died_ = !copied && copied.error().code == ENOTCONN;
-  if (!copied) return trouble(copied.error().message);
+  if (!copied) return trouble(copied.error());
   if (!options_.picture.empty())
     if (const auto said = set_format(clients_, to, image::to_text(options_.picture)); !said)
-      return trouble(said.error().message);
+      return trouble(said.error());
   ++files_;
   if (options_.verbose && !options_.json) print_file(from, to, tally);
 }
@@ -161,7 +162,7 @@ void Cp::copy_link(const std::string& from, const std::string& to) {
   }, there{};
   if (::stat(from.c_str(), &behind) == 0 && ::lstat(to.c_str(), &there) == 0 && same_inode(behind, there))
     return trouble("'" + from + "' and '" + to + "' are the same file");
-  if (auto made = make_link(target, to); !made) trouble(made.error().message);
+  if (auto made = make_link(target, to); !made) trouble(made.error());
 }
 
 void Cp::copy_directory(const std::string& from, const std::string& to, const struct stat& st) {
@@ -170,10 +171,11 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   const std::string outer = fs::weakly_canonical(from, failed).string() + "/";
   if (inner.rfind(outer, 0) == 0) return trouble("'" + from + "': can't be copied into itself, '" + to + "'");
   const bool made = ::mkdir(to.c_str(), (st.st_mode & 0777) | 0700) == 0;
-  if (!made && errno != EEXIST) return trouble(not_created(errno, to).value().message);
+  if (!made && errno != EEXIST) return trouble(not_created(errno, to).value());
   struct stat there {};
   // A symbolic link to a directory is none: what is copied would land wherever it leads.
-  if (::lstat(to.c_str(), &there) != 0 || !S_ISDIR(there.st_mode))
+  if (::lstat(to.c_str(), &there) != 0) return trouble(path_error(errno, to).value());
+  if (!S_ISDIR(there.st_mode))
     return trouble(to + ": no directory; not overwriting it with the directory '" + from + "'");
   std::vector<std::string> names;
   for (fs::directory_iterator entry(from, failed), end; !failed && entry != end; entry.increment(failed))
@@ -186,7 +188,7 @@ void Cp::copy_directory(const std::string& from, const std::string& to, const st
   }
   // Only now may a directory become one that its owner can't write.
   if (options_.copy.preserve) {
-    if (auto kept = preserve_directory(to, st); !kept) trouble(kept.error().message);
+    if (auto kept = preserve_directory(to, st); !kept) trouble(kept.error());
   } else if (made && (st.st_mode & 0700) != 0700)
     (void)::chmod(to.c_str(), st.st_mode & there.st_mode & 0777);
 }
@@ -202,9 +204,11 @@ void Cp::copy_given(const std::string& from, const std::string& to) {
 
 void Cp::copy_one(const std::string& from, const std::string& to) {
   struct stat st {};
-  if (look(from, st) != 0)
-    return trouble(path_error(errno, from).value().message +
-                   (from == "-" ? "; standard input is /dev/stdin" : ""));
+  if (look(from, st) != 0) {
+    Error error = path_error(errno, from).value();
+    if (from == "-") error.message += "; standard input is /dev/stdin";
+    return trouble(error);
+  }
   if (S_ISDIR(st.st_mode) && !options_.recursive)
     return trouble("-r not given; omitting directory '" + from + "'");
   if (S_ISDIR(st.st_mode)) return copy_directory(from, to, st);

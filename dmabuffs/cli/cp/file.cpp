@@ -341,6 +341,8 @@ Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& 
   tally.add_path("buffered", moved.buffered);
   tally.bytes += moved.file_copy + moved.buffered;
   if (!done && done.error().code == EFBIG && file_size_limit() != UINT64_MAX) return too_large(from, to);
+  if (!done && is_of_dead_daemon(done.error().code))
+    return path_error(done.error().code, to.mount ? to.name : from.name);
   if (!done)
     return fail(done.error().code, "'" + from.name + "' -> '" + to.name + "': " + done.error().message);
   return {};

@@ -92,7 +92,7 @@ Result<void> check_free(const std::string& path, bool recover) {
     // auto_unmount took the dead mount away meanwhile, and what was below it answered.
     if (answers && makedev(found.stx_dev_major, found.stx_dev_minor) != there->device && attempt < 100)
       continue;
-    if (answers || (errno != ENOTCONN && errno != ECONNABORTED)) return in_use(*there);
+    if (answers || !is_of_dead_daemon(errno)) return in_use(*there);
     if (recover) recover_stale(path);
     return {};
   }
