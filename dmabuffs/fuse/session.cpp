@@ -115,7 +115,9 @@ Result<void> Session::create_fuse() {
   fuse_opt_free_args(&arguments);
   if (!fuse_) return fail(EINVAL, "libfuse refused the mount options: " + options);
   context_.changed_unasked = [this](const Node& node) {
-    (void)::fuse_lowlevel_notify_inval_inode(fuse_.get(), node.ino(), -1, 0);  // its attributes alone
+    const std::lock_guard lock(telling_);
+    if (mounted_)
+      (void)::fuse_lowlevel_notify_inval_inode(fuse_.get(), node.ino(), -1, 0);  // its attributes alone
   };
   return {};
 }
@@ -216,6 +218,8 @@ void Session::unmount() {
   transfers_.stop();
   names_.stop();
   waiting_.stop();
+  // The control socket's clients may still be served; the descriptor's number is another file's, soon.
+  const std::lock_guard lock(telling_);
   if (mounted_) fuse_session_unmount(fuse_.get());
   mounted_ = false;
 }

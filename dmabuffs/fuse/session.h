@@ -74,7 +74,8 @@ class Session {
   BlockingPool names_{{.threads = 32, .owner = context_.owner_uid}};
   BlockingPool transfers_{{.threads = 16, .owner = context_.owner_uid}};
   std::unique_ptr<fuse_session, decltype(&fuse_session_destroy)> fuse_{nullptr, &fuse_session_destroy};
-  bool mounted_ = false;
+  std::mutex telling_;    ///< held while the kernel is told what it did not ask for
+  bool mounted_ = false;  ///< written with telling_ held once there are threads
   bool refused_ = false;  ///< at INIT
   std::function<void()> ready_;
   std::mutex mutex_;
