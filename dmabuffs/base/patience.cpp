@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "dmabuffs/base/blocked_signals.h"
+#include "dmabuffs/base/unique_fd.h"
 
 // clone(2) by the name that the thread sanitizer does not take for fork(2).
 extern "C" int __clone(int (*)(void*), void*, int, void*, ...);  // NOLINT(bugprone-reserved-identifier)
@@ -41,8 +42,7 @@ struct Question {
 int in_child(void* given) {
   const auto& question = *static_cast<Question*>(given);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (question.fd > 0) ::close_range(0, question.fd - 1, 0);
-  ::close_range(question.fd + 1, ~0U, 0);
+  close_all_but(question.fd);
   question.ask();
   return 0;
 }

@@ -12,11 +12,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <csignal>
 #include <memory>
 
+#include "dmabuffs/base/child_process.h"
 #include "dmabuffs/base/mount_table.h"
-#include "dmabuffs/base/patience.h"
 #include "dmabuffs/control/message.h"
 #include "dmabuffs/control/server/peer.h"
 #include "dmabuffs/heap/dmabuf_storage.h"
@@ -25,7 +25,7 @@ namespace dmabuffs {
 
 namespace {
 
-constexpr std::chrono::seconds kCheckPatience{10};
+constexpr int kCheckPatienceMs = 10'000;
 constexpr timeval kSendLimit{5, 0};  // a client that reads nothing gets its connection closed
 constexpr size_t kMostKept = 512;
 constexpr size_t kMostOfName = 1024;
@@ -41,14 +41,15 @@ bool passes_files(const Json& request) {
   return text_of(request, "op") == "copy" && (names_one("from") || names_one("to"));
 }
 
-/// fstatfs(2) on FUSE is a request.
+/// fstatfs(2) on FUSE is a request, which may never be answered.
 Result<bool> asked_is_fuse(int fd, const std::string& name) {
-  const auto fuse = std::make_shared<bool>(true);
-  const auto ask = [fd, fuse] {
+  auto asking = TRY(ChildProcess::start(SIGKILL, [fd] {
+    close_all_but(fd);
     struct statfs about {};
-    *fuse = ::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC;
-  };
-  if (ends_within(kCheckPatience, fd, ask)) return *fuse;
+    return ::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC ? 1 : 0;
+  }));
+  if (asking.ended_within(kCheckPatienceMs)) return shell_status(asking.reap()) != 0;
+  asking.signal(SIGKILL);
   return fail(EOPNOTSUPP, name + ": its file system does not answer" + kReadIt);
 }
 
