@@ -19,6 +19,7 @@
 #include "dmabuffs/cli/mount/holders.h"
 #include "dmabuffs/cli/mount/unmount.h"
 #include "dmabuffs/cli/output.h"
+#include "dmabuffs/control/client.h"
 #include "dmabuffs/control/daemon.h"
 #include "dmabuffs/control/way.h"
 
@@ -78,7 +79,7 @@ State state_of(const std::string& path) {
   const auto dead = std::make_shared<bool>();
   const auto ask = [path, dead] {
     struct statfs ignored {};
-    *dead = ::statfs(path.c_str(), &ignored) != 0 && errno == ENOTCONN;
+    *dead = ::statfs(path.c_str(), &ignored) != 0 && is_of_dead_daemon(errno);
   };
   if (!ends_within(kHangingPatience, -1, ask)) return State::Silent;
   return *dead ? State::Dead : State::Answers;
