@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -419,7 +420,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsageError;
+    return app.exit(error) == 0 ? after_output(0) : kUsageError;
   }
   if (action) return after_output(action());
   std::fputs(app.help().c_str(), stderr);
@@ -429,6 +430,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGCHLD, SIG_DFL);  // ignored, as it may be inherited, it would leave no child's exit status
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -13,6 +13,12 @@
 
 namespace dmabuffs {
 
+namespace {
+
+constexpr int kUnknownEnd = 1 << 8;  // as if by exit(1): nobody may take it for success
+
+}  // namespace
+
 Result<ChildProcess> ChildProcess::start(int death_signal, const std::function<int()>& body) {
   const pid_t parent = ::getpid();
   ChildProcess child;
@@ -45,8 +51,8 @@ bool ChildProcess::ended_within(int milliseconds) const {
 
 int ChildProcess::reap() {
   int status = 0;
-  (void)again([&] { return ::waitpid(pid_, &status, 0); });
-  return status;
+  const bool known = again([&] { return ::waitpid(pid_, &status, 0); }) == pid_;
+  return known ? status : kUnknownEnd;
 }
 
 int shell_status(int wait_status) {

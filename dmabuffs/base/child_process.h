@@ -22,7 +22,8 @@ class ChildProcess {
   void signal(int number) const;
   /// Waits until it has ended, at most `milliseconds` (-1: no limit).
   [[nodiscard]] bool ended_within(int milliseconds) const;
-  /// Waits for its end and returns the status of waitpid(2). Call once.
+  /// Waits for its end and returns the status of waitpid(2): of exit(1) where the kernel keeps none, since
+  /// this process ignores SIGCHLD. Call once.
   int reap();
 
  private:

@@ -32,10 +32,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-/// In a process of its own: whoever waits for the others' end waits no longer because of it. -1: all.
-inline void close_all_but(int fd) {
-  if (fd > 0) ::close_range(0, static_cast<unsigned>(fd) - 1, 0);
-  ::close_range(static_cast<unsigned>(fd + 1), ~0U, 0);
-}
-
 }  // namespace dmabuffs

@@ -120,7 +120,7 @@ Result<void> check_answers(const std::string& path) {
       struct statx ignored {};
       (void)::statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &ignored);
     };
-    if (ends_within(kAnswerPatience, at.get(), ask)) return {};
+    if (ends_within(kAnswerPatience, ask)) return {};
     return fail(ETIMEDOUT, path + ": no answer; of the mount at " + mount.path + ": " +
                                silence_of(MountDaemon(mount).pid()));
   });

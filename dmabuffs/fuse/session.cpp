@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <thread>
 
 #include "dmabuffs/base/log.h"
@@ -190,6 +191,8 @@ Result<void> Session::serve(std::function<void()> ready) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     ended = fuse_session_loop_mt(fuse_.get(), config.get());
   }
+  // Whoever ends it again, now that it ends, does not cut that short.
+  for (const int number : {SIGHUP, SIGINT, SIGTERM}) std::signal(number, SIG_IGN);
   fuse_remove_signal_handlers(fuse_.get());
   // Positive: the number of the signal that ended it, which is how one ends a daemon.
   if (refused_) return fail(EIO, context_.settings.mountpoint + ": the mount could not be begun");

@@ -59,6 +59,29 @@ check 'the socket serves on' test "$status" = 0
 head -c 100000 /dev/urandom >"$outside/a"
 run timeout 60 "$DMABUFFS" cp "$outside/a" "$heap/a"
 check 'others copy as before' cmp "$outside/a" "$heap/a"
+
+if [[ ! ${DMABUFFS_SANITIZER-} ]]; then # whose library Python would have to start with
+    : >"$T/said"
+    timeout 100 python3 - "$T/hang/file" "$DMABUFFS_BUILD/libdmabuffs.so" "$heap/a" >"$T/said" 2>&1 <<'PY' &
+import ctypes, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+library = ctypes.CDLL(sys.argv[2])
+library.dmabuffs_error.restype = ctypes.c_char_p
+print("has it" if library.dmabuffs_open(sys.argv[3].encode(), 0, None) >= 0 else library.dmabuffs_error().decode(), flush=True)
+os.kill(os.getpid(), 9)
+PY
+    soon test -s "$T/said"
+    out=$(<"$T/said") status=0
+    says 'who has such a file open gets his buffers' 0 'has it'
+fi
 end_mount
 mount_it
+# Now that server is dead, and its files can't be read. It is none of ours.
+kill -9 "$server"
+mkdir "$outside/tree"
+run "$DMABUFFS" cp "$T/hang/file" "$outside/a" "$heap/"
+says 'a file of another dead mount is told of as such' 1 "cp: $T/hang/file: Transport endpoint is not connected"
+check 'and the next one is copied' cmp "$outside/a" "$heap/a"
+run "$DMABUFFS" mount --files "x=$T/hang" "$outside/tree"
+says 'and so is its directory' 1 "$T/hang: Transport endpoint is not connected"
 ended=1

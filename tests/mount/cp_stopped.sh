@@ -24,6 +24,13 @@ run timeout -s KILL 100 "$DMABUFFS" socket "$mnt"
 says 'and socket' 1 "$remedy"
 run timeout -s KILL 100 "$DMABUFFS" import --fd 0 "$mnt/heaps/import/a"
 says 'and import' 1 "$remedy"
+for signal in INT TERM; do
+    SECONDS=0
+    run timeout --foreground -s $signal 1 "$DMABUFFS" info "$heap/a"
+    check "who waits for it can be ended (SIG$signal, $SECONDS s)" test "$status $((SECONDS < 5))" = '124 1'
+done
+run "$DMABUFFS" cp "$outside/a" "$data/none" "$heap/"
+says 'several files' 1 "$remedy"
 run timeout -s KILL 100 "$DMABUFFS" ps
 says 'ps shows the rest, and says what it does not' 0 "$mnt does not answer: its buffers are not shown by their paths"
 # Asked is the daemon itself: the kernel has just been told all attributes.

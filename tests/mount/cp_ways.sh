@@ -175,7 +175,7 @@ says 'an empty name is shown' 1 "'': No such file"
 run cp "$outside/a" ''
 says 'also as the destination' 1 "'': No such file"
 run cp "$outside/a" "$outside/none/x"
-says 'a directory that is not there is named' 1 "$outside/none/x: No such file"
+says 'a directory that is not there is named' 1 "$outside/none/x: no directory"
 run cp "$outside/a"
 says 'cp needs two names' 2 ''
 run cp --wrong "$outside/a" "$heap/a"

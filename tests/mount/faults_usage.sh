@@ -80,6 +80,8 @@ check 'which stays narrow' test "$(grep -a nnn <<<"$out" | wc -m)" -lt 100
 rm "$heap/$long"
 run bash -c '"$1" status "$2" >/dev/full' - "$DMABUFFS" "$mnt"
 says 'output that is lost is a failure' 1 'standard output'
+run bash -c '"$1" help >/dev/full' - "$DMABUFFS"
+says 'of help, too' 1 'standard output'
 run "$DMABUFFS" mount "$mnt"
 says 'where a mount is there is no other: 1' 1 'there already'
 check 'and it goes on' test -r "$mnt/status"

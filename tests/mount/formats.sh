@@ -37,6 +37,10 @@ for words in '--size 64K' '--format R8 --size 64x64'; do
 done
 run "$DMABUFFS" create --size 64x64 "$heap/new"
 says 'pixels without a format' 2 '--size 64x64: which --format?'
+run "$DMABUFFS" create --size 64X "$heap/new"
+says 'a size that is none' 2 "'64X' is no size"
+run "$DMABUFFS" create --size 64K "$heap/none/new"
+says 'a directory that is none' 1 "no directory $heap/none/; make it with mkdir"
 run "$DMABUFFS" create --format NV1x --size 64x64 "$heap/new"
 says 'a format that is none' 2 'the nearest is NV12'
 run "$DMABUFFS" cp --format NV1x --size 64x64 data/golden_640x480_nv12.yuv "$heap/new"
@@ -57,13 +61,13 @@ says 'outside of a mount' 1 'not in a dmabuffs mount'
 check 'nothing is left there' [ ! -e "$T/new" ]
 
 cp "$mnt/files/data/golden_640x480_nv12.yuv" "$heap/in"
-is 'cp in the mount: the name of the source says it' "$(known "$heap/in")" "$nv12 (by its name)"
+is 'cp in the mount: the name of the source says it' "$(known "$heap/in")" "$nv12 (by name)"
 "$DMABUFFS" cp data/golden_640x480_nv12.yuv "$heap/cp"
-is 'dmabuffs cp, too' "$(known "$heap/cp")" "$nv12 (by its name)"
+is 'dmabuffs cp, too' "$(known "$heap/cp")" "$nv12 (by name)"
 is 'info tells' "$("$DMABUFFS" info --json "$heap/in" | jq -c '.[0].format')" \
     '{"fourcc":"NV12","from":"name","height":480,"modifier":"LINEAR","planes":[{"offset":0,"stride":640},{"offset":307200,"stride":640}],"text":"'$nv12'","width":640}'
 cat data/golden_640x480_nv12.yuv >"$heap/written_640x480_nv12"
-is 'or its own name' "$(known "$heap/written_640x480_nv12")" "$nv12 (by its name)"
+is 'or its own name' "$(known "$heap/written_640x480_nv12")" "$nv12 (by name)"
 mv "$heap/written_640x480_nv12" "$heap/written"
 is 'which it had' "$(known "$heap/written")" 'not known'
 random 1000 >data/noise

@@ -3,6 +3,7 @@
 /// is called.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,7 +44,7 @@ class Cp {
   void copy_link(const std::string& from, const std::string& to);
   void trouble(const Error& error);
   void trouble(const std::string& message) { trouble(Error{EINVAL, message}); }
-  /// A signal came, or the mount's daemon has died: no file after this one can be copied.
+  /// A signal came, or the destination's daemon has died: no file after this one can be copied.
   [[nodiscard]] bool ends() const { return copier_.signal() != 0 || daemon_died_; }
   void print_file(const std::string& from, const std::string& to, const CopyTally& tally) const;
   void print_json(double seconds) const;
@@ -67,10 +68,16 @@ bool is_directory(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-std::string why_no_directory(const std::string& path) {
+Failure no_target(const std::string& path) {
   struct stat st {};
-  if (::stat(path.c_str(), &st) == 0) return "not a directory";
-  return errno == ENOENT ? why_missing(path, "no such directory; make it with mkdir") : std::strerror(errno);
+  if (::stat(path.c_str(), &st) == 0) return fail(ENOTDIR, "target '" + path + "': not a directory");
+  if (errno != ENOENT) return path_error(errno, path);
+  return fail(ENOENT, "target '" + path + "': " + why_missing(path, "no such directory; make it with mkdir"));
+}
+
+bool has_dead_daemon(const std::string& path) {
+  struct statfs ignored {};
+  return lies_in_mount(path) && ::statfs(path.c_str(), &ignored) != 0 && is_of_dead_daemon(errno);
 }
 
 std::string last_name(std::string path) {
@@ -112,7 +119,7 @@ Result<void> preserve_directory(const std::string& path, const struct stat& from
 }
 
 void Cp::trouble(const Error& error) {
-  daemon_died_ |= error.code == ENOTCONN;
+  daemon_died_ |= error.code == ENOTCONN && has_dead_daemon(options_.paths.back());
   // Who pressed Ctrl-C knows.
   if (copier_.signal() == 0) report("cp: " + error.message);
   errors_.push_back(error.message);
@@ -233,7 +240,7 @@ int Cp::run() {
   const std::string& target = options_.paths.back();
   const bool into = is_directory(target);
   if (options_.paths.size() > 2 && !into) {
-    trouble("target '" + target + "': " + why_no_directory(target));
+    trouble(no_target(target).value());
   } else {
     for (auto source = options_.paths.begin(); source + 1 != options_.paths.end() && !ends(); ++source)
       copy_given(*source, into ? target + (target.back() == '/' ? "" : "/") + last_name(*source) : target);

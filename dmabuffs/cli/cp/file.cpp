@@ -62,6 +62,9 @@ Failure not_created(int code, const std::string& name) {
                 name,
                 "nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
                 "import` makes files)"));
+  const std::string directory = name.substr(0, name.find_last_of('/') + 1);
+  if (code == ENOENT && !directory.empty() && ::access(directory.c_str(), F_OK) != 0)
+    return fail(code, name + ": " + why_missing(name, "no directory " + directory + "; make it with mkdir"));
   return path_error(code, name);
 }
 
@@ -86,7 +89,7 @@ Result<void> FileCopier::look(Side& side) {
 Result<FileCopier::Side> FileCopier::open_source(const std::string& name) {
   Side side{name};
   side.fd.reset(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!side.fd) return not_created(errno, name);
+  if (!side.fd) return path_error(errno, name);
   TRY(look(side));
   return side;
 }

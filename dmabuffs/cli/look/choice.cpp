@@ -19,6 +19,10 @@ struct Known {
   bool set = false;
 };
 
+std::string name_in(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
 /// What the mount knows of a buffer. A file that is none, or that may not be asked about, is like any other.
 std::optional<Known> known_to_mount(const std::string& path) {
   if (path == "-" || !lies_in_mount(path)) return std::nullopt;
@@ -32,14 +36,16 @@ std::optional<Known> known_to_mount(const std::string& path) {
   return Known{*picture, text_of(*format, "from") == "set"};
 }
 
-void tell_guess(const Source& source, const Picture& picture) {
-  (void)report(source.name() + ": taken for " + layout_text(picture) + " by its name");
+void tell_guess(const Source& source, const std::string& path, const Picture& picture) {
+  const bool own = image::guess(name_in(path), source.size().value_or(0)).has_value();
+  (void)report(source.name() + ": taken for " + layout_text(picture) + " by " +
+               (own ? "its name" : "the name of the file that was copied there"));
 }
 
 std::optional<Known> known(const Source& source, const std::string& path) {
   auto found = known_to_mount(path);
   if (!found)
-    if (const auto guessed = image::guess(path.substr(path.rfind('/') + 1), source.size().value_or(0)))
+    if (const auto guessed = image::guess(name_in(path), source.size().value_or(0)))
       found = Known{*guessed, false};
   return found;
 }
@@ -82,7 +88,8 @@ Result<std::optional<Choice>> choose_picture(const Source& source, const std::st
                                              const PictureWords& words, bool set_first) {
   const auto from = known(source, path);
   if (!from && words.empty()) return std::nullopt;
-  if (from && !from->set && (words.format.empty() || words.size.empty())) tell_guess(source, from->picture);
+  if (from && !from->set && (words.format.empty() || words.size.empty()))
+    tell_guess(source, path, from->picture);
   if (from && words.empty()) return Choice{from->picture};
   const auto all = from ? completed(words, from->picture) : Result<PictureWords>(words);
   auto picture = all ? image::make_picture(*all, image::Padding::None)

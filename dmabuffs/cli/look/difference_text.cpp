@@ -47,7 +47,7 @@ std::string bytes_text(const Findings& findings) {
   const uint64_t compared = std::min(findings.sizes[0], findings.sizes[1]);
   if (!bytes.first) {
     if (findings.sizes[0] == findings.sizes[1]) return "the same: " + count(compared, "byte") + "\n";
-    return "the first " + count(compared, "byte") + " are the same\n";
+    return compared == 0 ? "one is empty\n" : "the first " + count(compared, "byte") + " are the same\n";
   }
   return "first: " + byte_text(*bytes.first) +
          ", counted from 0: " + formatted("0x%02x against 0x%02x\n", bytes.values[0], bytes.values[1]) +

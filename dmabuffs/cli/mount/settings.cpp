@@ -48,10 +48,9 @@ Result<FilesOption> parse_files(const std::string& word) {
   TRY(check_answers(directory));
   std::error_code problem;
   const auto path = std::filesystem::canonical(directory, problem);
+  const bool is_directory = !problem && std::filesystem::is_directory(path, problem);
   if (problem) return fail(problem.value(), "--files " + word + ": " + directory + ": " + problem.message());
-  if (!std::filesystem::is_directory(path, problem)) {
-    return fail(ENOTDIR, "--files " + word + ": " + directory + " is not a directory");
-  }
+  if (!is_directory) return fail(ENOTDIR, "--files " + word + ": " + directory + " is not a directory");
   option.directory = path;
   if (option.name.empty()) option.name = path.filename();
   if (option.name.empty()) option.name = "root";

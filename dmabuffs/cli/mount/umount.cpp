@@ -81,7 +81,7 @@ State state_of(const std::string& path) {
     struct statfs ignored {};
     *dead = ::statfs(path.c_str(), &ignored) != 0 && is_of_dead_daemon(errno);
   };
-  if (!ends_within(kHangingPatience, -1, ask)) return State::Silent;
+  if (!ends_within(kHangingPatience, ask)) return State::Silent;
   return *dead ? State::Dead : State::Answers;
 }
 

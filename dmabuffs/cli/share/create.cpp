@@ -60,7 +60,7 @@ Result<void> format(const FormatOptions& options, const std::string& path) {
   const bool is_known = known != info.end() && known->is_object();
   std::printf("%s: %s%s\n", escape_name(path).c_str(),
               is_known ? escape_name(text_of(*known, "text").value_or("")).c_str() : "not known",
-              is_known && text_of(*known, "from") == "name" ? " (by its name)" : "");
+              is_known && text_of(*known, "from") == "name" ? " (by name)" : "");
   return {};
 }
 
@@ -84,6 +84,8 @@ int run_create(const CreateOptions& options) {
     if (!picture) return misuse("create", picture.error().message);
   } else if (const auto bytes = parse_size(words.size); bytes && *bytes == 0) {
     return misuse("create", "--size " + words.size + ": a buffer has one byte or more");
+  } else if (!words.size.empty() && !bytes && words.size.find('x') == std::string::npos) {
+    return misuse("create", "--size: " + bytes.error().message);
   } else if (!words.stride.empty() || !words.offset.empty() || !words.modifier.empty() || !bytes) {
     return misuse("create", words.size.find('x') == std::string::npos
                                 ? "write --size BYTES, such as 64M, or --format F --size WxH"

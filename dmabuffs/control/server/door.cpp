@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,10 +42,11 @@ bool passes_files(const Json& request) {
   return text_of(request, "op") == "copy" && (names_one("from") || names_one("to"));
 }
 
-/// fstatfs(2) on FUSE is a request, which may never be answered.
+/// fstatfs(2) on FUSE is a request, which may never be answered; nor may the end of a process that has files
+/// of there.
 Result<bool> asked_is_fuse(int fd, const std::string& name) {
+  while (::waitpid(-1, nullptr, WNOHANG) > 0) continue;  // who did not answer in time
   auto asking = TRY(ChildProcess::start(SIGKILL, [fd] {
-    close_all_but(fd);
     struct statfs about {};
     return ::fstatfs(fd, &about) != 0 || about.f_type == FUSE_SUPER_MAGIC ? 1 : 0;
   }));
