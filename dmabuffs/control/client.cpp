@@ -75,7 +75,7 @@ bool is_of_dead_daemon(int code) {
 
 Failure path_error(int code, const std::string& path) {
   const std::string name = path.empty() ? "''" : path;
-  if (is_of_dead_daemon(code) && lies_in_mount(path))
+  if (is_of_dead_daemon(code) && has_dead_daemon(path))
     return fail(ENOTCONN, name + ": the mount's daemon has died; `dmabuffs umount` it and mount anew");
   if (code == EACCES) return fail(code, fail_errno(code, name).value().message + closed_mount(path));
   if (code == ENOENT || code == EPERM)

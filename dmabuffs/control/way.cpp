@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,6 +83,16 @@ bool lies_in_mount(const std::string& path) {
     return fail(EEXIST, mount.path);
   });
   return lies;
+}
+
+bool has_dead_daemon(const std::string& path) {
+  bool dead = false;
+  (void)follow(path, [&dead](const MountEntry& mount, const UniqueFd& at) -> Result<void> {
+    struct statfs ignored {};
+    dead = ::fstatfs(at.get(), &ignored) != 0 && is_of_dead_daemon(errno);
+    return dead ? fail(ENOTCONN, mount.path) : Result<void>();
+  });
+  return dead;
 }
 
 std::string why_missing(const std::string& path, const std::string& otherwise) {

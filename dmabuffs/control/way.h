@@ -17,6 +17,9 @@ Result<void> follow(const std::string& path,
 /// Whether the way to `path` leads into a dmabuffs mount, which is not asked.
 bool lies_in_mount(const std::string& path);
 
+/// Whether the daemon of a dmabuffs mount on the way to `path` has died, as the mount itself says.
+bool has_dead_daemon(const std::string& path);
+
 /// Why `path` is not there, where a mount's heaps/ lacks that heap, or heaps/ itself is missing from a
 /// directory on which nothing is mounted; else `otherwise`.
 std::string why_missing(const std::string& path, const std::string& otherwise);

@@ -29,6 +29,16 @@ for signal in INT TERM; do
     run timeout --foreground -s $signal 1 "$DMABUFFS" info "$heap/a"
     check "who waits for it can be ended (SIG$signal, $SECONDS s)" test "$status $((SECONDS < 5))" = '124 1'
 done
+"$DMABUFFS" info "$heap/a" >"$T/said" 2>&1 &
+waiting=$!
+sleep 0.5
+kill -STOP $waiting
+is_stopped() { ! grep -h '^State:' /proc/$waiting/task/*/status | grep -qv 'State:.T'; } # each of its threads
+for _ in {1..50}; do is_stopped && break; sleep 0.1; done
+check 'or be stopped, as by Ctrl-Z' is_stopped
+kill -CONT $waiting
+wait $waiting
+is 'and goes on' "$? $(grep -cF "$remedy" "$T/said")" '1 1'
 run "$DMABUFFS" cp "$outside/a" "$data/none" "$heap/"
 says 'several files' 1 "$remedy"
 run timeout -s KILL 100 "$DMABUFFS" ps

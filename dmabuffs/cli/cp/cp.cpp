@@ -3,7 +3,6 @@
 /// is called.
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -73,11 +72,6 @@ Failure no_target(const std::string& path) {
   if (::stat(path.c_str(), &st) == 0) return fail(ENOTDIR, "target '" + path + "': not a directory");
   if (errno != ENOENT) return path_error(errno, path);
   return fail(ENOENT, "target '" + path + "': " + why_missing(path, "no such directory; make it with mkdir"));
-}
-
-bool has_dead_daemon(const std::string& path) {
-  struct statfs ignored {};
-  return lies_in_mount(path) && ::statfs(path.c_str(), &ignored) != 0 && is_of_dead_daemon(errno);
 }
 
 std::string last_name(std::string path) {

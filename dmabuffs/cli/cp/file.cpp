@@ -62,7 +62,7 @@ Failure not_created(int code, const std::string& name) {
                 name,
                 "nothing can be made there; buffers live below heaps/HEAP/ (in heaps/import only `dmabuffs "
                 "import` makes files)"));
-  const std::string directory = name.substr(0, name.find_last_of('/') + 1);
+  const std::string directory = name.substr(0, name.find_last_of('/', name.find_last_not_of('/')) + 1);
   if (code == ENOENT && !directory.empty() && ::access(directory.c_str(), F_OK) != 0)
     return fail(code, name + ": " + why_missing(name, "no directory " + directory + "; make it with mkdir"));
   return path_error(code, name);
@@ -344,8 +344,9 @@ Result<void> FileCopier::by_itself(const Side& from, const Side& to, CopyTally& 
   tally.add_path("buffered", moved.buffered);
   tally.bytes += moved.file_copy + moved.buffered;
   if (!done && done.error().code == EFBIG && file_size_limit() != UINT64_MAX) return too_large(from, to);
-  if (!done && is_of_dead_daemon(done.error().code))
-    return path_error(done.error().code, to.mount ? to.name : from.name);
+  for (const Side* side : {&to, &from})
+    if (!done && is_of_dead_daemon(done.error().code) && has_dead_daemon(side->name))
+      return path_error(done.error().code, side->name);
   if (!done)
     return fail(done.error().code, "'" + from.name + "' -> '" + to.name + "': " + done.error().message);
   return {};

@@ -103,8 +103,9 @@ class Service {
 
   [[noreturn]] void run() {
     while (pass_on()) continue;
-    ::shutdown(client_.get(), SHUT_RDWR);  // which the client sees, whatever hangs
-    daemon_.reset();
+    // Which both see, whatever hangs, and whatever of theirs that still has.
+    ::shutdown(client_.get(), SHUT_RDWR);
+    ::shutdown(daemon_.get(), SHUT_RDWR);
     ::_exit(0);
   }
 
