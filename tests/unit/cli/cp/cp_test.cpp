@@ -70,7 +70,8 @@ TEST_CASE("a path that lies in no mount is named") {
   CHECK(mount.error().message == "/proc: not in a dmabuffs mount");
   CHECK(mount_of("/proc/none").error().code == ENOENT);
   CHECK(mount_of("").error().message == "'': No such file or directory");
-  CHECK(path_error(ENOTCONN, "/mnt").value().message.find("umount") != std::string::npos);
+  // Of another file system whose daemon has died.
+  CHECK(path_error(ENOTCONN, "/mnt").value().message == "/mnt: Transport endpoint is not connected");
 }
 
 TEST_CASE("sizes and times are written for people") {
