@@ -60,8 +60,10 @@ for heap in system direct; do
     equals "$heap: is in its memory" "$(about "$dir/z" inode)" "$inode_before"
     check "$heap: and has the bytes" cmp "$disk/x" "$dir/z"
     rm "$dir/z"
-    info=$(grep -l "^ino:.$inode\$" "/proc/$daemon/fdinfo/"* | head -1)
-    equals "$heap: so has fdinfo" "$(awk '/^(size|exp_name|name):/ { print $2 }' "$info" | paste -sd' ')" "$size $exporter y"
+    # In one go: descriptors of the daemon's come and go.
+    info=$(cat "/proc/$daemon/fdinfo/"* 2>/dev/null | awk -v inode="$inode" '/^ino:/ { its = $2 == inode }
+        its && /^(size|exp_name|name):/ { print $2 }' | head -n 3 | paste -sd' ')
+    equals "$heap: so has fdinfo" "$info" "$size $exporter y"
     before=$(written_sectors)
     check "$heap: cp to disk" cp "$dir/y" "$mnt/files/d/back"
     sync
