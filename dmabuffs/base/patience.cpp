@@ -82,7 +82,7 @@ int watch(void* caller) {
   constexpr timespec kPause{0, 100'000'000};
   ::syscall(SYS_setpgid, 0, 0);  // what ends all of the caller's group does not end this
   while (::syscall(SYS_getppid) == *static_cast<const pid_t*>(caller))
-    ::syscall(SYS_ppoll, nullptr, 0, &kPause, nullptr, 0);  // (may come back with some of the pause left)
+    ::syscall(SYS_nanosleep, &kPause, nullptr);
   close_ends();
   return 0;
 }

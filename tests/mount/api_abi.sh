@@ -9,6 +9,8 @@ export LC_ALL=C # sort
 header=$here/../../dmabuffs/control/dmabuffs.h
 cd "$T" || exit
 
+check 'it stays in memory: a question may wait in it still' \
+    bash -c 'readelf -d "$1" | grep -q NODELETE' - "$DMABUFFS_BUILD/libdmabuffs.so"
 symbols() {
     echo "soname $(objdump -p "$DMABUFFS_BUILD/libdmabuffs.so" | awk '$1 == "SONAME" { print $2 }')"
     nm -D --defined-only --with-symbol-versions "$DMABUFFS_BUILD/libdmabuffs.so" | awk '$2 != "A" { print "symbol", $2, $3 }' | sort

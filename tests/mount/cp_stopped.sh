@@ -31,9 +31,12 @@ for signal in INT TERM; do
 done
 "$DMABUFFS" info "$heap/a" >"$T/said" 2>&1 &
 waiting=$!
-sleep 0.5
+sleep 2
+# shellcheck disable=SC2046 # numbers
+ticks=$(printf '/proc/%s/stat\n' $(pgrep -f "^$DMABUFFS info $heap/a") | xargs awk '{ used += $14 + $15 } END { print used }')
+check "and costs no time of the CPU meanwhile ($ticks ticks)" test "$ticks" -lt 50 # of 200 each
 kill -STOP $waiting
-is_stopped() { ! grep -h '^State:' /proc/$waiting/task/*/status | grep -qv 'State:.T'; } # each of its threads
+is_stopped() { [[ -d /proc/$waiting/task ]] && ! grep -h '^State:' /proc/$waiting/task/*/status | grep -qv 'State:.T'; } # each of its threads
 for _ in {1..50}; do is_stopped && break; sleep 0.1; done
 check 'or be stopped, as by Ctrl-Z' is_stopped
 kill -CONT $waiting

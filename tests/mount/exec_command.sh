@@ -30,7 +30,7 @@ head -c 300001 /dev/urandom >"$T/data/in"
 run=("$DMABUFFS" exec)
 left_over() { find "$XDG_RUNTIME_DIR" -name 'dmabuffs-exec.*' | grep . >/dev/null || grep -q "$XDG_RUNTIME_DIR/dmabuffs-exec" /proc/self/mountinfo; }
 clean() { ! left_over; }
-sockets() { find "$XDG_RUNTIME_DIR" /run/dmabuffs -name '*-dmabuffs-exec.*.sock' 2>/dev/null | wc -l; } # root's are in /run
+sockets() { find "$XDG_RUNTIME_DIR" /run/dmabuffs -name "*${T##*/}-runtime-dmabuffs-exec*.sock" 2>/dev/null | wc -l; } # root's are in /run
 # Daemons of this test's own mounts.
 daemon_runs() { pgrep -f -- "-o private,no_auto_unmount .*$XDG_RUNTIME_DIR/dmabuffs-exec" >/dev/null; }
 no_daemon() { ! daemon_runs; }
@@ -51,7 +51,10 @@ check 'the command has no capability that its caller lacks' \
 check 'the exit status is the command'"'"'s' status_is 7 "${run[@]}" -- sh -c 'exit 7'
 check 'also where who calls it ignores what becomes of children' status_is 7 env --ignore-signal=CHLD "${run[@]}" -- sh -c 'exit 7'
 left=0
-for _ in {1..30}; do "${run[@]}" true && ((left += $(sockets))); done # the next daemon removes those of dead ones
+for _ in {1..30}; do # the next daemon removes those of dead ones
+    "${run[@]}" true || ((++left))
+    ((left += $(sockets)))
+done
 check "no control socket is left by one of thirty ($left)" [ "$left" = 0 ]
 check 'a command that is not found: 127' status_is 127 "${run[@]}" -- "$T/none" 2>"$T/err"
 touch "$T/plain"

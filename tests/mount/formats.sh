@@ -62,6 +62,8 @@ check 'nothing is left there' [ ! -e "$T/new" ]
 
 cp "$mnt/files/data/golden_640x480_nv12.yuv" "$heap/in"
 is 'cp in the mount: the name of the source says it' "$(known "$heap/in")" "$nv12 (by name)"
+run "$DMABUFFS" view "$heap/in" -o "$T/in.png"
+says 'as view says' 0 'taken for NV12 640x480 by the name of the file that was copied there'
 "$DMABUFFS" cp data/golden_640x480_nv12.yuv "$heap/cp"
 is 'dmabuffs cp, too' "$(known "$heap/cp")" "$nv12 (by name)"
 is 'info tells' "$("$DMABUFFS" info --json "$heap/in" | jq -c '.[0].format')" \

@@ -53,6 +53,8 @@ told 'a chroma sample' 1 'first: byte 20 (0x14), counted from 0: plane 1 (UV), x
 says 'is about four pixels' 1 'pixels: 4 of 16 differ (25%)'
 says 'what it is the name says' 1 'one_4x4_nv12.yuv: taken for NV12 4x4 by its name'
 says 'and the other file' 1 'other.yuv: taken for NV12 4x4, as the other file is'
+: >empty
+told 'an empty file' 1 'one is empty' other.yuv empty
 head -c 23 /dev/zero >short.yuv
 told 'a file that is too short for it' 2 'short.yuv: which picture? --format F --size WxH; the other file is NV12:4x4' one_4x4_nv12.yuv short.yuv
 
